@@ -1,0 +1,28 @@
+package events
+
+import "time"
+
+// Event is one fact about a database's migrations, as the event stream carries it. Its id is made from the fact alone, so
+// that publishing a fact twice leaves one message.
+type Event struct {
+	ID          string    `json:"-"` // the CloudEvents id and the Nats-Msg-Id; see EventID
+	Predicate   Predicate `json:"-"` // the last token of the subject and of the CloudEvents type
+	Time        time.Time `json:"-"` // when the fact came to be, the CloudEvents time
+	Environment string    `json:"environment"`
+	Database    string    `json:"database"`
+	Tenant      string    `json:"tenant,omitempty"`
+	Attempt     *Attempt  `json:"attempt,omitempty"` // what was tried; Outcome is empty while it runs
+	Ready       *Ready    `json:"ready,omitempty"`   // what is ready after this fact; nil: nothing is
+	Reason      string    `json:"reason,omitempty"`  // for a person: why, and what to do next
+}
+
+// Predicate says what happened.
+type Predicate string
+
+// The predicates. All are lower-case letters, as CDEvents asks of custom events.
+const (
+	Started   Predicate = "started"   // a migration Job runs
+	Succeeded Predicate = "succeeded" // the schema is ready
+	Failed    Predicate = "failed"    // an attempt failed; the last ready schema stays ready
+	Skipped   Predicate = "skipped"   // a sync went by without running the migration it carries
+)

@@ -1,0 +1,29 @@
+// Package migrations says what a schema migration is: it loads a directory of SQL files, checks it, compares it with what a
+// database has already applied, and plans what remains. It knows no database driver; package postgres runs the plans.
+//
+// A Set is complete and valid once loaded: nothing is read from the file system afterwards, so a run cannot fail half-way
+// because of its input.
+package migrations
+
+// Migration is one versioned change of a schema.
+type Migration struct {
+	Version       Version
+	Name          string  // what the file's name says besides its version, "add_total"
+	Checksum      string  // "sha256:" and the hex digest of the file as it is on disk
+	Up            Script  // what applies it
+	Down          *Script // what reverts it; nil if the directory has none
+	NoTransaction bool    // Up holds statements that cannot run in a transaction block (PostgreSQL, "CREATE INDEX" and others)
+	MinCompatible Version // the oldest schema version whose readers still work after this migration; empty: not said
+}
+
+// Script is SQL together with where it stands, so that an error can name file, line and column.
+type Script struct {
+	Path string // as given to Load, with slashes
+	Line int    // the line of Path on which SQL begins, 1-based
+	SQL  string
+}
+
+// Set is a directory's migrations, oldest first, each version once.
+type Set struct {
+	Migrations []Migration
+}

@@ -1,0 +1,121 @@
+package migrations
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// MaxReportBytes bounds an encoded Report: the kubelet keeps at most 4,096 bytes of a container's termination message
+// (Kubernetes, "Determine the Reason for Pod Failure").
+const MaxReportBytes = 4096
+
+// ReportFormat is the value of Report.Format written by this version.
+const ReportFormat = "schemawave.dev/report/v1"
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes. All but OutcomeFailed mean that the schema holds everything the migration set asks for.
+const (
+	OutcomeSucceeded Outcome = "succeeded" // at least one migration was applied
+	OutcomeCurrent   Outcome = "current"   // everything was already applied
+	OutcomeAhead     Outcome = "ahead"     // the ledger holds newer migrations than the set, as after a rollback to an older image
+	OutcomeFailed    Outcome = "failed"
+)
+
+// Report is what one run tells the world, as JSON in the Pod's termination message and, when asked, in a file.
+// It never holds secrets, nor literals of the SQL that ran.
+type Report struct {
+	Format        string    `json:"format"` // ReportFormat
+	Database      string    `json:"database"`
+	Environment   string    `json:"environment"`
+	Digest        string    `json:"digest"`                  // of the migration set, "sha256:…"
+	From          Version   `json:"from,omitempty"`          // newest version in the ledger before the run
+	To            Version   `json:"to,omitempty"`            // newest version in the ledger after the run
+	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long
+	Count         int       `json:"count"`                   // how many were applied, whatever Applied was cut to
+	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
+	Run           string    `json:"run"`                     // the run's id in the ledger
+	Started       time.Time `json:"started"`
+	Finished      time.Time `json:"finished"`
+	Outcome       Outcome   `json:"outcome"`
+	Failure       *Failure  `json:"error,omitempty"` // set if and only if Outcome is OutcomeFailed
+}
+
+// Failure says why a run failed, in terms a person can act on.
+type Failure struct {
+	Code      ExitCode `json:"code"`
+	Permanent bool     `json:"permanent"`
+	SQLState  string   `json:"sqlstate,omitempty"` // PostgreSQL, appendix A
+	File      string   `json:"file,omitempty"`
+	Line      int      `json:"line,omitempty"`      // 1-based
+	Column    int      `json:"column,omitempty"`    // 1-based, in characters
+	Statement string   `json:"statement,omitempty"` // the failing statement with its literals replaced, cut when long
+	Message   string   `json:"message"`
+	Hint      string   `json:"hint,omitempty"` // the remedy
+}
+
+// Encode returns the report as JSON of at most MaxReportBytes, cutting first the list of applied versions and then the
+// long texts of the failure.
+func (r Report) Encode() ([]byte, error) {
+	if r.Failure != nil {
+		f := *r.Failure
+		r.Failure = &f
+	}
+	for {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return nil, fmt.Errorf("encode report: %w", err)
+		}
+		if len(b) <= MaxReportBytes {
+			return b, nil
+		}
+		if !r.shorten() {
+			return nil, fmt.Errorf("encode report: %d bytes, more than the %d a Pod may leave behind", len(b), MaxReportBytes)
+		}
+	}
+}
+
+// shorten halves the most expendable part and reports whether there was one.
+func (r *Report) shorten() bool {
+	if n := len(r.Applied); n > 2 {
+		r.Applied = append(append([]Version{}, r.Applied[:(n+2)/4]...), r.Applied[n-(n+1)/4:]...)
+		return true
+	}
+	if r.Failure == nil {
+		return false
+	}
+	longest := &r.Failure.Statement
+	for _, s := range []*string{&r.Failure.Message, &r.Failure.Hint} {
+		if len(*s) > len(*longest) {
+			longest = s
+		}
+	}
+	if len(*longest) <= 64 {
+		return false
+	}
+	*longest = cut(*longest, len(*longest)/2)
+	return true
+}
+
+// cut returns the first n bytes of s, ending on a character, and an ellipsis.
+func cut(s string, n int) string {
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// DecodeReport reads a report. Fields it does not know are ignored; a wrong format is an error, so that some other
+// program's termination message is never taken for a result.
+func DecodeReport(b []byte) (Report, error) {
+	var r Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Report{}, fmt.Errorf("decode report: %w", err)
+	}
+	if r.Format != ReportFormat {
+		return Report{}, fmt.Errorf("decode report: format %q, want %q", r.Format, ReportFormat)
+	}
+	return r, nil
+}

@@ -1,0 +1,66 @@
+package migrations
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Version names one migration within a database: one or more decimal numbers joined by dots, without leading zeros
+// ("7", "20261122093000", "1.2.3"). The zero value is the empty database, before any migration.
+//
+// A version is kept as written except for leading zeros, so that renaming 007_x.sql to 0007_x.sql changes nothing.
+type Version string
+
+// ParseVersion returns the canonical form of s, whose numbers may be separated by dots or underscores (Flyway allows both).
+func ParseVersion(s string) (Version, error) {
+	if s == "" {
+		return "", fmt.Errorf("version is empty: want digits, as in 20261122093000")
+	}
+	parts := strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' })
+	if strings.Count(s, ".")+strings.Count(s, "_") != len(parts)-1 {
+		return "", fmt.Errorf("version %q has an empty part: want digits joined by single dots", s)
+	}
+	for i, p := range parts {
+		if strings.Trim(p, "0123456789") != "" {
+			return "", fmt.Errorf("version %q is not a number: want digits joined by dots, as in 20261122093000 or 1.2.3", s)
+		}
+		if p = strings.TrimLeft(p, "0"); p == "" {
+			p = "0"
+		}
+		parts[i] = p
+	}
+	return Version(strings.Join(parts, ".")), nil
+}
+
+// Compare returns -1, 0 or +1 as v is older than, the same as or newer than w. Numbers compare part by part at any
+// length; a missing part counts as zero, so "1" and "1.0" are the same version. The empty version is the oldest.
+func (v Version) Compare(w Version) int {
+	if v == "" || w == "" {
+		return min(1, len(v)) - min(1, len(w))
+	}
+	a, b := strings.Split(string(v), "."), strings.Split(string(w), ".")
+	for i := range max(len(a), len(b)) {
+		if c := compareNumbers(part(a, i), part(b, i)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func part(parts []string, i int) string {
+	if i < len(parts) {
+		return parts[i]
+	}
+	return "0"
+}
+
+// compareNumbers compares two decimal numbers without leading zeros: the longer is the larger.
+func compareNumbers(a, b string) int {
+	if len(a) != len(b) {
+		if len(a) < len(b) {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a, b)
+}
