@@ -1,5 +1,7 @@
 package migrations
 
+import "errors"
+
 // ExitCode is the exit status of every Schemawave command, after sysexits.h. The rendered Job's podFailurePolicy fails a
 // Job at once on the permanent ones and lets Kubernetes retry the transient ones.
 type ExitCode int
@@ -28,4 +30,17 @@ func (c ExitCode) Permanent() bool {
 // PermanentExitCodes lists the codes for which Permanent holds, in ascending order.
 func PermanentExitCodes() []ExitCode {
 	return []ExitCode{ExitUsage, ExitRejected, ExitDenied, ExitConfig}
+}
+
+// CodeOf returns the code that err asks for: ExitDone for nil, that of the first error in its tree with a method
+// ExitCode() ExitCode, else ExitBug.
+func CodeOf(err error) ExitCode {
+	if err == nil {
+		return ExitDone
+	}
+	var coded interface{ ExitCode() ExitCode }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return ExitBug
 }

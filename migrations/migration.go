@@ -25,5 +25,6 @@ type Script struct {
 
 // Set is a directory's migrations, oldest first, each version once.
 type Set struct {
+	Layout     Layout // by which the directory was read; never LayoutAuto after Load
 	Migrations []Migration
 }

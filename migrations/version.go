@@ -64,3 +64,11 @@ func compareNumbers(a, b string) int {
 	}
 	return strings.Compare(a, b)
 }
+
+// key returns what all spellings of the same version have in common: "1.0" is "1".
+func (v Version) key() Version {
+	for strings.HasSuffix(string(v), ".0") {
+		v = v[:len(v)-2]
+	}
+	return v
+}

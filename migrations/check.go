@@ -1,0 +1,117 @@
+package migrations
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
+
+// checkText reports bytes that PostgreSQL cannot take as SQL text in UTF-8.
+func checkText(path string, text []byte) *Problem {
+	if i := bytes.IndexByte(text, 0); i >= 0 {
+		return &Problem{Kind: NotText, File: path, Line: lineOf(text, i), What: "holds a NUL byte",
+			Remedy: "save it as UTF-8; UTF-16 has NUL bytes in every word"}
+	}
+	if utf8.Valid(text) {
+		return nil
+	}
+	i := 0
+	for i < len(text) {
+		r, n := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		i += n
+	}
+	return &Problem{Kind: NotText, File: path, Line: lineOf(text, i), What: fmt.Sprintf("byte 0x%02X is not UTF-8", text[i]),
+		Remedy: "save it as UTF-8"}
+}
+
+func lineOf(text []byte, offset int) int { return 1 + bytes.Count(text[:offset], []byte{'\n'}) }
+
+// checkUp examines the statements of a migration that would be applied, and decides whether it runs outside a transaction.
+// explicit says that its author asked for that.
+func checkUp(s Script, explicit bool, found *problems) (noTransaction bool) {
+	statements, err := s.Split()
+	copying := false
+	for _, st := range statements {
+		p := checkStatement(st)
+		if p == nil {
+			continue
+		}
+		p.File, p.Line = s.Path, st.Line
+		found.add(p)
+		if copying = p.Kind == CopyFromStdin; copying {
+			break // what follows is data, not SQL
+		}
+	}
+	if copying {
+		return explicit
+	}
+	if p, ok := err.(*Problem); ok {
+		found.add(p)
+		return explicit
+	}
+	if len(statements) == 0 {
+		found.add(&Problem{Kind: Empty, File: s.Path, What: "holds no statement to apply",
+			Remedy: "write one, or delete the file; a deliberate no-op is SELECT 1;"})
+	}
+	if explicit {
+		return true
+	}
+	return checkMixture(s.Path, statements, found)
+}
+
+func checkStatement(st Statement) *Problem {
+	for _, t := range st.tokens {
+		if t.kind == tokenBackslash {
+			return &Problem{Kind: PsqlCommand, What: fmt.Sprintf("%s is a command of psql, not SQL", firstField(st.SQL[t.start:t.end])),
+				Remedy: "write the SQL itself; includes and variables of psql have no counterpart here"}
+		}
+	}
+	if st.copiesFromStdin() {
+		return &Problem{Kind: CopyFromStdin, What: "COPY … FROM STDIN takes its data from the client, which a migration cannot be",
+			Remedy: "write INSERT statements, as pg_dump --inserts does"}
+	}
+	if w := st.ControlsTransaction(); w != "" {
+		return &Problem{Kind: TransactionWords, What: w + " would end or split the transaction that records this migration",
+			Remedy: "delete it: every file already runs in a transaction of its own; a file that must not says -- schemawave: no-transaction"}
+	}
+	if what := st.endsSession(); what != "" {
+		return &Problem{Kind: SessionState, What: what, Remedy: "delete the statement; every migration starts with fresh settings"}
+	}
+	return nil
+}
+
+// checkMixture refuses a file of which only some statements can run in a transaction: if a later one failed, the file would
+// be half applied. Its author can accept that explicitly.
+func checkMixture(path string, statements []Statement, found *problems) (noTransaction bool) {
+	var alone, together *Statement
+	for i, st := range statements {
+		switch {
+		case st.SetsSession():
+		case st.NonTransactional() != "":
+			if alone == nil {
+				alone = &statements[i]
+			}
+		case together == nil:
+			together = &statements[i]
+		}
+	}
+	if alone != nil && together != nil {
+		found.add(&Problem{Kind: Mixed, File: path, Line: alone.Line,
+			What: fmt.Sprintf("%s cannot run in a transaction, but line %d expects one", alone.NonTransactional(), together.Line),
+			Remedy: "move it into a file of its own, or accept a half-applied file on failure with -- schemawave: no-transaction " +
+				"in the first line"})
+	}
+	return alone != nil
+}
+
+func firstField(s string) string {
+	for i := range len(s) {
+		if isSpace(s[i]) {
+			return s[:i]
+		}
+	}
+	return s
+}

@@ -1,0 +1,29 @@
+package migrations
+
+import "strings"
+
+func marksGolangMigrate(src source) bool {
+	return strings.HasSuffix(src.path, ".up.sql") || strings.HasSuffix(src.path, ".down.sql")
+}
+
+// readGolangMigrate takes a file whole, as one direction of a pair. An empty down file stands for none.
+func readGolangMigrate(src source, found *problems) (piece, bool) {
+	script := &Script{Path: src.path, Line: 1, SQL: src.text}
+	if base, down := strings.CutSuffix(src.path, ".down.sql"); down {
+		p, ok := named(source{path: base + ".sql"}, found)
+		p.down = script
+		return p, ok
+	}
+	base, up := strings.CutSuffix(src.path, ".up.sql")
+	if !up {
+		found.add(&Problem{Kind: BadName, File: src.path, What: "its name ends neither in .up.sql nor in .down.sql",
+			Remedy: "rename it, or keep it outside this directory"})
+		return piece{}, false
+	}
+	v, name, ok := numbered(base)
+	if !ok {
+		found.add(&Problem{Kind: BadName, File: src.path, What: "its name does not begin with a version",
+			Remedy: "rename it like 1_create_orders.up.sql"})
+	}
+	return piece{version: v, name: name, up: script}, ok
+}

@@ -1,0 +1,137 @@
+package migrations
+
+import (
+	"slices"
+	"strings"
+)
+
+// begins reports whether the statement's leading words are these.
+func (s Statement) begins(words ...string) bool {
+	return len(s.words) >= len(words) && slices.Equal(s.words[:len(words)], words)
+}
+
+// has reports whether word is among the statement's own key words and identifiers, at any place.
+func (s Statement) has(word string) bool {
+	for _, t := range s.tokens {
+		if t.kind == tokenWord && strings.EqualFold(s.SQL[t.start:t.end], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// ends reports whether the statement's last word is this.
+func (s Statement) ends(word string) bool {
+	t := s.tokens[len(s.tokens)-1]
+	return strings.EqualFold(s.SQL[t.start:t.end], word)
+}
+
+// NonTransactional returns what the statement is if PostgreSQL refuses it in a transaction block ("CREATE INDEX
+// CONCURRENTLY"), and "" if it does not. The rule is PreventInTransactionBlock in PostgreSQL's tcop/utility.c and
+// the commands it calls. ALTER TYPE … ADD VALUE is not among them since PostgreSQL 12.
+func (s Statement) NonTransactional() string {
+	switch {
+	case s.begins("CREATE", "INDEX", "CONCURRENTLY"), s.begins("CREATE", "UNIQUE", "INDEX", "CONCURRENTLY"):
+		return "CREATE INDEX CONCURRENTLY"
+	case s.begins("DROP", "INDEX", "CONCURRENTLY"):
+		return "DROP INDEX CONCURRENTLY"
+	case s.begins("REINDEX"):
+		return s.nonTransactionalReindex()
+	case s.begins("VACUUM"):
+		return "VACUUM"
+	case s.begins("ALTER", "SYSTEM"):
+		return "ALTER SYSTEM"
+	case s.begins("ALTER", "TABLE") && s.has("DETACH") && s.ends("CONCURRENTLY"):
+		return "ALTER TABLE … DETACH PARTITION … CONCURRENTLY"
+	case s.begins("ALTER", "DATABASE") && s.has("TABLESPACE"):
+		return "ALTER DATABASE … SET TABLESPACE"
+	case s.begins("ALTER", "SUBSCRIPTION") && (s.has("REFRESH") || s.has("PUBLICATION")):
+		return "ALTER SUBSCRIPTION … REFRESH"
+	case s.begins("CLUSTER") && (len(s.tokens) == 1 || s.ends("VERBOSE")):
+		return "CLUSTER of all tables"
+	}
+	for _, verb := range []string{"CREATE", "DROP"} {
+		for _, object := range []string{"DATABASE", "TABLESPACE", "SUBSCRIPTION"} {
+			if s.begins(verb, object) {
+				return verb + " " + object
+			}
+		}
+	}
+	return ""
+}
+
+func (s Statement) nonTransactionalReindex() string {
+	for _, object := range []string{"SCHEMA", "DATABASE", "SYSTEM"} {
+		if slices.Contains(s.words[:min(4, len(s.words))], object) {
+			return "REINDEX " + object
+		}
+	}
+	if s.has("CONCURRENTLY") {
+		return "REINDEX CONCURRENTLY"
+	}
+	return ""
+}
+
+// ControlsTransaction returns the word by which the statement begins or ends a transaction, and "" if it does not.
+// Savepoints are allowed: they live inside the transaction that the runner opens.
+func (s Statement) ControlsTransaction() string {
+	if len(s.words) == 0 {
+		return ""
+	}
+	switch w := s.words[0]; w {
+	case "BEGIN", "COMMIT", "END", "ABORT":
+		return w
+	case "START", "PREPARE":
+		if s.begins(w, "TRANSACTION") {
+			return w + " TRANSACTION"
+		}
+	case "ROLLBACK":
+		if !s.has("TO") {
+			return w
+		}
+	}
+	return ""
+}
+
+// SetsSession reports whether the statement changes nothing but settings of its session, as SET and RESET do. It has to
+// be run again when a half-applied file is resumed.
+func (s Statement) SetsSession() bool {
+	if s.begins("RESET") {
+		return true
+	}
+	return s.begins("SET") && !s.begins("SET", "LOCAL") && !s.begins("SET", "CONSTRAINTS") && !s.begins("SET", "TRANSACTION")
+}
+
+// RunsOnItsOwn reports whether the statement must not be wrapped in a transaction: because PostgreSQL refuses that, or
+// because it may commit by itself, as CALL and DO may.
+func (s Statement) RunsOnItsOwn() bool {
+	return s.NonTransactional() != "" || s.begins("CALL") || s.begins("DO")
+}
+
+// copiesFromStdin reports whether the statement is a COPY that waits for data of the client.
+func (s Statement) copiesFromStdin() bool {
+	if !s.begins("COPY") {
+		return false
+	}
+	for i := 1; i < len(s.tokens); i++ {
+		a, b := s.tokens[i-1], s.tokens[i]
+		if a.kind == tokenWord && b.kind == tokenWord &&
+			strings.EqualFold(s.SQL[a.start:a.end], "FROM") && strings.EqualFold(s.SQL[b.start:b.end], "STDIN") {
+			return true
+		}
+	}
+	return false
+}
+
+// endsSession returns what the statement does to the runner's own session, and "" if it leaves it alone.
+func (s Statement) endsSession() string {
+	switch {
+	case s.begins("DISCARD", "ALL"):
+		return "DISCARD ALL releases the runner's lock"
+	case s.has("pg_advisory_unlock_all"):
+		return "pg_advisory_unlock_all() releases the runner's lock"
+	case s.SetsSession() && s.has("standard_conforming_strings") && !s.ends("on") && !s.begins("RESET"):
+		return "standard_conforming_strings decides what the strings of this very file mean"
+	}
+	return ""
+}
