@@ -1,0 +1,126 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// stored is a message of a stream with its place in it. The zero value stands for no message.
+type stored struct {
+	revision uint64    // the sequence in the stream
+	at       time.Time // when the stream stored it
+	id       string    // its Nats-Msg-Id
+	data     []byte
+}
+
+var (
+	errNoMessage = errors.New("the subject has no message")
+	errNoStream  = errors.New("the stream does not exist: create it with `schemawave streams ensure`")
+)
+
+// fromHeaders reads what the server adds to a direct answer or to a republished message: Nats-Sequence, Nats-Time-Stamp.
+func fromHeaders(m *nats.Msg) (stored, error) {
+	revision, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return stored{}, fmt.Errorf("message on %s has no %s header: it was not stored by a stream", m.Subject, jetstream.SequenceHeader)
+	}
+	// An unreadable time leaves the zero time: only the sequence then decides which message is newer.
+	at, _ := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	return stored{revision: revision, at: at, id: m.Header.Get(jetstream.MsgIDHeader), data: m.Data}, nil
+}
+
+// directGet reads the last message on subject from any replica, which may lag behind. It needs no right but to publish to
+// $JS.API.DIRECT.GET.<stream>.<subject>.
+func directGet(ctx context.Context, nc *nats.Conn, stream, subject string) (stored, error) {
+	m, err := nc.RequestWithContext(ctx, directSubject(stream, subject), nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return stored{}, errNoStream
+	case err != nil:
+		return stored{}, err
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		return fromHeaders(m)
+	case "404":
+		return stored{}, errNoMessage
+	default:
+		return stored{}, fmt.Errorf("stream %s answers %s %s", stream, status, m.Header.Get("Description"))
+	}
+}
+
+func directSubject(stream, subject string) string {
+	return "$JS.API.DIRECT.GET." + stream + "." + subject
+}
+
+func lastSubject(stream string) string { return "$JS.API.STREAM.MSG.GET." + stream }
+
+// lastGet reads the last message on subject from the stream's leader, so it sees every message that was acknowledged.
+func lastGet(ctx context.Context, nc *nats.Conn, stream, subject string) (stored, error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return stored{}, err
+	}
+	m, err := nc.RequestWithContext(ctx, lastSubject(stream), request)
+	if err != nil {
+		return stored{}, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Sequence uint64    `json:"seq"`
+			Time     time.Time `json:"time"`
+			Headers  []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return stored{}, fmt.Errorf("stream %s: answer: %w", stream, err)
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return stored{}, errNoMessage
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return stored{}, errNoStream
+	case answer.Error != nil:
+		return stored{}, answer.Error
+	case answer.Message == nil:
+		return stored{}, fmt.Errorf("stream %s: answer holds neither a message nor an error", stream)
+	}
+	s := stored{revision: answer.Message.Sequence, at: answer.Message.Time, data: answer.Message.Data}
+	if len(answer.Message.Headers) > 0 {
+		h, err := nats.DecodeHeadersMsg(answer.Message.Headers)
+		if err != nil {
+			return stored{}, fmt.Errorf("stream %s: message %d: headers: %w", stream, s.revision, err)
+		}
+		s.id = h.Get(jetstream.MsgIDHeader)
+	}
+	return s, nil
+}
+
+// newerThan reports whether s replaces old. A higher sequence does; so does a later message with a lower sequence, because
+// the stream was then made anew. An earlier one comes from a replica that lags.
+func (s stored) newerThan(old stored) bool {
+	return s.revision > old.revision || s.revision < old.revision && s.at.After(old.at)
+}
+
+// state is the State that the message holds. No message is a state with names alone.
+func (s stored) state(environment, database, tenant string) (events.State, error) {
+	state := events.State{Environment: environment, Database: database, Tenant: tenant}
+	if s.revision == 0 {
+		return state, nil
+	}
+	if err := json.Unmarshal(s.data, &state); err != nil {
+		return state, fmt.Errorf("state of %s, revision %d: %w", state.Name(), s.revision, err)
+	}
+	return state, nil
+}

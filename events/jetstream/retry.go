@@ -1,0 +1,87 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// final is an error that another attempt cannot change.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// retry calls attempt, each time with a deadline of its own, until it returns nil, ctx ends, or the error is one that
+// trying again cannot change. It returns what attempt called final; a *DeniedError for a refusal; a *ConfigError for a
+// request that the server rejects as such; else an *UnreachableError that carries the last error.
+func retry(ctx context.Context, nc *nats.Conn, what string, attempt func(context.Context) error) error {
+	var last error
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		if err := cause(ctx); err != nil {
+			return ended(what, err, last)
+		}
+		once, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := attempt(once)
+		cancel()
+		var (
+			f   final
+			api *jetstream.APIError
+		)
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &f):
+			return f.error
+		case errors.Is(err, nats.ErrConnectionClosed):
+			return closed(nc, what)
+		case errors.As(err, &api) && !temporary(api):
+			return &ConfigError{fmt.Errorf("%s: %w", what, err)}
+		case ctx.Err() == nil || last == nil:
+			last = err
+		}
+		sleep(ctx, jitter(pause))
+	}
+}
+
+// ended says why there is no answer: the refusal if there was one, else the last error before time ran out.
+func ended(what string, why, last error) error {
+	var denied *DeniedError
+	switch {
+	case errors.As(why, &denied):
+		return denied
+	case last == nil:
+		return &UnreachableError{What: what, Err: why}
+	}
+	return &UnreachableError{What: what, Err: fmt.Errorf("%w (%w)", last, why)}
+}
+
+// closed says why the connection is closed for good: by a refusal, or by its owner.
+func closed(nc *nats.Conn, what string) error {
+	if denied := denial(nc.LastError()); denied != nil && denied.Subject == "" {
+		return denied
+	}
+	return &UnreachableError{What: what, Err: nats.ErrConnectionClosed}
+}
+
+// temporary: a missing stream may be made, JetStream may be starting or without a leader (503), and what is ambiguous is
+// settled by looking.
+func temporary(api *jetstream.APIError) bool {
+	return ambiguous(api) || api.Code == 503 || api.ErrorCode == jetstream.JSErrCodeStreamNotFound
+}
+
+// jitter spreads d over half to one and a half of itself.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

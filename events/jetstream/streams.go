@@ -1,0 +1,127 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// How long the event stream keeps events, and how long it recognises an id that it has seen.
+const (
+	EventAge        = 90 * 24 * time.Hour
+	DuplicateWindow = 30 * time.Minute
+)
+
+// StreamOptions are what an installation decides about both streams.
+type StreamOptions struct {
+	Replicas int // copies of each stream, 1 to 5; zero means 1
+}
+
+// Streams creates, verifies and reads the two streams: the view of the administrator and of the auditor.
+type Streams struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	denials *denials
+}
+
+// NewStreams works on nc, which stays the caller's to close.
+func NewStreams(nc *nats.Conn) (*Streams, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	return &Streams{nc: nc, js: js, denials: watchDenials(nc)}, nil
+}
+
+// Configs are the settings of both streams.
+func (o StreamOptions) Configs() []jetstream.StreamConfig {
+	replicas := max(o.Replicas, 1)
+	return []jetstream.StreamConfig{{
+		Name:              events.StateStream,
+		Description:       "schemawave: the state of every database's schema, one message each",
+		Subjects:          []string{events.AllStates},
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		MaxMsgsPerSubject: 1,
+		Duplicates:        DuplicateWindow,
+		AllowDirect:       true, // waiters read it without a consumer
+		DenyDelete:        true, // purging stays allowed: it is how a database that is gone leaves the stream
+		RePublish:         &jetstream.RePublish{Source: events.AllStates, Destination: events.AllLive},
+		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
+	}, {
+		Name:              events.EventStream,
+		Description:       "schemawave: what happened to every database's schema",
+		Subjects:          []string{events.AllEvents},
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		MaxAge:            EventAge,
+		Duplicates:        DuplicateWindow,
+		AllowDirect:       true,
+		DenyDelete:        true,
+		DenyPurge:         true,
+		MaxMsgsPerSubject: -1,
+		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
+	}}
+}
+
+// Ensure creates the streams that do not exist. A stream that exists with other settings is left as it is and reported as
+// a *DifferenceError. Any number of processes may call it at the same time.
+func (s *Streams) Ensure(ctx context.Context, o StreamOptions) error {
+	ctx, release := s.guard(ctx)
+	defer release()
+	for _, want := range o.Configs() {
+		err := retry(ctx, s.nc, "create stream "+want.Name, func(ctx context.Context) error {
+			_, err := s.js.CreateStream(ctx, want)
+			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	differences, err := s.Verify(ctx, o)
+	if err == nil && len(differences) > 0 {
+		err = &DifferenceError{differences}
+	}
+	return err
+}
+
+// Verify lists how the streams differ from what Ensure would create; none means that all is well.
+func (s *Streams) Verify(ctx context.Context, o StreamOptions) ([]Difference, error) {
+	ctx, release := s.guard(ctx)
+	defer release()
+	var differences []Difference
+	for _, want := range o.Configs() {
+		err := retry(ctx, s.nc, "verify stream "+want.Name, func(ctx context.Context) error {
+			stream, err := s.js.Stream(ctx, want.Name)
+			if errors.Is(err, jetstream.ErrStreamNotFound) {
+				differences = append(differences, Difference{Stream: want.Name, Setting: "stream", Want: "present", Have: "absent"})
+				return nil
+			}
+			if err == nil {
+				differences = append(differences, compare(want, stream.CachedInfo().Config)...)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return differences, nil
+}
+
+func (s *Streams) guard(ctx context.Context) (context.Context, func()) {
+	inbox := inboxPrefix(s.nc)
+	return s.denials.guard(ctx, func(denied string) bool {
+		return strings.HasPrefix(denied, "$JS.API.") || strings.HasPrefix(denied, inbox)
+	})
+}

@@ -1,0 +1,199 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// keep listens first and reads then, so that no change falls between the two.
+func (v *vigil) keep(ctx context.Context) error {
+	status := v.w.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer v.w.nc.RemoveStatusListener(status)
+	for _, t := range v.topics {
+		sub, err := v.w.nc.ChanSubscribe(t.live, v.live)
+		if err != nil {
+			return v.closed()
+		}
+		defer sub.Unsubscribe() //nolint:errcheck // fails only if the connection is closed, and then there is nothing left to undo
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	pause := time.Duration(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return v.timedOut(cause(ctx))
+		case m := <-v.live:
+			v.hear(m)
+		case s := <-status:
+			if s == nats.CLOSED {
+				return v.closed()
+			}
+			timer.Reset(0)
+			continue
+		case <-timer.C:
+			if v.w.nc.IsClosed() {
+				return v.closed()
+			}
+			if v.read(ctx) {
+				pause = v.w.reread
+			} else {
+				pause = min(max(2*pause, time.Second), v.w.reread)
+			}
+			timer.Reset(pause + jitter(pause/2))
+		}
+		if done, err := v.judge(); done {
+			return err
+		}
+	}
+}
+
+// readTimeout bounds one direct get.
+const readTimeout = 3 * time.Second
+
+// read looks at every topic and reports whether each look taught something. Before the first look the server confirms the
+// subscriptions, which are made anew after a reconnect.
+func (v *vigil) read(ctx context.Context) (ok bool) {
+	if s := v.w.nc.Status(); s != nats.CONNECTED {
+		v.lost(fmt.Errorf("nats is not connected (%s)", strings.ToLower(s.String())))
+		return false
+	}
+	flush, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := v.w.nc.FlushWithContext(flush); err != nil {
+		v.lost(fmt.Errorf("nats does not answer: %w", err))
+		return false
+	}
+	ok = true
+	for _, t := range v.topics {
+		once, cancel := context.WithTimeout(ctx, readTimeout)
+		s, err := directGet(once, v.w.nc, events.StateStream, t.subject)
+		cancel()
+		switch {
+		case errors.Is(err, errNoMessage):
+			t.known, t.trouble = true, nil
+		case err != nil:
+			t.trouble, ok = fmt.Errorf("stream %s: %w", events.StateStream, err), false
+		default:
+			t.accept(s)
+		}
+	}
+	return ok
+}
+
+func (v *vigil) lost(err error) {
+	for _, t := range v.topics {
+		t.trouble = err
+	}
+}
+
+// hear takes a republished message. One that no stream stored is nobody's state.
+func (v *vigil) hear(m *nats.Msg) {
+	for _, t := range v.topics {
+		if t.live != m.Subject {
+			continue
+		}
+		if s, err := fromHeaders(m); err == nil {
+			t.accept(s)
+		}
+	}
+}
+
+func (t *topic) accept(s stored) {
+	t.known, t.trouble = true, nil
+	if !s.newerThan(t.last) {
+		return
+	}
+	state, err := s.state(t.environment, t.database, t.tenant)
+	if err != nil {
+		t.trouble = err
+		return
+	}
+	t.last, t.state = s, state
+}
+
+// judge decides whether the wait is over and says why it is not.
+func (v *vigil) judge() (done bool, err error) {
+	satisfied, open, lost := v.tally()
+	switch {
+	case v.q.Any && satisfied > 0, len(open)+len(lost) == 0:
+		return true, nil
+	case len(lost) > 0 && (!v.q.Any || len(open) == 0):
+		return true, &WaitError{Unmet: lost}
+	}
+	v.say(open)
+	return false, nil
+}
+
+// tally judges every target: how many are satisfied, for which waiting may help, and for which it does not.
+func (v *vigil) tally() (satisfied int, open, lost []Unmet) {
+	for i, target := range v.q.Targets {
+		state := v.byTarget[i].state
+		u := Unmet{Target: target, State: state, Verdict: state.Satisfies(target.Version)}
+		switch a := u.Verdict.Answer; {
+		case a == events.Satisfied:
+			satisfied++
+		case a == events.Incompatible, a == events.AttemptFailed && v.q.OnFailure == Fail:
+			lost = append(lost, u)
+		default:
+			open = append(open, u)
+		}
+	}
+	return satisfied, open, lost
+}
+
+// timedOut is the end by ctx: a refusal, or not ready as far as is known, or nothing is known.
+func (v *vigil) timedOut(why error) error {
+	var denied *DeniedError
+	if errors.As(why, &denied) {
+		return denied
+	}
+	_, open, _ := v.tally()
+	if trouble := v.trouble(); trouble != nil && !v.anyKnown() {
+		return &UnreachableError{What: "wait for " + v.q.Targets[0].String(), Err: fmt.Errorf("%w (%w)", trouble, why)}
+	}
+	return &WaitError{Unmet: open, Cause: why}
+}
+
+func (v *vigil) closed() error { return closed(v.w.nc, "wait for "+v.q.Targets[0].String()) }
+
+func (v *vigil) anyKnown() bool {
+	return slices.ContainsFunc(v.topics, func(t *topic) bool { return t.known })
+}
+
+func (v *vigil) trouble() error {
+	for _, t := range v.topics {
+		if t.trouble != nil {
+			return t.trouble
+		}
+	}
+	return nil
+}
+
+// say tells why the wait goes on, once for each reason.
+func (v *vigil) say(open []Unmet) {
+	if v.q.Progress == nil {
+		return
+	}
+	var reasons []string
+	if trouble := v.trouble(); trouble != nil {
+		reasons = append(reasons, trouble.Error())
+	}
+	if v.anyKnown() {
+		for _, u := range open {
+			reasons = append(reasons, u.Verdict.Reason)
+		}
+	}
+	if message := strings.Join(reasons, "; "); message != v.said {
+		v.said = message
+		v.q.Progress(message)
+	}
+}
