@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schemawave/schemawave/cmd/lab/host"
+	"github.com/schemawave/schemawave/cmd/lab/stack"
+	"github.com/schemawave/schemawave/cmd/lab/supervise"
+)
+
+// initCommand is the lab's PID 1.
+func initCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "init", Hidden: true, Args: none}
+	lab := labFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		l, err := lab()
+		if err != nil {
+			return err
+		}
+		config, err := stack.Load(l.Dir)
+		if err != nil {
+			return err
+		}
+		return l.Init(config.Keep, "supervise", "--dir", l.Dir)
+	}
+	return cmd
+}
+
+// superviseCommand is PID 1's child that runs the components.
+func superviseCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "supervise", Hidden: true, Args: none}
+	lab := labFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := lab()
+		if err != nil {
+			return err
+		}
+		signal.Ignore(syscall.SIGPIPE) // the command that started the lab may have gone away
+		config, err := stack.Load(l.Dir)
+		if err != nil {
+			return err
+		}
+		s, err := supervise.New(config.Components(), l.Path("logs"), config.ComponentEnvironment())
+		if err != nil {
+			return err
+		}
+		report := os.NewFile(host.ReportFD, "report")
+		if err := s.StartAndReport(cmd.Context(), report); err != nil {
+			return err
+		}
+		if err := report.Close(); err != nil {
+			return err
+		}
+		return s.Serve(cmd.Context(), l.Path("status.sock"))
+	}
+	return cmd
+}
