@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -58,4 +59,13 @@ func superviseCommand() *cobra.Command {
 		return s.Serve(cmd.Context(), l.Path("status.sock"))
 	}
 	return cmd
+}
+
+// becomeCommand is what exec starts in the lab: it turns into the command.
+func becomeCommand() *cobra.Command {
+	return &cobra.Command{Use: "become", Hidden: true, Args: atLeast(1, "the command"), RunE: func(_ *cobra.Command, args []string) error {
+		err := host.Become(args)
+		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
+		return exitCode(exitNotFound)
+	}}
 }

@@ -20,6 +20,7 @@ import (
 const (
 	exitUsage       = 64
 	exitUnavailable = 69 // the lab is not running, or did not start
+	exitNotFound    = 127
 )
 
 // exitCode is the exit code of a command that ran in the lab.
@@ -67,7 +68,7 @@ func command() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.AddCommand(upCommand(), downCommand(), runCommand(), execCommand(), kubectlCommand(), statusCommand(), logsCommand())
-	root.AddCommand(initCommand(), superviseCommand())
+	root.AddCommand(initCommand(), superviseCommand(), becomeCommand())
 	return root
 }
 

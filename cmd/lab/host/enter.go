@@ -6,10 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +33,7 @@ func (l Lab) Inside() bool {
 
 // Run runs a command in the lab, in the current directory and with the current standard streams, and returns its exit
 // code: 128 + n when signal n ended it. Signals sent to this process are passed on. The command dies with this process.
+// This program has to call Become when it is started as "become -- COMMAND...".
 func (l Lab) Run(argv, env []string) (int, error) {
 	type result struct {
 		code int
@@ -62,14 +60,10 @@ func (l Lab) runOnThread(argv, env []string) (int, error) {
 			return 0, err
 		}
 	}
-	path, err := lookPath(argv[0], dir, env)
-	if err != nil {
-		return 0, err
-	}
-	cmd := exec.Command(path)
-	cmd.Args, cmd.Dir, cmd.Env = argv, dir, env
+	cmd := exec.Command("/proc/self/exe", append([]string{"become", "--"}, argv...)...)
+	cmd.Args[0] = "lab"
+	cmd.Dir, cmd.Env = dir, env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
@@ -82,28 +76,17 @@ func (l Lab) runOnThread(argv, env []string) (int, error) {
 	return exitCode(cmd.Wait())
 }
 
-// lookPath finds a command on the PATH of the environment it will have.
-func lookPath(name, dir string, env []string) (string, error) {
-	if strings.Contains(name, "/") {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(dir, name)
-		}
-		return name, nil
+// Become turns this process into the command, which ends with the parent's thread. The flag has to be set here: what
+// Go's Pdeathsig checks, the parent's number, cannot be seen across PID namespaces. Become returns only with an error.
+func Become(argv []string) error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("run %s: %w", argv[0], err)
 	}
-	for _, v := range slices.Backward(env) {
-		dirs, ok := strings.CutPrefix(v, "PATH=")
-		if !ok {
-			continue
-		}
-		for _, d := range filepath.SplitList(dirs) {
-			path := filepath.Join(d, name)
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-				return path, nil
-			}
-		}
-		break
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return fmt.Errorf("run %s: %w", argv[0], err)
 	}
-	return "", fmt.Errorf("run %s: not found on the lab's PATH", name)
+	return fmt.Errorf("run %s: %w", argv[0], syscall.Exec(path, argv, os.Environ()))
 }
 
 // enter moves the current thread into the lab's namespaces; of the PID namespace only its children become members.

@@ -62,7 +62,7 @@ func (c Cluster) controllerManager() supervise.Component {
 		Command: []string{c.Kube, "kube-controller-manager", "--bind-address=127.0.0.1", "--kubeconfig=" + kubeconfig,
 			"--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 			"--service-account-private-key-file=" + c.path("pki/service-account.key"), "--root-ca-file=" + c.path("pki/ca.crt"),
-			"--use-service-account-credentials=true",
+			"--use-service-account-credentials=true", "--kube-api-qps=500", "--kube-api-burst=1000", // else it starts at 20 requests a second
 			"--cluster-signing-cert-file=" + c.path("pki/ca.crt"), "--cluster-signing-key-file=" + c.path("pki/ca.key"),
 			"--leader-elect=false", "--allocate-node-cidrs=false", "--service-cluster-ip-range=" + host.ServiceCIDR,
 			"--node-monitor-grace-period=3m", "--profiling=false", "--v=1"},
