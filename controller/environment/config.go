@@ -1,0 +1,216 @@
+package environment
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"path"
+	"strings"
+	"time"
+)
+
+// DefaultPoll is how often a repository is looked at without a webhook.
+const DefaultPoll = Duration(3 * time.Minute)
+
+// Config lists the environment repositories.
+type Config struct {
+	// Directory holds the clones, one directory each, which are deleted and made anew at every start. Required.
+	Directory string `json:"directory" yaml:"directory"`
+	// Author signs the commits. Default: schemawave <schemawave@localhost>.
+	Author Author `json:"author,omitempty" yaml:"author,omitempty"`
+	// Repositories are written independently of each other.
+	Repositories []Repository `json:"repositories" yaml:"repositories"`
+}
+
+// Author is who a commit says it is from.
+type Author struct {
+	Name  string `json:"name,omitempty" yaml:"name,omitempty"`
+	Email string `json:"email,omitempty" yaml:"email,omitempty"`
+}
+
+// Repository is one branch of one environment repository.
+type Repository struct {
+	// URL is https://…, http://…, ssh://… or user@host:path, without a password.
+	URL string `json:"url" yaml:"url"`
+	// Branch is rendered and pushed to. Default: main.
+	Branch string `json:"branch,omitempty" yaml:"branch,omitempty"`
+	// Poll is how often to look without being woken, varied by a tenth. Default: DefaultPoll; at least 5 s.
+	Poll Duration `json:"poll,omitempty" yaml:"poll,omitempty"`
+	// Overlays are globs (path.Match) of the overlays to render, each matched against an overlay's path and the
+	// directories above it: "clusters/prod" takes everything below. Default: all.
+	Overlays []string `json:"overlays,omitempty" yaml:"overlays,omitempty"`
+
+	Credentials Credentials `json:"credentials,omitempty" yaml:"credentials,omitempty"`
+	Webhook     Webhook     `json:"webhook,omitempty" yaml:"webhook,omitempty"`
+}
+
+// Credentials are read from files, as a Secret mounts them, anew for each connection: a rotated Secret needs no restart.
+// The zero value is no credentials.
+type Credentials struct {
+	// Username goes with PasswordFile (default "git", which hosts accept with a token) or names the SSH user.
+	Username string `json:"username,omitempty" yaml:"username,omitempty"`
+	// PasswordFile holds a password or an access token, for http and https.
+	PasswordFile string `json:"passwordFile,omitempty" yaml:"passwordFile,omitempty"`
+	// CAFile holds certificates in PEM to trust besides the system's, for https.
+	CAFile string `json:"caFile,omitempty" yaml:"caFile,omitempty"`
+	// SSHKeyFile holds a private key, for ssh.
+	SSHKeyFile string `json:"sshKeyFile,omitempty" yaml:"sshKeyFile,omitempty"`
+	// KnownHostsFile holds the host's keys in the format of ssh-keyscan; required for ssh.
+	KnownHostsFile string `json:"knownHostsFile,omitempty" yaml:"knownHostsFile,omitempty"`
+}
+
+// Webhook says how deliveries for the repository are verified. With neither field set they are not: a delivery can then
+// make the writer look at the repository, and nothing else.
+type Webhook struct {
+	// SecretFile holds the secret that is also set at the git host.
+	SecretFile string `json:"secretFile,omitempty" yaml:"secretFile,omitempty"`
+	// SecretEnv names the environment variable that holds it instead.
+	SecretEnv string `json:"secretEnv,omitempty" yaml:"secretEnv,omitempty"`
+}
+
+// Duration is a time.Duration written as in "90s".
+type Duration time.Duration
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration: write it like 90s or 3m", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// withDefaults fills what was left out.
+func (c Config) withDefaults() Config {
+	if c.Author.Name == "" {
+		c.Author.Name = "schemawave"
+	}
+	if c.Author.Email == "" {
+		c.Author.Email = "schemawave@localhost"
+	}
+	c.Repositories = append([]Repository(nil), c.Repositories...)
+	for i := range c.Repositories {
+		r := &c.Repositories[i]
+		if r.Branch == "" {
+			r.Branch = "main"
+		}
+		if r.Poll == 0 {
+			r.Poll = DefaultPoll
+		}
+	}
+	return c
+}
+
+// Validate names every wrong field and what to write instead. It opens no file: a missing Secret is a fault of the
+// running system, which heals, not of the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Directory == "" {
+		errs = append(errs, errors.New("directory: missing: name a writable directory for the clones, such as a mounted emptyDir"))
+	}
+	if e := c.Author.Email; e != "" {
+		if _, err := mail.ParseAddress(e); err != nil || strings.ContainsAny(e, "<>\n") {
+			errs = append(errs, fmt.Errorf("author.email: %q is not an address: write it like bot@example.com", e))
+		}
+	}
+	if strings.ContainsAny(c.Author.Name, "<>\n") {
+		errs = append(errs, fmt.Errorf("author.name: %q: leave out <, > and line breaks", c.Author.Name))
+	}
+	if len(c.Repositories) == 0 {
+		errs = append(errs, errors.New("repositories: none: list at least one url, or leave the whole section out"))
+	}
+	seen := map[string]int{}
+	for i, r := range c.withDefaults().Repositories {
+		field := fmt.Sprintf("repositories[%d]", i)
+		for _, err := range r.validate() {
+			errs = append(errs, fmt.Errorf("%s.%w", field, err))
+		}
+		key := canonical(r.URL) + "#" + r.Branch
+		if j, twice := seen[key]; twice {
+			errs = append(errs, fmt.Errorf("%s: the same url and branch as repositories[%d]: two writers would race; merge them", field, j))
+		}
+		seen[key] = i
+	}
+	return errors.Join(errs...)
+}
+
+func (r Repository) validate() (errs []error) {
+	errs = append(errs, r.validateURL()...)
+	if !validBranch(r.Branch) {
+		errs = append(errs, fmt.Errorf("branch: %q is not a branch name: write it without refs/heads/", r.Branch))
+	}
+	if r.Poll < Duration(5*time.Second) {
+		errs = append(errs, fmt.Errorf("poll: %s is too often for a git host: use 5s or more", time.Duration(r.Poll)))
+	}
+	for i, g := range r.Overlays {
+		if _, err := path.Match(g, ""); err != nil || g == "" {
+			errs = append(errs, fmt.Errorf("overlays[%d]: %q is not a glob: write it like clusters/*/orders", i, g))
+		}
+	}
+	if r.Webhook.SecretFile != "" && r.Webhook.SecretEnv != "" {
+		errs = append(errs, errors.New("webhook: secretFile and secretEnv: keep one of them"))
+	}
+	return errs
+}
+
+func (r Repository) validateURL() (errs []error) {
+	u, err := parseURL(r.URL)
+	if err != nil {
+		return []error{fmt.Errorf("url: %w", err)}
+	}
+	c := r.Credentials
+	if u.Scheme == "ssh" {
+		if c.SSHKeyFile == "" {
+			errs = append(errs, errors.New("credentials.sshKeyFile: missing: ssh needs a private key; mount it from a Secret"))
+		}
+		if c.KnownHostsFile == "" {
+			errs = append(errs, errors.New("credentials.knownHostsFile: missing: ssh needs the host's keys; mount the output of ssh-keyscan"))
+		}
+		if c.PasswordFile != "" || c.CAFile != "" {
+			errs = append(errs, errors.New("credentials: passwordFile and caFile are for https: remove them or change the url"))
+		}
+		return errs
+	}
+	if c.SSHKeyFile != "" || c.KnownHostsFile != "" {
+		errs = append(errs, errors.New("credentials: sshKeyFile and knownHostsFile are for ssh: remove them or change the url"))
+	}
+	if c.Username != "" && c.PasswordFile == "" {
+		errs = append(errs, errors.New("credentials.passwordFile: missing: a username alone does not log in; mount the token from a Secret"))
+	}
+	if u.Scheme == "http" && c.CAFile != "" {
+		errs = append(errs, errors.New("credentials.caFile: needs an https url"))
+	}
+	return errs
+}
+
+// validBranch is the part of git-check-ref-format(1) that a mistake can hit.
+func validBranch(b string) bool {
+	switch {
+	case b == "", strings.HasPrefix(b, "refs/"), strings.HasPrefix(b, "-"), strings.HasPrefix(b, "/"),
+		strings.HasSuffix(b, "/"), strings.HasSuffix(b, ".lock"), strings.HasSuffix(b, "."),
+		strings.Contains(b, ".."), strings.Contains(b, "//"), strings.Contains(b, "@{"):
+		return false
+	}
+	return !strings.ContainsFunc(b, func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`~^:?*[\`, c) })
+}
+
+// selects reports whether the overlay is one of those to render.
+func (r Repository) selects(overlay string) bool {
+	if len(r.Overlays) == 0 {
+		return true
+	}
+	for dir := overlay; ; dir = path.Dir(dir) {
+		for _, g := range r.Overlays {
+			if ok, _ := path.Match(g, dir); ok {
+				return true
+			}
+		}
+		if dir == "." || dir == "/" {
+			return false
+		}
+	}
+}

@@ -1,0 +1,41 @@
+// Package environment turns pushes to environment repositories into rendered overlays: a push wakes the writer of its
+// repository and branch, which fetches, renders the overlays whose sources changed, commits a real difference, pushes,
+// and has the Applications of these overlays refreshed.
+//
+// # One writer, level-triggered
+//
+// Each repository and branch has one writer, and a writer makes one pass at a time. A webhook, the poll and a retry only
+// wake it; what a pass does follows from the tip it fetches, so a lost or repeated wake-up does no harm. A push is a
+// compare-and-swap on the tip that was rendered: where somebody else pushed in between, nothing is merged or forced;
+// the pass starts again from the new tip and renders anew.
+//
+// A pass renders the overlays that a change since the last pass can reach: through the overlay's own directory, through
+// the resources, components, bases and files its kustomizations name, and through its migrations directory. The first
+// pass after a start, and one after a rewritten history, looks at every overlay. An overlay that cannot be rendered is
+// reported and left as it is; the others are committed. A commit holds only generated files: those below the overlay's
+// schemawave directory, and its kustomization.
+//
+// # Own commits and reverts
+//
+// A commit of ours ends with the trailer "Schemawave-Rendered: <commit it was rendered from>" and is never answered
+// with another one. A person's word is final: where somebody reverted or edited generated files and no source of the
+// overlay changed since we wrote them, the overlay is left alone ("held") until one of its sources changes. While
+// running, that is a push whose changes to the overlay are generated files only. After a start it is read from the
+// history: the newest commit of ours that wrote the overlay was rendered from the sources it has now, and yet the
+// generated files are not those of that commit. If they are those, and rendering gives others, Schemawave itself has
+// changed and the overlay is rendered.
+//
+// # Git
+//
+// The git binary is not needed. The clone is bare and shallow, with a checkout beside it, both below Config.Directory
+// and made anew at each start, so an emptyDir is enough. Changes are found by comparing trees, and a commit is built
+// from the trees on the changed paths, so a pass costs what changed, not what the repository holds. History is fetched
+// only as far back as a decision about a revert needs. Symbolic links that leave the repository are not checked out, and
+// submodules and large-file pointers are not followed.
+//
+// # Replicas
+//
+// Only the leader writes: it calls Run. Every replica may serve Webhook; one that is not running passes a delivery on
+// to the leader where Options.Leader says where that is, and else answers 503. A delivery lost on the way is made up by
+// the leader's poll, and a new leader looks at everything anyway.
+package environment

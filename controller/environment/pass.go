@@ -1,0 +1,182 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// maxTries bounds how often one pass starts again because somebody else pushed first. After that the writer pauses, and
+// the next pass tries again: nothing is lost.
+const maxTries = 10
+
+// Result says how a pass ended.
+type Result string
+
+// The results of a pass; they are the values of a metric's label.
+const (
+	Unchanged Result = "unchanged" // the branch is where the last pass left it
+	Current   Result = "current"   // the branch moved, and no generated file had to change
+	Pushed    Result = "pushed"    // a commit was pushed
+	Failed    Result = "failed"    // see Report.Err; the writer tries again
+)
+
+// Report is the outcome of one pass.
+type Report struct {
+	Repository string // its URL
+	Branch     string
+	Result     Result
+	Source     string            // the commit that was looked at
+	Commit     string            // the commit that was pushed, if any
+	Rendered   []string          // the overlays the commit changed
+	Touched    []string          // the overlays that a push by others changed
+	Held       []string          // all overlays left alone because a person undid what was rendered
+	Broken     map[string]string // all overlays that cannot be rendered, and why
+	Tries      int               // how often the pass began, because others pushed
+	Err        error             // why it failed; a *Fault
+}
+
+// pass brings the branch up to date once.
+func (w *writer) pass(ctx context.Context) Report {
+	rep := Report{Repository: w.repo.URL, Branch: w.repo.Branch}
+	for rep.Tries = 1; ; rep.Tries++ {
+		err := w.try(ctx, &rep)
+		switch {
+		case err == nil:
+			rep.Held = slices.Sorted(maps.Keys(w.held))
+			rep.Broken = maps.Clone(w.failed)
+			return rep
+		case errors.Is(err, errMoved) && rep.Tries < maxTries:
+			if !pauseFor(ctx, vary(50*time.Millisecond*time.Duration(rep.Tries), 0.9)) {
+				err = ctx.Err()
+				break
+			}
+			continue
+		case errors.Is(err, errMoved):
+			err = &Fault{FaultContended, fmt.Errorf("push: %w, %d times in a row", err, rep.Tries)}
+		}
+		rep.Result, rep.Err = Failed, w.fault(err)
+		return rep
+	}
+}
+
+// pauseFor waits, unless ctx is done first.
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// try is fetch, render, commit, push, once. It returns errMoved where somebody pushed in between; all is then as before.
+func (w *writer) try(ctx context.Context, rep *Report) error {
+	if err := w.prepare(); err != nil {
+		return err
+	}
+	tip, err := w.remote.fetch(ctx, w.clone, 0)
+	if err != nil {
+		return err
+	}
+	rep.Source, rep.Rendered, rep.Touched = tip.String(), nil, nil
+	if tip == w.done {
+		rep.Result = Unchanged
+		return nil
+	}
+	head, err := w.clone.commit(tip)
+	if err != nil {
+		return err
+	}
+	todo, err := w.plan(tip, head.TreeHash)
+	if err != nil {
+		return err
+	}
+	edits, outcome, err := w.renderAll(ctx, tip, todo)
+	if err != nil {
+		return err
+	}
+	rep.Result, rep.Touched = Current, todo.touched
+	at := tip
+	if len(edits) > 0 {
+		if at, err = w.publish(ctx, head, edits, outcome.rendered); err != nil {
+			for _, o := range outcome.rendered {
+				if undo := w.checkout.restore(w.clone, o); undo != nil {
+					return undo
+				}
+			}
+			return err
+		}
+		rep.Result, rep.Commit, rep.Rendered = Pushed, at.String(), outcome.rendered
+	}
+	w.settle(at, todo, outcome)
+	w.refresh.ask(append(slices.Clone(rep.Rendered), rep.Touched...))
+	return nil
+}
+
+// publish commits the edits on top of head and pushes them, and takes the commit over once the host has it.
+func (w *writer) publish(ctx context.Context, head *object.Commit, edits []edit, overlays []string) (plumbing.Hash, error) {
+	s := newStage(w.clone)
+	tree, err := s.rewrite(head.TreeHash, edits)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
+	}
+	commit, err := s.commit(w.author, head.Hash, tree, overlays)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
+	}
+	pack, err := s.pack()
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	started := time.Now()
+	if err := w.remote.push(ctx, head.Hash, commit, pack); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	w.metrics.pushed(w.repo, time.Since(started))
+	w.log.Info("pushed", "commit", commit, "source", head.Hash, "overlays", len(overlays), "files", len(edits))
+	if err := w.clone.adopt(commit, pack); err != nil {
+		w.warn(err) // it is pushed: the next pass fetches it
+		w.forget()
+		return commit, nil
+	}
+	w.checkout.tree = tree
+	return commit, nil
+}
+
+// settle remembers what a finished pass left.
+func (w *writer) settle(at plumbing.Hash, todo plan, o outcome) {
+	for overlay, why := range o.failed {
+		if w.failed[overlay] != why {
+			w.log.Error("overlay cannot be rendered", "overlay", overlay, "err", why)
+		}
+	}
+	for _, overlay := range o.held {
+		if !w.held[overlay] {
+			w.log.Warn("generated files were changed by hand; they are left alone until a source of the overlay changes", "overlay", overlay)
+		}
+	}
+	if todo.cold {
+		w.failed, w.held = map[string]string{}, map[string]bool{}
+	}
+	for _, overlay := range todo.render {
+		if _, was := w.failed[overlay]; was && o.failed[overlay] == "" {
+			w.log.Info("overlay can be rendered again", "overlay", overlay)
+		}
+		delete(w.failed, overlay)
+		delete(w.held, overlay)
+	}
+	maps.Copy(w.failed, o.failed)
+	for _, overlay := range o.held {
+		w.held[overlay] = true
+	}
+	if w.clone != nil {
+		w.done = at
+	}
+}

@@ -1,0 +1,232 @@
+package environment
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// Bounds of one conversation with the host.
+const (
+	fetchTimeout = 10 * time.Minute // a first fetch of a large repository
+	pushTimeout  = 2 * time.Minute
+	allHistory   = math.MaxInt32 // the depth with which git itself asks for everything
+)
+
+// errMoved says that the branch is no longer where it was when the pass began: somebody else pushed.
+var errMoved = errors.New("somebody else pushed in between")
+
+// remote speaks with the host of one repository about one branch, with go-git's transports but not its porcelain: a
+// fetch asks for one branch at a depth, and a push is a compare-and-swap of exactly the objects made here.
+type remote struct {
+	dialer *dialer
+	branch plumbing.ReferenceName
+	azure  bool // Azure DevOps serves no client without multi_ack, and go-git cannot negotiate with it
+}
+
+func newRemote(r Repository) (*remote, error) {
+	ep, err := transport.NewEndpoint(r.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	host := strings.ToLower(ep.Host)
+	return &remote{
+		dialer: &dialer{creds: r.Credentials, endpoint: ep},
+		branch: plumbing.NewBranchReferenceName(r.Branch),
+		azure:  strings.HasSuffix(host, "dev.azure.com") || strings.HasSuffix(host, ".visualstudio.com"),
+	}, nil
+}
+
+// fetch returns the tip of the branch, after bringing it and what it needs into the clone. Without a depth, only what
+// the clone lacks is asked for; with one, that many commits of history, which the clone then has at least.
+func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	s, adv, err := r.openUpload(ctx)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	defer s.Close()
+	tip, err := r.tipOf(adv)
+	if err != nil || depth == 0 && c.has(tip) {
+		return tip, err
+	}
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req.Wants = []plumbing.Hash{tip}
+	if adv.Capabilities.Supports(capability.Shallow) {
+		_ = req.Capabilities.Set(capability.Shallow)
+		req.Shallows = c.shallows()
+		if depth == 0 && (c.tip.IsZero() || r.azure) {
+			depth = 1
+		}
+		req.Depth = packp.DepthCommits(depth)
+	}
+	if r.azure {
+		_ = req.Capabilities.Set(capability.MultiACK)
+	} else if !c.tip.IsZero() {
+		req.Haves = []plumbing.Hash{c.tip}
+	}
+	return tip, r.download(ctx, s, req, c, tip)
+}
+
+// download receives one pack into the clone.
+func (r *remote) download(ctx context.Context, s transport.UploadPackSession, req *packp.UploadPackRequest, c *clone, tip plumbing.Hash) error {
+	res, err := s.UploadPack(ctx, req)
+	if err != nil {
+		return r.explain(ctx, "fetch", err)
+	}
+	defer res.Close()
+	pack := io.Reader(res)
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, res)
+	case req.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, res)
+	}
+	err = packfile.UpdateObjectStorage(c.objects, pack)
+	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		return r.explain(ctx, "fetch", err)
+	}
+	c.fetched(tip, res.Shallows, res.Unshallows)
+	return nil
+}
+
+// push moves the branch from base to commit, or not at all. It returns errMoved where the branch is elsewhere by now,
+// and nil also where the host took the push but its answer was lost.
+func (r *remote) push(ctx context.Context, base, commit plumbing.Hash, pack []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	refused := r.send(ctx, base, commit, pack)
+	if refused == nil || errors.Is(refused, errMoved) {
+		return refused
+	}
+	// Hosts word a lost race in many ways, and the answer may have been lost. Where the branch is now is what counts.
+	s, adv, err := r.openUpload(ctx)
+	if err != nil {
+		return refused
+	}
+	defer s.Close()
+	switch tip, err := r.tipOf(adv); {
+	case err != nil:
+		return refused
+	case tip == commit:
+		return nil
+	case tip != base:
+		return errMoved
+	}
+	return refused
+}
+
+func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []byte) error {
+	t, auth, err := r.dialer.login()
+	if err != nil {
+		return err
+	}
+	s, err := t.NewReceivePackSession(r.dialer.endpoint, auth)
+	if err != nil {
+		return r.explain(ctx, "push", err)
+	}
+	defer s.Close()
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return r.explain(ctx, "push", err)
+	}
+	if adv.References[r.branch.String()] != base {
+		return errMoved
+	}
+	var said bytes.Buffer
+	req := packp.NewReferenceUpdateRequestFromCapabilities(adv.Capabilities)
+	if adv.Capabilities.Supports(capability.Sideband64k) {
+		_ = req.Capabilities.Set(capability.Sideband64k)
+		req.Progress = &said
+	}
+	req.Commands = []*packp.Command{{Name: r.branch, Old: base, New: commit}}
+	req.Packfile = io.NopCloser(bytes.NewReader(pack))
+	if _, err := s.ReceivePack(ctx, req); err != nil {
+		return r.refused(ctx, err, said.String())
+	}
+	return nil
+}
+
+// openUpload starts a conversation about fetching and returns what the host has.
+func (r *remote) openUpload(ctx context.Context) (transport.UploadPackSession, *packp.AdvRefs, error) {
+	t, auth, err := r.dialer.login()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := t.NewUploadPackSession(r.dialer.endpoint, auth)
+	if err != nil {
+		return nil, nil, r.explain(ctx, "fetch", err)
+	}
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		s.Close()
+		return nil, nil, r.explain(ctx, "fetch", err)
+	}
+	return s, adv, nil
+}
+
+func (r *remote) tipOf(adv *packp.AdvRefs) (plumbing.Hash, error) {
+	tip, ok := adv.References[r.branch.String()]
+	if !ok {
+		return tip, &Fault{Reason: FaultConfiguration, Err: fmt.Errorf("the repository has no branch %s: create it or correct branch", r.branch.Short())}
+	}
+	return tip, nil
+}
+
+// explain tells what is wrong in a person's terms, and the remedy.
+func (r *remote) explain(ctx context.Context, op string, err error) error {
+	var unreachable *url.Error
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), strings.Contains(err.Error(), "ssh: unable to authenticate"):
+		return &Fault{FaultAuth, fmt.Errorf("%s: the host refuses the credentials: check credentials, and that the token or key has not expired", op)}
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return &Fault{FaultAuth, fmt.Errorf("%s: the credentials lack the right to %s: grant them read and write on the repository: %s", op, op, firstLine(err.Error()))}
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return &Fault{FaultAuth, fmt.Errorf("%s: the host knows no such repository, or hides it from these credentials: check url and credentials", op)}
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return &Fault{FaultConfiguration, fmt.Errorf("%s: the repository is empty: push a first commit to %s", op, r.branch.Short())}
+	case ctx.Err() != nil:
+		return &Fault{FaultUnreachable, fmt.Errorf("%s: %w", op, ctx.Err())}
+	case errors.As(err, &unreachable):
+		return &Fault{FaultUnreachable, fmt.Errorf("%s: the host cannot be reached: %w", op, unreachable.Err)}
+	}
+	return &Fault{FaultUnreachable, fmt.Errorf("%s: %w", op, err)}
+}
+
+// refused tells why the host did not take a push, in its own words where it said some.
+func (r *remote) refused(ctx context.Context, err error, said string) error {
+	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) || ctx.Err() != nil {
+		return r.explain(ctx, "push", err)
+	}
+	var lines []string
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" && len(lines) < 10 {
+			lines = append(lines, line)
+		}
+	}
+	words := strings.TrimPrefix(err.Error(), "command error on "+r.branch.String()+": ")
+	if len(lines) > 0 {
+		words += " (" + strings.Join(lines, "; ") + ")"
+	}
+	return &Fault{FaultRejected, fmt.Errorf("push: the host refuses it: %s: if %s is protected, allow this user to push to it", words, r.branch.Short())}
+}
+
+// firstLine cuts what a host's error page says.
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s[:min(len(s), 200)]
+}

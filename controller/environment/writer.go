@@ -1,0 +1,160 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Pauses of a writer.
+const (
+	minPause   = time.Second     // between two passes, however often it is woken: a flood of webhooks is not passed on
+	firstRetry = 2 * time.Second // after a failed pass; doubled each time
+	maxRetry   = 5 * time.Minute
+)
+
+// writer keeps one branch of one repository rendered. All but wake is for its own goroutine.
+type writer struct {
+	repo    Repository
+	dir     string
+	author  Author
+	list    Lister
+	render  Renderer
+	refresh *refresher
+	report  func(Report)
+	metrics *metrics
+	log     *slog.Logger
+	woken   chan struct{} // holds one wake-up: more change nothing
+
+	remote   *remote
+	clone    *clone
+	checkout *checkout
+	sources  *sources
+	overlays map[string]bool   // those of the checkout
+	done     plumbing.Hash     // the tip the last finished pass left; zero: none since the start
+	failed   map[string]string // overlays that could not be rendered, and why
+	held     map[string]bool   // overlays left alone because a person undid what was rendered
+}
+
+// wake asks for a pass. It never blocks.
+func (w *writer) wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
+}
+
+// run makes passes until ctx is done.
+func (w *writer) run(ctx context.Context) {
+	defer w.forget()
+	retry, failing := firstRetry, false
+	for {
+		started := time.Now()
+		rep := w.pass(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.tell(rep, time.Since(started))
+		pause := vary(time.Duration(w.repo.Poll), 0.1)
+		if rep.Err != nil {
+			pause = vary(min(retry, maxRetry), 0.3)
+			w.log.Warn("pass failed", "err", rep.Err, "reason", reasonOf(rep.Err), "retry_in", pause.Round(time.Millisecond))
+			retry *= 2
+		} else if retry = firstRetry; failing {
+			w.log.Info("healed")
+		}
+		failing = rep.Err != nil
+		if !w.sleep(ctx, minPause, pause) {
+			return
+		}
+	}
+}
+
+// sleep waits at least the minimum and then for a wake-up or the end of the pause. It reports false when ctx is done.
+func (w *writer) sleep(ctx context.Context, minimum, pause time.Duration) bool {
+	timer := time.NewTimer(min(minimum, pause))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	}
+	timer.Reset(max(0, pause-minimum))
+	select {
+	case <-ctx.Done():
+		return false
+	case <-w.woken:
+	case <-timer.C:
+	}
+	return true
+}
+
+// vary spreads a duration by up to a part of it to either side.
+func vary(d time.Duration, part float64) time.Duration {
+	return d + time.Duration((rand.Float64()*2-1)*part*float64(d))
+}
+
+// prepare makes an empty clone and checkout where there is none, or where the clone has collected too many packs.
+func (w *writer) prepare() error {
+	if w.clone != nil && w.clone.packs < maxPacks {
+		return nil
+	}
+	w.forget()
+	var err error
+	if w.remote, err = newRemote(w.repo); err != nil {
+		return err
+	}
+	if w.clone, err = newClone(filepath.Join(w.dir, "git")); err != nil {
+		return err
+	}
+	if w.checkout, err = newCheckout(filepath.Join(w.dir, "tree")); err != nil {
+		return err
+	}
+	w.sources, w.overlays = newSources(), nil
+	return nil
+}
+
+// forget drops the clone, so that the next pass starts from nothing.
+func (w *writer) forget() {
+	if w.remote != nil {
+		w.remote.dialer.close()
+	}
+	if w.clone != nil {
+		w.warn(w.clone.close())
+	}
+	if w.checkout != nil {
+		w.warn(w.checkout.close())
+	}
+	w.remote, w.clone, w.checkout, w.sources, w.overlays = nil, nil, nil, nil, nil
+	w.done = plumbing.ZeroHash
+}
+
+func (w *writer) warn(err error) {
+	if err != nil {
+		w.log.Warn("clean up", "err", err)
+	}
+}
+
+// tell reports a pass to whom it concerns.
+func (w *writer) tell(rep Report, took time.Duration) {
+	w.metrics.pass(w.repo, rep, took)
+	if w.report != nil && (rep.Result != Unchanged) {
+		w.report(rep)
+	}
+}
+
+// fault makes sure that an error has a class, and that a clone in an unknown state is not used again.
+func (w *writer) fault(err error) error {
+	var f *Fault
+	if errors.As(err, &f) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	w.forget()
+	return &Fault{FaultInternal, fmt.Errorf("%w: the clone is made anew", err)}
+}
