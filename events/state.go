@@ -33,15 +33,15 @@ const (
 	EvidenceLedger      Evidence = "ledger"      // the database's own ledger, read by the publisher
 )
 
-// Attempt is one finished try to bring a database to a version.
+// Attempt is one try to bring a database to a version.
 type Attempt struct {
-	Outcome     Outcome   `json:"outcome"`
+	Outcome     Outcome   `json:"outcome,omitempty"` // empty while it runs
 	Version     string    `json:"version"`
 	Digest      string    `json:"digest"`
 	Revision    string    `json:"revision,omitempty"`
 	Application string    `json:"application,omitempty"`
-	Evidence    Evidence  `json:"evidence"`
-	Run         string    `json:"run"` // what tells this attempt from another of the same digest: the Job's UID or the sync's start
+	Evidence    Evidence  `json:"evidence,omitempty"` // empty while it runs
+	Run         string    `json:"run"`                // what tells this attempt from another of the same digest: the Job's UID or the sync's start
 	Started     time.Time `json:"started,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
 	Applied     []string  `json:"applied,omitempty"` // versions this attempt applied, where the report says so
