@@ -1,0 +1,145 @@
+package kustomize
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// kustomization reads the overlay's own file.
+func (r *repository) kustomization() (*kustomization, error) {
+	entries, err := r.list(r.overlay)
+	if err != nil {
+		return nil, err
+	}
+	name := kustomizationFile(entries)
+	if name == "" {
+		return nil, Problems{{r.overlay, 0, "has no kustomization file", "create kustomization.yaml, or name another directory"}}
+	}
+	file := r.in(name)
+	if info, err := r.Lstat(file); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, Problems{{file, 0, "is a symbolic link, which would be edited for all who share it", "make it a file of its own"}})
+	}
+	content, err := r.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return parseKustomization(file, content)
+}
+
+// declarations reads the SchemaMigrations beside the kustomization.
+func (r *repository) declarations(k *kustomization) ([]*declaration, error) {
+	entries, err := r.list(r.overlay)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		all      []*declaration
+		problems Problems
+	)
+	for _, e := range entries {
+		if !isYAML(e) {
+			continue
+		}
+		content, err := r.ReadFile(r.in(e.Name()))
+		if err != nil {
+			problems.add(r.in(e.Name()), 0, "cannot be read: "+cause(err), "make it readable, or remove it")
+			continue
+		}
+		some := read(r.in(e.Name()), content, &problems)
+		if line := k.lists(e.Name()); line > 0 {
+			mustBeLocal(some, k.file, line, &problems)
+		}
+		all = append(all, some...)
+	}
+	complete(all, k, &problems)
+	return all, problems.err()
+}
+
+// mustBeLocal refuses a SchemaMigration that kustomize would emit, and the cluster refuse.
+func mustBeLocal(some []*declaration, kustomization string, line int, problems *Problems) {
+	for _, d := range some {
+		if !d.localConfig {
+			problems.add(d.file, d.line("metadata.annotations"), fmt.Sprintf("%s:%d lists it, and no cluster knows the kind %s", kustomization, line, manifests.Kind),
+				"add the annotation "+localConfigAnnotation+`: "true", or take it out of the resources: it is found without them`)
+		}
+	}
+}
+
+// complete fills in the environment, refuses names that are taken, and validates. A declaration that could not be read whole
+// is left out: what it lacks would be complained about twice.
+func complete(all []*declaration, k *kustomization, problems *Problems) {
+	broken := map[string]bool{}
+	for _, p := range *problems {
+		broken[p.File] = true
+	}
+	first := map[string]*declaration{}
+	for _, d := range all {
+		if other := first[d.Name]; other != nil && d.Name != "" {
+			problems.add(d.file, d.line("metadata.name"), fmt.Sprintf("metadata.name: %s is declared in %s:%d too", d.Name, other.file, other.line("metadata.name")),
+				"give each database of an overlay a name of its own")
+		}
+		first[d.Name] = d
+		if broken[d.file] {
+			continue
+		}
+		if d.Environment == "" && k.namespace == "" {
+			problems.add(d.file, d.line("spec.environment"), "spec.environment: is missing, and the overlay sets no namespace to take it from",
+				"name the environment, as in environment: production, or set namespace in "+path.Base(k.file))
+			d.Environment = "unknown" // complained about once is enough
+		}
+		if d.Environment == "" {
+			d.Environment = k.namespace
+		}
+		for _, e := range d.Validate() {
+			d.reject(e)
+		}
+	}
+}
+
+// reject turns an error about a field into a problem with its line.
+func (d *declaration) reject(e *manifests.FieldError) {
+	d.problems.add(d.file, d.line(e.Field), e.Field+": "+e.What, e.Remedy)
+}
+
+// load reads the migrations of a declaration. What is wrong with them is told by the file it is in.
+func (r *repository) load(d *declaration) (manifests.Input, bool) {
+	in := manifests.Input{Migration: d.SchemaMigration, Files: map[string][]byte{}}
+	const at = "spec.source.directory"
+	layout, err := migrations.ParseLayout(d.Source.Layout)
+	if err != nil {
+		d.problems.add(d.file, d.line("spec.source.layout"), "spec.source.layout: "+err.Error(), "name one of these, or leave it out")
+		return in, false
+	}
+	dir, wrong, remedy := r.directory(d.Source.Directory)
+	if wrong != "" {
+		d.problems.add(d.file, d.line(at), at+": "+wrong, remedy)
+		return in, false
+	}
+	fsys, err := fs.Sub(r.FS(), dir)
+	if err == nil {
+		in.Set, err = migrations.Load(fsys, layout)
+	}
+	if wrong := (*migrations.LoadError)(nil); errors.As(err, &wrong) {
+		for _, p := range wrong.Problems {
+			if p.File == "" {
+				d.problems.add(d.file, d.line(at), at+": "+d.Source.Directory+": "+p.What, p.Remedy)
+			} else {
+				d.problems.add(path.Join(dir, p.File), p.Line, p.What, p.Remedy)
+			}
+		}
+		return in, false
+	}
+	for i := 0; err == nil && i < len(in.Set.Migrations); i++ {
+		p := in.Set.Migrations[i].Up.Path
+		in.Files[p], err = fs.ReadFile(fsys, p)
+	}
+	if err != nil {
+		d.problems.add(d.file, d.line(at), at+": "+err.Error(), "make the directory readable")
+	}
+	return in, err == nil
+}

@@ -1,0 +1,11 @@
+// Package kustomize renders migrations into the Kustomize overlays of an environment repository. It reads the
+// SchemaMigration files of an overlay, writes the objects that package manifests builds from them into the overlay's
+// directory schemawave, adds that directory to the overlay's resources, and proves with a build in memory that the overlay
+// then yields those objects intact.
+//
+// Render computes and changes nothing; Result.Write applies, Result.Diff shows. The same repository gives the same bytes on
+// every machine. All functions may be called concurrently, also for overlays of one repository.
+//
+// Nothing outside the repository is read for a migration or written, whatever symbolic links the repository holds. Bases and
+// remote resources of an overlay are read as kustomize reads them.
+package kustomize

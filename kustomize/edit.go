@@ -1,0 +1,214 @@
+package kustomize
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// withEntry returns the kustomization with our entry at the end of its resources, exactly once, or without it. Every other
+// byte stays as it is wherever that is possible: comments, order, blank lines, line ends. Where the file's form does not
+// allow for it (the whole file as a flow mapping, say) it is written anew by kyaml, which keeps comments and order.
+func withEntry(content []byte, want bool) ([]byte, error) {
+	root, err := parseMapping(content)
+	if err != nil {
+		return nil, err
+	}
+	list := resourcesOf(root)
+	have := 0
+	if list != nil {
+		for _, n := range list.Content {
+			if isEntry(n.Value) {
+				have++
+			}
+		}
+	}
+	if want && have == 1 || !want && have == 0 {
+		return content, nil
+	}
+	if edited := edit(content, list, want && have == 0); edited != nil && sameButEntry(content, edited, want) {
+		return edited, nil
+	}
+	return rewrite(content, want)
+}
+
+// resourcesOf returns the node of the resources, nil if there are none.
+func resourcesOf(root *yaml.Node) *yaml.Node {
+	if root == nil {
+		return nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == "resources" {
+			return root.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// edit works on the text. It returns nil where it cannot, and need not be right: the caller checks.
+func edit(content []byte, list *yaml.Node, add bool) []byte {
+	lines := bytes.SplitAfter(content, []byte("\n"))
+	eol := "\n"
+	if bytes.HasSuffix(lines[0], []byte("\r\n")) {
+		eol = "\r\n"
+	}
+	switch {
+	case add && list == nil:
+		return appendResources(content, eol)
+	case add && len(list.Content) == 0:
+		return fillEmpty(lines, list, eol)
+	case add:
+		return addAfterLast(lines, list, eol)
+	}
+	return dropEntries(lines, list)
+}
+
+func appendResources(content []byte, eol string) []byte {
+	out := slices.Clone(content)
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, eol...)
+	}
+	return append(out, "resources:"+eol+"- "+entry+eol...)
+}
+
+// fillEmpty turns "resources: []" or a bare "resources:" into a list with one element.
+func fillEmpty(lines [][]byte, list *yaml.Node, eol string) []byte {
+	at := list.Line - 1
+	line := strings.TrimRight(string(lines[at]), "\r\n")
+	key := strings.Index(line, "resources:")
+	if key != 0 {
+		return nil
+	}
+	line = strings.TrimRight(strings.Replace(line, " []", "", 1), " ")
+	return splice(lines, at, at+1, line+eol+"- "+entry+eol)
+}
+
+// addAfterLast adds an element behind the last one, in the form of the list.
+func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
+	last := list.Content[len(list.Content)-1]
+	line := string(lines[last.Line-1])
+	if list.Style&yaml.FlowStyle != 0 {
+		end := last.Column - 1 + len(last.Value)
+		if last.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+			end += len(`""`)
+		}
+		if end > len(line) {
+			return nil
+		}
+		return splice(lines, last.Line-1, last.Line, line[:end]+", "+entry+line[end:])
+	}
+	dash := strings.IndexByte(line, '-')
+	if dash < 0 || strings.TrimLeft(line[:dash], " ") != "" {
+		return nil
+	}
+	if !strings.HasSuffix(line, "\n") {
+		line += eol
+	}
+	return splice(lines, last.Line-1, last.Line, line+line[:last.Column-1]+entry+eol)
+}
+
+// dropEntries removes the lines with our entry, and the key if nothing remains under it.
+func dropEntries(lines [][]byte, list *yaml.Node) []byte {
+	if list.Style&yaml.FlowStyle != 0 {
+		return dropFromFlow(lines, list)
+	}
+	drop, remain := map[int]bool{}, 0
+	for _, n := range list.Content {
+		if isEntry(n.Value) {
+			drop[n.Line-1] = true
+		} else {
+			remain++
+		}
+	}
+	if remain == 0 {
+		for at := list.Line - 1; at >= 0; at-- {
+			if bytes.HasPrefix(lines[at], []byte("resources:")) {
+				drop[at] = true
+				break
+			}
+		}
+	}
+	var out []byte
+	for i, l := range lines {
+		if !drop[i] {
+			out = append(out, l...)
+		}
+	}
+	return out
+}
+
+// dropFromFlow removes ", schemawave" from a list in brackets.
+func dropFromFlow(lines [][]byte, list *yaml.Node) []byte {
+	last := list.Content[len(list.Content)-1]
+	if !isEntry(last.Value) || len(list.Content) == 1 {
+		return nil
+	}
+	line := string(lines[last.Line-1])
+	at := last.Column - 1
+	comma := strings.LastIndexByte(line[:at], ',')
+	if comma < 0 || !strings.HasPrefix(line[at:], last.Value) {
+		return nil
+	}
+	return splice(lines, last.Line-1, last.Line, line[:comma]+line[at+len(last.Value):])
+}
+
+func splice(lines [][]byte, from, to int, with string) []byte {
+	out := bytes.Join(lines[:from], nil)
+	out = append(out, with...)
+	return append(out, bytes.Join(lines[to:], nil)...)
+}
+
+// sameButEntry reports whether after says what before says but for our entry, which it holds as wanted.
+func sameButEntry(before, after []byte, want bool) bool {
+	var a, b map[string]any
+	if yaml.Unmarshal(before, &a) != nil || yaml.Unmarshal(after, &b) != nil {
+		return false
+	}
+	was, _ := a["resources"].([]any)
+	is, _ := b["resources"].([]any)
+	was = slices.DeleteFunc(slices.Clone(was), ours)
+	if want {
+		was = append(was, entry)
+	}
+	delete(a, "resources")
+	delete(b, "resources")
+	return len(was) == len(is) && (len(is) == 0 || reflect.DeepEqual(was, is)) && (len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b))
+}
+
+func ours(resource any) bool {
+	s, ok := resource.(string)
+	return ok && isEntry(s)
+}
+
+// rewrite edits the tree and writes all of it.
+func rewrite(content []byte, want bool) ([]byte, error) {
+	node, err := yaml.Parse(string(content))
+	if err != nil {
+		return nil, err
+	}
+	list, err := node.Pipe(yaml.LookupCreate(yaml.SequenceNode, "resources"))
+	if err != nil {
+		return nil, err
+	}
+	list.YNode().Content = slices.DeleteFunc(list.YNode().Content, func(n *yaml.Node) bool { return isEntry(n.Value) })
+	if want {
+		list.YNode().Content = append(list.YNode().Content, yaml.NewStringRNode(entry).YNode())
+	}
+	if len(list.YNode().Content) == 0 {
+		if err := node.PipeE(yaml.Clear("resources")); err != nil {
+			return nil, err
+		}
+	}
+	out, err := node.String()
+	if err != nil {
+		return nil, err
+	}
+	if !sameButEntry(content, []byte(out), want) {
+		return nil, fmt.Errorf("yaml: the resources cannot be edited")
+	}
+	return []byte(out), nil
+}

@@ -1,0 +1,87 @@
+package kustomize
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// entry is what an overlay's kustomization gains: the directory of the generated files.
+const entry = "schemawave"
+
+const localConfigAnnotation = konfig.IgnoredByKustomizeAnnotation
+
+// kustomization is an overlay's own file, as far as it matters here.
+type kustomization struct {
+	file      string // relative to the repository's root
+	content   []byte
+	namespace string
+	resources []field // with the line of each
+}
+
+// kustomizationFile returns the name of the kustomization file among the entries of a directory, or "".
+func kustomizationFile(entries []fs.DirEntry) string {
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name && !e.IsDir() }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// parseKustomization reads what matters; the rest is kustomize's to judge.
+func parseKustomization(file string, content []byte) (*kustomization, error) {
+	k := &kustomization{file: file, content: content}
+	root, err := parseMapping(content)
+	if err != nil {
+		line, what := syntaxError(err)
+		return nil, Problems{{file, line, what, "correct the YAML"}}
+	}
+	for i := 0; root != nil && i+1 < len(root.Content); i += 2 {
+		value := root.Content[i+1]
+		switch root.Content[i].Value {
+		case "namespace":
+			k.namespace = value.Value
+		case "resources":
+			for _, n := range value.Content {
+				k.resources = append(k.resources, field{n, n.Value})
+			}
+		}
+	}
+	return k, nil
+}
+
+// parseMapping returns the mapping a file consists of; nil if it is empty.
+func parseMapping(content []byte) (*yaml.Node, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(content, &doc); err != nil {
+		return nil, err
+	}
+	if doc.Kind == 0 || len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
+		return nil, nil
+	}
+	if doc.Content[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("yaml: line %d: want a mapping, have %s", doc.Content[0].Line, describe(doc.Content[0]))
+	}
+	return doc.Content[0], nil
+}
+
+// lists returns the line at which the kustomization lists a path relative to it, 0 if it does not.
+func (k *kustomization) lists(name string) int {
+	for _, r := range k.resources {
+		if path.Clean(r.path) == name {
+			return r.node.Line
+		}
+	}
+	return 0
+}
+
+// isEntry reports whether a resource of a kustomization is ours, however it is spelled.
+func isEntry(resource string) bool {
+	return path.Clean(strings.TrimSuffix(resource, "/")) == entry
+}

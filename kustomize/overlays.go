@@ -1,0 +1,75 @@
+package kustomize
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Overlays lists the directories below root that Render has something to do in: those with a kustomization file and a
+// SchemaMigration beside it, and those from which the last SchemaMigration has gone but not yet what was generated from it.
+// They begin with root and are in order.
+func Overlays(root string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(root, func(dir string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !e.IsDir() {
+			return nil
+		}
+		if e.Name() == ".git" {
+			return fs.SkipDir
+		}
+		is, err := isOverlay(dir)
+		if is {
+			found = append(found, dir)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for overlays: %w", err)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+func isOverlay(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || kustomizationFile(entries) == "" {
+		return false, err
+	}
+	for _, e := range entries {
+		if !isYAML(e) {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			if e.Type()&fs.ModeSymlink != 0 {
+				continue // a link to nowhere is no SchemaMigration
+			}
+			return false, err
+		}
+		if len(read(e.Name(), content, &Problems{})) > 0 || mentions(content) && !parses(content) {
+			return true, nil
+		}
+	}
+	generated, err := os.ReadFile(filepath.Join(dir, entry, generatedKustomization))
+	return err == nil && bytes.HasPrefix(generated, []byte(header)), nil
+}
+
+// parses reports whether content is YAML; what is not, and speaks of a SchemaMigration, is for Render to complain about.
+func parses(content []byte) bool {
+	var problems Problems
+	read("", content, &problems)
+	return !slices.ContainsFunc(problems, func(p *Problem) bool { return p.Remedy == "correct the YAML" })
+}
+
+// isYAML reports whether a directory entry can be a file of manifests.
+func isYAML(e fs.DirEntry) bool {
+	return !e.IsDir() && (strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml"))
+}

@@ -1,0 +1,159 @@
+package kustomize
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+// declaration is a SchemaMigration and where it stands.
+type declaration struct {
+	document
+	manifests.SchemaMigration
+	localConfig bool // kustomize leaves it out of what it emits
+}
+
+// mentions reports whether a file may hold a SchemaMigration, without parsing it.
+func mentions(content []byte) bool {
+	return bytes.Contains(content, []byte(manifests.Kind)) && bytes.Contains(content, []byte("schemawave.dev/"))
+}
+
+// read returns the SchemaMigrations of a file, which may hold other documents too. Everything wrong with them is in
+// problems; what is returned is complete only if there are none.
+func read(file string, content []byte, problems *Problems) []*declaration {
+	if !mentions(content) {
+		return nil
+	}
+	var out []*declaration
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			line, what := syntaxError(err)
+			problems.add(file, line, what, "correct the YAML")
+			return out
+		}
+		if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || !declares(doc.Content[0]) {
+			continue
+		}
+		d := &declaration{document: document{file: file, lines: map[string]int{"": doc.Content[0].Line}, problems: problems}}
+		d.root(field{doc.Content[0], ""})
+		out = append(out, d)
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// syntaxError takes the line out of an error of the YAML parser.
+func syntaxError(err error) (int, string) {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 0, err.Error()
+	}
+	line, _ := strconv.Atoi(m[1]) // empty: 0, the whole file
+	return line, strings.TrimPrefix(err.Error(), m[0])
+}
+
+// declares reports whether a document is meant as a SchemaMigration of ours, of whatever version.
+func declares(n *yaml.Node) bool {
+	if n.Kind != yaml.MappingNode {
+		return false
+	}
+	kind, group := false, false
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		switch value := n.Content[i+1].Value; n.Content[i].Value {
+		case "kind":
+			kind = value == manifests.Kind
+		case "apiVersion":
+			group = strings.HasPrefix(value, "schemawave.dev/")
+		}
+	}
+	return kind && group
+}
+
+func (d *declaration) root(f field) {
+	var apiVersion, kind string
+	d.members(f, map[string]func(field){
+		"apiVersion": d.text(&apiVersion),
+		"kind":       d.text(&kind),
+		"metadata":   d.metadata,
+		"spec":       d.spec,
+	})
+	if apiVersion != manifests.APIVersion {
+		d.problems.add(d.file, d.line("apiVersion"), fmt.Sprintf("apiVersion: %q is not known", apiVersion), "use "+manifests.APIVersion)
+	}
+}
+
+func (d *declaration) metadata(f field) {
+	free := func(m field) { d.json(m) } // only its form matters
+	d.members(f, map[string]func(field){
+		"name":        d.text(&d.Name),
+		"labels":      free,
+		"annotations": d.annotations,
+	})
+}
+
+func (d *declaration) annotations(f field) {
+	d.each(f, func(key string, m field) {
+		if key != localConfigAnnotation {
+			return
+		}
+		if d.localConfig = m.node.Value == "true" && m.node.ShortTag() == "!!str"; !d.localConfig {
+			d.add(m, `want the string "true"`, "put it in quotes, as in "+localConfigAnnotation+`: "true"`)
+		}
+	})
+}
+
+func (d *declaration) spec(f field) {
+	d.members(f, map[string]func(field){
+		"environment":   d.text(&d.Environment),
+		"source":        d.source,
+		"database":      d.database,
+		"hook":          d.hook,
+		"wave":          d.integer(&d.Wave),
+		"dependsOn":     d.notYet("set spec.wave: a database with a lower wave is migrated first"),
+		"guard":         d.notYet("leave it out"),
+		"target":        d.target,
+		"minCompatible": d.version(&d.MinCompatible),
+		"policy":        d.policy,
+		"job":           d.job,
+	})
+}
+
+// notYet refuses a field that this release does not act on: silence would promise what does not happen.
+func (d *declaration) notYet(remedy string) func(field) {
+	return func(f field) { d.add(f, "does not work yet in version "+manifests.Version, remedy) }
+}
+
+func (d *declaration) source(f field) {
+	d.members(f, map[string]func(field){
+		"directory": d.text(&d.Source.Directory),
+		"layout":    d.text(&d.Source.Layout),
+		"image":     d.notYet("keep the SQL files in this repository and name them in spec.source.directory"),
+		"tool":      d.notYet("keep SQL files in this repository and name them in spec.source.directory"),
+	})
+}
+
+func (d *declaration) hook(f field) {
+	var hook string
+	d.text(&hook)(f)
+	switch hook {
+	case "PreSync", "":
+	case "Sync":
+		d.add(f, "Sync does not work yet in version "+manifests.Version, "leave it out for PreSync")
+	default:
+		d.add(f, fmt.Sprintf("%q is not known", hook), "use PreSync, or leave it out")
+	}
+}

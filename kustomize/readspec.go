@@ -1,0 +1,116 @@
+package kustomize
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	sigsjson "sigs.k8s.io/json"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+func (d *declaration) database(f field) {
+	d.members(f, map[string]func(field){
+		"urlFrom": func(f field) {
+			d.Database.URLFrom = &corev1.EnvVarSource{}
+			d.kubernetes(f, d.Database.URLFrom)
+		},
+		"env": func(f field) {
+			for _, e := range d.elements(f) {
+				var v corev1.EnvVar
+				d.kubernetes(e, &v)
+				d.Database.Env = append(d.Database.Env, v)
+			}
+		},
+		"envFrom": func(f field) {
+			for _, e := range d.elements(f) {
+				var v corev1.EnvFromSource
+				d.kubernetes(e, &v)
+				d.Database.EnvFrom = append(d.Database.EnvFrom, v)
+			}
+		},
+	})
+}
+
+// kubernetes reads a part of the Kubernetes API as strictly as the API server does with field validation.
+func (d *declaration) kubernetes(f field, into any) {
+	before := len(*d.problems)
+	b, err := json.Marshal(d.json(f))
+	if err != nil || len(*d.problems) > before {
+		return // d.json has said what is wrong
+	}
+	strict, err := sigsjson.UnmarshalStrict(b, into)
+	if err != nil {
+		d.add(f, strings.TrimPrefix(err.Error(), "json: "), "write it as in a container of any Pod")
+	}
+	for _, e := range strict {
+		path := f.path
+		if at, ok := e.(sigsjson.FieldError); ok {
+			path = join(f.path, strings.TrimPrefix(at.FieldPath(), "."))
+		}
+		d.problems.add(d.file, d.line(path), path+": unknown field", "write it as in a container of any Pod")
+	}
+}
+
+func (d *declaration) policy(f field) {
+	p := &d.Policy
+	d.members(f, map[string]func(field){
+		"lockTimeout":      d.duration(&p.LockTimeout),
+		"statementTimeout": d.duration(&p.StatementTimeout),
+		"deadline":         d.duration(&p.Deadline),
+		"outOfOrder":       d.text(&p.OutOfOrder),
+		"retries":          d.integer(&p.Retries),
+	})
+}
+
+// duration reads a duration with its unit; a bare 0 needs none.
+func (d *declaration) duration(into **time.Duration) func(field) {
+	return func(f field) {
+		v, err := time.ParseDuration(f.node.Value)
+		if f.node.Kind != yaml.ScalarNode || err != nil {
+			d.add(f, "want a duration, have "+describe(f.node), "write a number with its unit, as in 2s, 30m or 1h30m, or 0")
+			return
+		}
+		*into = &v
+	}
+}
+
+// target reads a version or "latest".
+func (d *declaration) target(f field) {
+	if f.node.Kind == yaml.ScalarNode && f.node.Value == "latest" {
+		return
+	}
+	d.version(&d.Target)(f)
+}
+
+// version reads a version; without quotes its digits are taken as they stand.
+func (d *declaration) version(into *migrations.Version) func(field) {
+	return func(f field) {
+		v, err := migrations.ParseVersion(f.node.Value)
+		switch {
+		case f.node.Kind != yaml.ScalarNode:
+			d.add(f, "want a version, have "+describe(f.node), `write it in quotes, as in "20261122093000"`)
+		case err != nil:
+			d.add(f, err.Error(), `write it in quotes, as in "20261122093000"`)
+		default:
+			*into = v
+		}
+	}
+}
+
+// job reads the patch; whether its fields exist is for package manifests to say, which merges it.
+func (d *declaration) job(f field) {
+	if f.node.Kind != yaml.MappingNode {
+		d.add(f, "want a mapping, have "+describe(f.node), "write it as a patch of a Job, as in job: {spec: {template: {spec: {nodeSelector: …}}}}")
+		return
+	}
+	before := len(*d.problems)
+	b, err := json.Marshal(d.json(f))
+	if err != nil || len(*d.problems) > before {
+		return // d.json has said what is wrong
+	}
+	d.Job = b
+}

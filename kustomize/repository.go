@@ -1,0 +1,107 @@
+package kustomize
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// repository is an environment repository and the overlay in it that is being rendered. All paths in it are relative to the
+// repository's root and have slashes; no symbolic link leads out of it.
+type repository struct {
+	*os.Root
+	dir     string // absolute, without symbolic links
+	overlay string
+}
+
+// open finds the overlay within the repository. An empty root means the nearest directory around the overlay with a .git.
+func open(root, overlay string) (*repository, error) {
+	abs, err := realPath(overlay)
+	if err != nil {
+		return nil, err
+	}
+	if root == "" {
+		if root, err = gitRoot(abs); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := realPath(root)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := filepath.Rel(dir, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil, fmt.Errorf("overlay %s is outside of the repository %s", abs, dir)
+	}
+	r, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &repository{Root: r, dir: dir, overlay: filepath.ToSlash(rel)}, nil
+}
+
+func realPath(p string) (string, error) {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+func gitRoot(dir string) (string, error) {
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(filepath.Join(d, ".git")); err == nil {
+			return d, nil
+		}
+		if filepath.Dir(d) == d {
+			return "", fmt.Errorf("no git repository around %s: name the repository's root", dir)
+		}
+	}
+}
+
+// in returns the path of a file of the overlay.
+func (r *repository) in(name string) string { return path.Join(r.overlay, name) }
+
+// abs returns the absolute path of a file of the overlay.
+func (r *repository) abs(name string) string {
+	return filepath.Join(r.dir, filepath.FromSlash(r.in(name)))
+}
+
+// list returns the entries of a directory in order; none if it is not there.
+func (r *repository) list(dir string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(r.FS(), dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// directory resolves a path relative to the overlay to a directory of the repository, or says what is wrong with it.
+func (r *repository) directory(rel string) (dir, wrong, remedy string) {
+	dir = path.Join(r.overlay, rel)
+	if path.IsAbs(rel) || dir == ".." || strings.HasPrefix(dir, "../") {
+		return "", rel + " is outside of the repository", "name a directory of this repository, relative to the overlay"
+	}
+	switch info, err := r.Stat(filepath.FromSlash(dir)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", rel + " does not exist", "create " + dir + ", or correct the path: it is relative to the overlay"
+	case err != nil:
+		return "", rel + " cannot be read: " + cause(err), "name a directory of this repository that no symbolic link leads out of"
+	case !info.IsDir():
+		return "", rel + " is not a directory", "name the directory that holds the SQL files"
+	}
+	return dir, "", ""
+}
+
+// cause is an error's text without the path that a file system puts before it.
+func cause(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

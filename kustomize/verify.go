@@ -1,0 +1,162 @@
+package kustomize
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/kustomize/api/resource"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+// verify holds what the overlay yields against what was put into it. A namespace, a namePrefix, a nameSuffix, more labels,
+// another image are the overlay's good right; what the Job is recognised by, and how it runs, is not.
+func (w *work) verify(b built) error {
+	var problems Problems
+	for i, objects := range w.objects {
+		v := verifier{built: b, report: func(what string) {
+			problems.add(w.kustomization.file, 0, fmt.Sprintf("%s:%d: %s", w.declarations[i].file, w.declarations[i].line(""), what),
+				"exempt the objects with the label "+manifests.LabelManagedBy+": "+manifests.ManagedBy+" from what changes them")
+		}}
+		v.all(objects)
+	}
+	return problems.err()
+}
+
+// verifier checks the objects of one declaration.
+type verifier struct {
+	built
+	report         func(what string)
+	prefix, suffix string
+}
+
+func (v *verifier) all(objects []manifests.Object) {
+	job := objects[slices.IndexFunc(objects, func(o manifests.Object) bool { return o.Component == manifests.ComponentMigration })]
+	if !v.affixes(job.Value.GetName()) {
+		return
+	}
+	for _, o := range objects {
+		name := v.prefix + o.Value.GetName() + v.suffix
+		r := v.find(o.Kind(), name)
+		if r == nil {
+			v.report(fmt.Sprintf("the overlay removes or renames %s %s", o.Kind(), o.Value.GetName()))
+			continue
+		}
+		v.same(o, "label", o.Value.GetLabels(), r.GetLabels())
+		v.same(o, "annotation", o.Value.GetAnnotations(), r.GetAnnotations())
+		if err := v.content(o, r); err != nil {
+			v.report(err.Error())
+		}
+	}
+}
+
+// affixes finds the overlay's prefix and suffix by the Job, which must be there once.
+func (v *verifier) affixes(job string) bool {
+	n := 0
+	for _, r := range v.built {
+		if before, after, ok := strings.Cut(r.GetName(), job); ok && r.GetKind() == "Job" {
+			v.prefix, v.suffix = before, after
+			n++
+		}
+	}
+	if n != 1 {
+		v.report(fmt.Sprintf("the overlay yields the Job %s %d times", job, n))
+	}
+	return n == 1
+}
+
+func (v *verifier) same(o manifests.Object, what string, want, have map[string]string) {
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if have[k] != want[k] {
+			v.report(fmt.Sprintf("the overlay changes the %s %s of %s %s from %q to %q", what, k, o.Kind(), o.Value.GetName(), want[k], have[k]))
+		}
+	}
+}
+
+// content compares the SQL, the copies, and what the Job does.
+func (v *verifier) content(o manifests.Object, r *resource.Resource) error {
+	changed := func(what string) {
+		v.report(fmt.Sprintf("the overlay changes %s of %s %s", what, o.Kind(), o.Value.GetName()))
+	}
+	switch want := o.Value.(type) {
+	case *corev1.ConfigMap:
+		var have corev1.ConfigMap
+		if err := decode(r, &have); err != nil {
+			return err
+		}
+		if !maps.Equal(want.Data, have.Data) || !reflect.DeepEqual(want.BinaryData, have.BinaryData) {
+			changed("the data")
+		}
+	case *corev1.Secret:
+		var have corev1.Secret
+		if err := decode(r, &have); err != nil {
+			return err
+		}
+		if !maps.Equal(want.StringData, have.StringData) || !reflect.DeepEqual(want.Data, have.Data) {
+			changed("the data")
+		}
+	case *batchv1.Job:
+		var have batchv1.Job
+		if err := decode(r, &have); err != nil {
+			return err
+		}
+		for _, what := range v.jobChanges(want, &have) {
+			changed(what)
+		}
+	}
+	return nil
+}
+
+// jobChanges lists what differs that must not.
+func (v *verifier) jobChanges(want, have *batchv1.Job) []string {
+	var changes []string
+	check := func(what string, same bool) {
+		if !same {
+			changes = append(changes, what)
+		}
+	}
+	check("podFailurePolicy", reflect.DeepEqual(want.Spec.PodFailurePolicy, have.Spec.PodFailurePolicy))
+	check("ttlSecondsAfterFinished", have.Spec.TTLSecondsAfterFinished == nil)
+	check("suspend", have.Spec.Suspend == nil || !*have.Spec.Suspend)
+	w, h := want.Spec.Template, have.Spec.Template
+	check("restartPolicy", w.Spec.RestartPolicy == h.Spec.RestartPolicy)
+	for _, k := range slices.Sorted(maps.Keys(want.Labels)) {
+		check("the Pod's label "+k, w.Labels[k] == h.Labels[k])
+	}
+	i := slices.IndexFunc(h.Spec.Containers, func(c corev1.Container) bool { return c.Name == manifests.ContainerName })
+	if i < 0 {
+		return append(changes, "the container "+manifests.ContainerName)
+	}
+	c := w.Spec.Containers[slices.IndexFunc(w.Spec.Containers, func(c corev1.Container) bool { return c.Name == manifests.ContainerName })]
+	check("the command", slices.Equal(c.Command, h.Spec.Containers[i].Command) && slices.Equal(c.Args, h.Spec.Containers[i].Args))
+	check("the volumes", v.carries(w.Spec, h.Spec))
+	return changes
+}
+
+// carries reports whether the Pod still mounts every ConfigMap with SQL, under its new name.
+func (v *verifier) carries(want, have corev1.PodSpec) bool {
+	mounted := func(p corev1.PodSpec) []string {
+		var names []string
+		for _, vol := range p.Volumes {
+			if vol.Name != manifests.VolumeName || vol.Projected == nil {
+				continue
+			}
+			for _, s := range vol.Projected.Sources {
+				if s.ConfigMap != nil {
+					names = append(names, s.ConfigMap.Name)
+				}
+			}
+		}
+		return names
+	}
+	names := mounted(want)
+	for i := range names {
+		names[i] = v.prefix + names[i] + v.suffix
+	}
+	return slices.Equal(names, mounted(have))
+}

@@ -1,0 +1,252 @@
+package manifests
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// YAML returns the object as a document that people can read and compare: apiVersion and kind first, then the fields in
+// the order of the Kubernetes API; no status, no nulls; SQL as a literal block. The same object gives the same bytes with
+// every version of every library, which is why it is written here.
+func (o Object) YAML() ([]byte, error) {
+	b, err := json.Marshal(o.Value)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", o.Value.GetName(), err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	root, err := decode(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", o.Value.GetName(), err)
+	}
+	var w yamlWriter
+	w.members(topLevel(root.(object)), 0, "")
+	return w.Bytes(), nil
+}
+
+// object is a JSON object whose members keep their order.
+type object []member
+
+type member struct {
+	key   string
+	value any // object, []any, string, json.Number, bool
+}
+
+// decode reads one value, leaving out members that are null.
+func decode(d *json.Decoder) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t {
+	case json.Delim('{'):
+		var o object
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			value, err := decode(d)
+			if err != nil {
+				return nil, err
+			}
+			if value != nil {
+				o = append(o, member{key.(string), value})
+			}
+		}
+		_, err := d.Token()
+		return o, err
+	case json.Delim('['):
+		var a []any
+		for d.More() {
+			value, err := decode(d)
+			if err != nil {
+				return nil, err
+			}
+			a = append(a, value)
+		}
+		_, err := d.Token()
+		return a, err
+	}
+	if t == nil {
+		return nil, nil
+	}
+	return t, nil
+}
+
+// topLevel puts apiVersion before kind and drops the status.
+func topLevel(o object) object {
+	var first, rest object
+	for _, m := range o {
+		switch m.key {
+		case "status":
+		case "apiVersion":
+			first = append(object{m}, first...)
+		case "kind":
+			first = append(first, m)
+		default:
+			rest = append(rest, m)
+		}
+	}
+	return append(first, rest...)
+}
+
+// yamlWriter writes YAML 1.2 that YAML 1.1 reads the same way.
+type yamlWriter struct{ bytes.Buffer }
+
+func (w *yamlWriter) indent(n int) {
+	for range n {
+		w.WriteByte(' ')
+	}
+}
+
+// members writes a mapping, each line after the first indented; lead stands before the first, which is "- " in a list.
+func (w *yamlWriter) members(o object, indent int, lead string) {
+	for i, m := range o {
+		if i > 0 || lead == "" {
+			w.indent(indent)
+		}
+		w.WriteString(plainOrQuoted(m.key))
+		w.WriteByte(':')
+		w.value(m.value, indent)
+	}
+}
+
+// value writes what follows a "key:" that is indented by indent, up to and including the line's end.
+func (w *yamlWriter) value(v any, indent int) {
+	switch v := v.(type) {
+	case object:
+		if len(v) == 0 {
+			w.WriteString(" {}\n")
+			return
+		}
+		w.WriteByte('\n')
+		w.members(v, indent+2, "")
+	case []any:
+		if len(v) == 0 {
+			w.WriteString(" []\n")
+			return
+		}
+		w.WriteByte('\n')
+		w.items(v, indent)
+	default:
+		w.WriteByte(' ')
+		w.scalar(v, indent)
+	}
+}
+
+// items writes a list, its dashes under its key.
+func (w *yamlWriter) items(a []any, indent int) {
+	for _, v := range a {
+		w.indent(indent)
+		w.WriteByte('-')
+		switch v := v.(type) {
+		case object:
+			if len(v) > 0 {
+				w.WriteByte(' ')
+				w.members(v, indent+2, "- ")
+				continue
+			}
+			w.WriteString(" {}\n")
+		case []any:
+			w.value(v, indent+2)
+		default:
+			w.WriteByte(' ')
+			w.scalar(v, indent)
+		}
+	}
+}
+
+func (w *yamlWriter) scalar(v any, indent int) {
+	s, isString := v.(string)
+	switch {
+	case !isString:
+		if v == nil {
+			v = "null"
+		}
+		fmt.Fprintln(w, v)
+	case literal(s):
+		w.literal(s, indent+2)
+	default:
+		w.WriteString(plainOrQuoted(s))
+		w.WriteByte('\n')
+	}
+}
+
+// literal writes a block whose lines stand as they are.
+func (w *yamlWriter) literal(s string, indent int) {
+	switch {
+	case !strings.HasSuffix(s, "\n"):
+		w.WriteString("|-\n")
+	case strings.HasSuffix(s, "\n\n"):
+		w.WriteString("|+\n")
+	default:
+		w.WriteString("|\n")
+	}
+	for line := range strings.Lines(s) {
+		if line != "\n" {
+			w.indent(indent)
+		}
+		w.WriteString(strings.TrimSuffix(line, "\n"))
+		w.WriteByte('\n')
+	}
+}
+
+// literal reports whether s survives as a literal block: several lines, the first neither empty nor indented (it tells
+// the parser the indentation), the last not blank, and no character that YAML would change or refuse (YAML 1.2, 5.1 and 8.1).
+func literal(s string) bool {
+	end := strings.IndexByte(s, '\n')
+	if end < 1 || s[0] == ' ' || s[0] == '\t' {
+		return false
+	}
+	body := strings.TrimRight(s, "\n")
+	if last := body[strings.LastIndexByte(body, '\n')+1:]; strings.Trim(last, " \t") == "" {
+		return false
+	}
+	for _, r := range s {
+		if r != '\n' && r != '\t' && !printable(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// plain matches strings that no YAML parser takes for anything but a string, but for those of notPlain: words, flags, and
+// what begins with a digit but has a letter that no number and no timestamp has.
+var plain = regexp.MustCompile(`^(--)?[A-Za-z/][A-Za-z0-9 _./@%+,=:-]*$|^[0-9][A-Za-z0-9_.-]*[g-np-su-wyG-NP-SU-WY][A-Za-z0-9_.-]*$`)
+
+var notPlain = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|nan|inf)$|: |:$| $`)
+
+// plainOrQuoted returns s as it is where that is unmistakable, else in double quotes.
+func plainOrQuoted(s string) string {
+	if plain.MatchString(s) && !notPlain.MatchString(s) {
+		return s
+	}
+	b := []byte{'"'}
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r == '\n':
+			b = append(b, `\n`...)
+		case r == '\r':
+			b = append(b, `\r`...)
+		case r == '\t':
+			b = append(b, `\t`...)
+		case printable(r):
+			b = utf8.AppendRune(b, r)
+		default: // all of it in the basic plane
+			b = fmt.Appendf(b, `\u%04X`, r)
+		}
+	}
+	return string(append(b, '"'))
+}
+
+// printable reports whether YAML takes r as it is (YAML 1.2, 5.1), but for line ends other than \n and byte order marks.
+func printable(r rune) bool {
+	return r >= 0x20 && r <= 0x7E || r >= 0xA0 && r <= 0xFFFD && r != 0x2028 && r != 0x2029 && r != 0xFEFF || r >= 0x10000
+}

@@ -1,0 +1,146 @@
+package manifests
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// FieldError is one thing wrong with a SchemaMigration.
+type FieldError struct {
+	Field  string // "spec.database.env[0].name"; a missing field's own path
+	What   string // what is wrong
+	Remedy string // what to do about it
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.What + " (" + e.Remedy + ")" }
+
+// dnsLabel is what names of databases and environments must be: they become parts of object names and label values
+// (Kubernetes, "Object Names and IDs") and tokens of NATS subjects.
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// Variables of the Job that a team may not set: the renderer does.
+const (
+	envURL    = "DATABASE_URL"
+	envPod    = "SCHEMAWAVE_POD"
+	envJob    = "SCHEMAWAVE_JOB"
+	envDigest = "SCHEMAWAVE_DIGEST"
+)
+
+// Validate reports everything wrong with m that can be seen without its migrations; nil means nothing.
+func (m SchemaMigration) Validate() []*FieldError {
+	var v validator
+	v.name("metadata.name", m.Name, "it names the database in object names, labels and NATS subjects")
+	v.name("spec.environment", m.Environment, "it is a label value and a token of NATS subjects")
+	if m.Source.Directory == "" {
+		v.add("spec.source.directory", "is missing", "name the directory with the SQL files, relative to the overlay")
+	}
+	v.database(m.Database)
+	v.policy(m.Policy)
+	return v.errs
+}
+
+type validator struct{ errs []*FieldError }
+
+func (v *validator) add(field, what, remedy string) {
+	v.errs = append(v.errs, &FieldError{Field: field, What: what, Remedy: remedy})
+}
+
+func (v *validator) name(field, name, why string) {
+	switch {
+	case name == "":
+		v.add(field, "is missing", "set it: "+why)
+	case !dnsLabel.MatchString(name):
+		v.add(field, fmt.Sprintf("%q is not a DNS label", name),
+			"use at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit: "+why)
+	}
+}
+
+func (v *validator) database(d Database) {
+	if d.URLFrom == nil && len(d.Env) == 0 && len(d.EnvFrom) == 0 {
+		v.add("spec.database", "says no way to reach the database", "set urlFrom, for instance {secretKeyRef: {name: orders-db, key: url}}, or env or envFrom")
+	}
+	if u := d.URLFrom; u != nil {
+		v.urlFrom(*u)
+	}
+	reserved := []string{envPod, envJob, envDigest}
+	if d.URLFrom != nil {
+		reserved = append(reserved, envURL)
+	}
+	seen := map[string]bool{}
+	for i, e := range d.Env {
+		field := fmt.Sprintf("spec.database.env[%d]", i)
+		switch {
+		case e.Name == "":
+			v.add(field+".name", "is missing", "name the variable")
+		case slices.Contains(reserved, e.Name):
+			v.add(field+".name", e.Name+" is set by the renderer", "leave it out")
+		case seen[e.Name]:
+			v.add(field+".name", e.Name+" is set twice", "keep one of them")
+		case e.Value != "" && e.ValueFrom != nil:
+			v.add(field, e.Name+" has both value and valueFrom", "keep one of them")
+		case holdsPassword(e):
+			v.add(field+".value", "a password in plain text", "keep it in a Secret and use valueFrom: {secretKeyRef: …}")
+		}
+		seen[e.Name] = true
+	}
+	for i, e := range d.EnvFrom {
+		field := fmt.Sprintf("spec.database.envFrom[%d]", i)
+		if (e.SecretRef == nil) == (e.ConfigMapRef == nil) {
+			v.add(field, "needs exactly one of secretRef and configMapRef", "name the Secret or the ConfigMap that holds the variables")
+		}
+	}
+}
+
+func (v *validator) urlFrom(u corev1.EnvVarSource) {
+	const field = "spec.database.urlFrom"
+	if (u.SecretKeyRef == nil) == (u.ConfigMapKeyRef == nil) || u.FieldRef != nil || u.ResourceFieldRef != nil {
+		v.add(field, "needs exactly one of secretKeyRef and configMapKeyRef", "name the Secret and the key that hold the database's URL")
+		return
+	}
+	if s := u.SecretKeyRef; s != nil && (s.Name == "" || s.Key == "") {
+		v.add(field+".secretKeyRef", "needs name and key", "name the Secret and the key that hold the database's URL")
+	}
+	if c := u.ConfigMapKeyRef; c != nil && (c.Name == "" || c.Key == "") {
+		v.add(field+".configMapKeyRef", "needs name and key", "name the ConfigMap and the key that hold the database's URL")
+	}
+}
+
+// holdsPassword reports whether e carries a password as a literal, which would stand in git and in the Job's manifest.
+func holdsPassword(e corev1.EnvVar) bool {
+	if e.Value == "" {
+		return false
+	}
+	if e.Name == "PGPASSWORD" {
+		return true
+	}
+	u, err := url.Parse(e.Value)
+	if err != nil || u.User == nil {
+		return false
+	}
+	_, set := u.User.Password()
+	return set
+}
+
+func (v *validator) policy(p Policy) {
+	if d := p.Deadline; d != nil && *d < time.Second {
+		v.add("spec.policy.deadline", d.String()+" is less than a second", "give a run the time it needs, as in 30m")
+	}
+	for field, d := range map[string]*time.Duration{"lockTimeout": p.LockTimeout, "statementTimeout": p.StatementTimeout} {
+		if d != nil && *d < 0 {
+			v.add("spec.policy."+field, d.String()+" is negative", "use 0 for no limit")
+		}
+	}
+	if r := p.Retries; r != nil && *r < 0 {
+		v.add("spec.policy.retries", fmt.Sprintf("%d is negative", *r), "use 0 for no retry")
+	}
+	switch p.OutOfOrder {
+	case "", "refuse", "apply", "skip":
+	default:
+		v.add("spec.policy.outOfOrder", fmt.Sprintf("%q is not known", p.OutOfOrder), "use refuse, apply or skip")
+	}
+}
