@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/schemawave/schemawave/kustomize"
 )
 
 // Options are what a Controller works with. Only Config is required.
@@ -20,14 +22,14 @@ type Options struct {
 	Refresh RefreshFunc
 	// Report is told the outcome of each pass that found anything new, in the writer's goroutine: it must not block.
 	Report func(Report)
-	// Leader returns the base URL under which the leader's Webhook is reached, or "" while there is none. Nil: deliveries
+	// Leader returns the URL at which the leader serves Webhook, or "" while there is none. Nil: deliveries
 	// to a replica that is not running are answered with 503.
 	Leader func(ctx context.Context) (string, error)
 	// Metrics registers the collectors. Nil: none.
 	Metrics prometheus.Registerer
 	// Logger defaults to discarding.
 	Logger *slog.Logger
-	// List and Render default to package kustomize.
+	// List and Render default to kustomize.Overlays and Kustomize without options.
 	List   Lister
 	Render Renderer
 }
@@ -50,6 +52,16 @@ func New(o Options) (*Controller, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.List == nil {
+		o.List = kustomize.Overlays
+	}
+	if o.Render == nil {
+		o.Render = Kustomize(kustomize.Options{})
+	}
+	dir, err := filepath.Abs(o.Config.Directory)
+	if err != nil {
+		return nil, fmt.Errorf("environments: directory: %w", err)
+	}
 	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		return nil, err
@@ -58,7 +70,7 @@ func New(o Options) (*Controller, error) {
 	for _, repo := range c.config.Repositories {
 		log := o.Logger.With("repository", repo.URL, "branch", repo.Branch)
 		c.writers = append(c.writers, &writer{
-			repo: repo, dir: filepath.Join(c.config.Directory, directoryName(repo)), author: c.config.Author,
+			repo: repo, dir: filepath.Join(dir, directoryName(repo)), author: c.config.Author,
 			list: o.List, render: o.Render, report: o.Report, metrics: m, log: log,
 			refresh: newRefresher(o.Refresh, repo, log),
 			woken:   make(chan struct{}, 1),

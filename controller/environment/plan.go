@@ -1,9 +1,13 @@
 package environment
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -39,7 +43,7 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	if err := w.checkout.to(w.clone, tree); err != nil {
 		return plan{}, err
 	}
-	if err := w.survey(changes); err != nil {
+	if err := w.survey(w.checkout.linked(changes)); err != nil {
 		return plan{}, err
 	}
 	if cold {
@@ -62,38 +66,84 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	return plan{render: slices.Sorted(maps.Keys(all)), changed: source, touched: touched}, nil
 }
 
-// survey brings the list of overlays and their sources up to date with the checkout.
+// survey brings the list of overlays and their sources up to date with the checkout, reading only where files changed.
 func (w *writer) survey(changes []change) error {
-	if w.overlays != nil && !slices.ContainsFunc(changes, func(ch change) bool { return mayDeclare(ch.path) }) {
-		return nil
-	}
-	list, err := w.list(w.checkout.dir)
-	if err != nil {
-		return &Fault{FaultInternal, fmt.Errorf("list overlays: %w", err)}
-	}
-	overlays := map[string]bool{}
-	for _, o := range list {
-		if w.repo.selects(o) {
-			overlays[o] = true
-		}
-	}
-	root := w.checkout.fs()
-	for o := range w.overlays {
-		if !overlays[o] {
-			w.sources.forget(o)
-		}
+	dirs := declaring(changes)
+	if w.overlays == nil {
+		w.overlays, dirs = map[string]bool{}, []string{"."}
 	}
 	affected := map[string]bool{}
 	for _, ch := range changes {
 		w.sources.reached(ch.path, func(o string) { affected[o] = true })
 	}
-	for o := range overlays {
-		if !w.overlays[o] || affected[o] {
-			w.sources.learn(root, o)
+	for _, dir := range dirs {
+		for o := range w.overlays {
+			if within(o, dir) {
+				delete(w.overlays, o)
+			}
+		}
+		found, err := w.overlaysBelow(dir)
+		if err != nil {
+			return &Fault{FaultInternal, fmt.Errorf("list overlays: %w", err)}
+		}
+		for _, o := range found {
+			w.overlays[o], affected[o] = true, true
 		}
 	}
-	w.overlays = overlays
+	root := w.checkout.fs()
+	for o := range affected {
+		if w.overlays[o] {
+			w.sources.learn(root, o)
+		} else {
+			w.sources.forget(o)
+		}
+	}
 	return nil
+}
+
+// overlaysBelow lists those overlays at and below a directory that the configuration selects.
+func (w *writer) overlaysBelow(dir string) ([]string, error) {
+	at := w.checkout.path(dir)
+	if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	list, err := w.list(at)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, o := range list {
+		rel, err := filepath.Rel(w.checkout.dir, o)
+		if err != nil {
+			return nil, err
+		}
+		if rel = filepath.ToSlash(rel); w.repo.selects(rel) {
+			found = append(found, rel)
+		}
+	}
+	return found, nil
+}
+
+// declaring lists the directories in which changed files can make or unmake an overlay.
+func declaring(changes []change) []string {
+	found := map[string]bool{}
+	for _, ch := range changes {
+		if !mayDeclare(ch.path) {
+			continue
+		}
+		dir := path.Dir(ch.path)
+		if path.Base(dir) == generatedDir {
+			dir = path.Dir(dir)
+		}
+		found[dir] = true
+	}
+	var dirs []string
+	for _, dir := range slices.Sorted(maps.Keys(found)) { // a directory sorts before those below it
+		if !slices.ContainsFunc(dirs, func(above string) bool { return within(dir, above) }) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // mayDeclare reports whether a file can make its directory an overlay, or change what an overlay depends on.

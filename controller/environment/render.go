@@ -1,6 +1,11 @@
 package environment
 
-import "context"
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/schemawave/schemawave/kustomize"
+)
 
 // Renderer computes the generated files of one overlay, a slash-separated path below the checkout at root, without
 // writing. Several overlays may be rendered at once. An error is the overlay's, unless ctx is done.
@@ -14,5 +19,14 @@ type Rendering interface {
 	Write() error
 }
 
-// Lister lists the overlays below root, as slash-separated paths relative to it.
-type Lister func(root string) ([]string, error)
+// Lister lists the overlays at and below a directory, as paths that begin with it. Whether a directory is one may depend
+// on nothing but its own files and those of its directory schemawave.
+type Lister func(dir string) ([]string, error)
+
+// Kustomize renders with package kustomize. The root of the options is not used: it is the checkout's.
+func Kustomize(o kustomize.Options) Renderer {
+	return func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o.Root = root
+		return kustomize.Render(ctx, filepath.Join(root, filepath.FromSlash(overlay)), o)
+	}
+}

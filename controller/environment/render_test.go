@@ -17,12 +17,10 @@ import (
 // migration.yaml names, and takes a file that says BROKEN for a mistake.
 type digestRenderer struct{ version string }
 
-func (d digestRenderer) list(root string) (overlays []string, err error) {
-	err = filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+func (d digestRenderer) list(dir string) (overlays []string, err error) {
+	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		if err == nil && e.Name() == "migration.yaml" {
-			rel, err := filepath.Rel(root, filepath.Dir(p))
-			overlays = append(overlays, filepath.ToSlash(rel))
-			return err
+			overlays = append(overlays, filepath.Dir(p))
 		}
 		return err
 	})
