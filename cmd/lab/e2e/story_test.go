@@ -1,0 +1,239 @@
+// Package e2e tells the demo's story as tests, on a real Kubernetes with a real Argo CD, PostgreSQL, NATS and git server:
+//
+//	go run ./cmd/lab run -- go test -count 1 ./cmd/lab/e2e
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+
+	"github.com/schemawave/schemawave/cmd/lab/story"
+	"github.com/schemawave/schemawave/events"
+)
+
+// begin installs Schemawave into the cluster and founds the environment repository.
+func begin(t *testing.T) *story.Story {
+	t.Helper()
+	checkout, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := story.FromEnv(os.Getenv, checkout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := story.Begin(t.Context(), env, story.NewNarrator(t.Output()), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestStory is the main job from end to end: what NATS, Argo CD, the database and the waiting service say after each push.
+// The steps build on each other.
+func TestStory(t *testing.T) {
+	s := begin(t)
+	steps := []struct {
+		name string
+		step func(*testing.T, *story.Story)
+	}{
+		{"a repository is founded", founded},
+		{"a migration is released", released},
+		{"a migration is broken", broken},
+		{"the migration is mended", mended},
+		{"production is promoted", promoted},
+	}
+	for _, step := range steps {
+		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
+			t.FailNow()
+		}
+	}
+}
+
+func founded(t *testing.T, s *story.Story) {
+	r, err := s.Found(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "1")
+	wantReady(t, s, story.Staging, "1")
+	wantEventually(t, "production is ready at version 1", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Ready != nil && state.Ready.Version == "1"
+	})
+	wantLedger(t, s, story.Staging, "1")
+	wantLedger(t, s, "production", "1")
+	wantEventually(t, "the storefront waits in its init container", func(ctx context.Context) bool {
+		phase, ready, err := s.Pod(ctx, "storefront")
+		return err == nil && !ready && strings.HasPrefix(phase, "waiting")
+	})
+}
+
+func released(t *testing.T, s *story.Story) {
+	if _, ready, err := s.Pod(t.Context(), "storefront"); err != nil || ready {
+		t.Fatalf("before the release the storefront is ready: %t, %v", ready, err)
+	}
+	r, err := s.Push(t.Context(), "orders: add a status", map[string]string{story.SecondFile: story.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "2")
+	wantReady(t, s, story.Staging, "2")
+	wantLedger(t, s, story.Staging, "1", "2")
+	wantLedger(t, s, "production", "1")
+	wantPhase(t, s, "orders-staging", common.OperationSucceeded)
+	if err := s.AwaitStorefront(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func broken(t *testing.T, s *story.Story) {
+	r, err := s.Push(t.Context(), "orders: add a total", map[string]string{story.ThirdFile: story.Broken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Event.Predicate != events.Failed {
+		t.Fatalf("the event is %s, want failed", r.Message.Subject)
+	}
+	f := r.Event.Attempt.Failure
+	if f == nil {
+		t.Fatal("the failed event carries no error")
+	}
+	if f.SQLState != "42701" || f.File != "0003_add_total.sql" || f.Line != 4 || !f.Permanent || f.Hint == "" {
+		t.Errorf("the error is %+v, want SQLSTATE 42701 at 0003_add_total.sql:4, permanent, with a hint", f)
+	}
+	if r.Event.Ready == nil || r.Event.Ready.Version != "2" {
+		t.Errorf("the failed event says that %+v is ready, want version 2", r.Event.Ready)
+	}
+	wantReady(t, s, story.Staging, "2")
+	wantLedger(t, s, story.Staging, "1", "2")
+	// nothing of the failed file is left: its first statement has been rolled back
+	if columns, err := story.Columns(t.Context(), s.Databases[story.Staging], "orders"); err != nil || strings.Contains(columns, "total_cents") {
+		t.Errorf("table orders has the columns %s (%v), want none of migration 3", columns, err)
+	}
+	wantPhase(t, s, "orders-staging", common.OperationFailed)
+	verdict, err := s.Verdict(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"0003_add_total.sql:4", "42701", f.Hint} {
+		if !strings.Contains(verdict, part) {
+			t.Errorf("the Application does not tell %q:\n%s", part, verdict)
+		}
+	}
+	// what runs goes on running
+	for _, app := range []string{"orders", "storefront"} {
+		if phase, ready, err := s.Pod(t.Context(), app); err != nil || !ready {
+			t.Errorf("after the failure %s is %s, ready %t (%v)", app, phase, ready, err)
+		}
+	}
+}
+
+func mended(t *testing.T, s *story.Story) {
+	r, err := s.Push(t.Context(), "orders: add the total only", map[string]string{story.ThirdFile: story.Mended})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "3")
+	wantReady(t, s, story.Staging, "3")
+	wantLedger(t, s, story.Staging, "1", "2", "3")
+	wantPhase(t, s, "orders-staging", common.OperationSucceeded)
+}
+
+// promoted raises production's target: it was left alone by everything above.
+func promoted(t *testing.T, s *story.Story) {
+	wantLedger(t, s, "production", "1")
+	path := "orders/overlays/production/schemamigration.yaml"
+	content, err := os.ReadFile(filepath.Join("../../../examples/shop", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raised := strings.Replace(string(content), `target: "1"`, `target: "3"`, 1)
+	if raised == string(content) {
+		t.Fatalf("%s has no target to raise", path)
+	}
+	if err := s.Repo.Write(path, raised); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Repo.Push(t.Context(), "orders: production follows"); err != nil {
+		t.Fatal(err)
+	}
+	wantEventually(t, "production is ready at version 3", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Ready != nil && state.Ready.Version == "3"
+	})
+	wantLedger(t, s, "production", "1", "2", "3")
+}
+
+func wantSucceeded(t *testing.T, r story.Release, version string) {
+	t.Helper()
+	if r.Event.Predicate != events.Succeeded {
+		t.Fatalf("the event is %s: %s, want succeeded", r.Message.Subject, r.Message.Data)
+	}
+	if a := r.Event.Attempt; a.Version != version || a.Revision != r.Rendered || a.Evidence != events.EvidenceReport {
+		t.Errorf("the attempt is %+v, want version %s of revision %s, by report", a, version, r.Rendered)
+	}
+	for name, want := range map[string]string{"ce-specversion": "1.0", "ce-type": "dev.cdeventsx.schemawave-schemamigration.succeeded.0.1.0"} {
+		if got := r.Message.Header.Get(name); got != want {
+			t.Errorf("header %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func wantReady(t *testing.T, s *story.Story, environment, version string) {
+	t.Helper()
+	state, err := s.State(t.Context(), environment, story.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Ready == nil || state.Ready.Version != version {
+		t.Errorf("%s is ready at %+v, want version %s", state.Name(), state.Ready, version)
+	}
+}
+
+func wantLedger(t *testing.T, s *story.Story, environment string, versions ...string) {
+	t.Helper()
+	rows, err := story.Ledger(t.Context(), s.Databases[environment])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, row.Version)
+	}
+	if strings.Join(got, " ") != strings.Join(versions, " ") {
+		t.Errorf("the ledger of %s holds versions %v, want %v", environment, got, versions)
+	}
+}
+
+func wantPhase(t *testing.T, s *story.Story, application string, phase common.OperationPhase) {
+	t.Helper()
+	wantEventually(t, application+" is "+string(phase), func(ctx context.Context) bool {
+		app, err := s.Cluster.Application(ctx, application)
+		return err == nil && app.Status.OperationState != nil && app.Status.OperationState.Phase == phase
+	})
+}
+
+// wantEventually fails the test unless ok holds within a minute.
+func wantEventually(t *testing.T, what string, ok func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !ok(ctx) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("not so within a minute: %s", what)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
