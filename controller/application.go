@@ -1,0 +1,145 @@
+package controller
+
+import (
+	"regexp"
+	"strings"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+// AnnotationEnvironment on an Application names the environment of the databases it migrates, for a controller that can
+// read no Jobs. Without it the namespace that the Application deploys to is taken.
+const AnnotationEnvironment = "schemawave.dev/environment"
+
+// newApplication reads an Application. readable says whether the Jobs of a cluster and namespace can be read.
+func newApplication(a *argo.Application, readable func(server, name, namespace string) bool) application {
+	d := a.Spec.Destination
+	out := application{
+		Key:         types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
+		Environment: a.Annotations[AnnotationEnvironment],
+		Namespace:   d.Namespace,
+		Readable:    readable(d.Server, d.Name, d.Namespace),
+	}
+	if out.Environment == "" {
+		out.Environment = d.Namespace
+	}
+	if o, ok := newOperation(a.Status.OperationState); ok {
+		out.Operations = []operation{o}
+	}
+	for _, h := range a.Status.History {
+		if h.DeployStartedAt != nil {
+			out.History = append(out.History, deployment{
+				Revision: revision(h.Revision, h.Revisions), From: h.DeployStartedAt.UTC(), To: h.DeployedAt.UTC(),
+			})
+		}
+	}
+	return out
+}
+
+// newOperation reads the one slot in which Argo CD shows an operation. Between two retries it stays Running and has an end
+// all the same, so the phase decides whether it is over. Without a syncResult it has no results, whatever its phase says.
+func newOperation(s *argo.OperationState) (operation, bool) {
+	if s == nil {
+		return operation{}, false
+	}
+	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating}
+	if s.Phase.Completed() {
+		out.Finished = out.Started
+		if s.FinishedAt != nil {
+			out.Finished = s.FinishedAt.UTC()
+		}
+	}
+	if s.Operation.Sync != nil {
+		out.Revision = commits(s.Operation.Sync.Revision, s.Operation.Sync.Revisions)
+	}
+	if s.SyncResult == nil {
+		return out, true
+	}
+	if r := revision(s.SyncResult.Revision, s.SyncResult.Revisions); r != "" {
+		out.Revision = r
+	}
+	for _, r := range s.SyncResult.Resources {
+		if n, ok := migrationName(r.Name); ok && r.Group == "batch" && r.Kind == "Job" {
+			out.Results = append(out.Results, result{
+				Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n,
+				Status: string(r.Status), Phase: string(r.HookPhase), Message: r.Message,
+			})
+		}
+	}
+	return out, true
+}
+
+// revision joins what was synced: several sources have several revisions, in their order.
+func revision(one string, several []string) string {
+	if len(several) > 0 {
+		return strings.Join(several, ",")
+	}
+	return one
+}
+
+// commits is the revision that was asked for, if that is a commit already and not the name of a branch.
+func commits(one string, several []string) string {
+	r := revision(one, several)
+	for c := range strings.SplitSeq(r, ",") {
+		if len(c) < 40 || strings.Trim(c, "0123456789abcdef") != "" {
+			return ""
+		}
+	}
+	return r
+}
+
+// targetOf says whose schema a result is about, by the names alone. It reports false where the database's name was cut to
+// fit into the Job's: then nobody but the Job knows it.
+func (a application) targetOf(r result) (target, bool) {
+	t := target{Environment: a.Environment, Database: r.Name.Database}
+	if t.Environment == "" {
+		t.Environment = r.Key.Namespace
+	}
+	return t, !mayBeCut(r.Name)
+}
+
+// hashed is how a database's name ends when it was cut.
+var hashed = regexp.MustCompile(`-[0-9a-f]{6}$`)
+
+// mayBeCut reports whether a Job's name may hold only a part of its database's name: it ends in a hash, and is as long as
+// names of longer databases become.
+func mayBeCut(n manifests.Name) bool {
+	if !hashed.MatchString(n.Database) {
+		return false
+	}
+	long := manifests.ObjectName(n.Database+strings.Repeat("x", 64), n.Version, n.Digest8)
+	const trimmed = 2 // a cut leaves no dash at its end
+	return len(manifests.ObjectName(n.Database, n.Version, n.Digest8)) >= len(long)-trimmed
+}
+
+// jobKeys lists the migration Jobs that an Application shows, in its operation or among its resources, leftovers included.
+func jobKeys(a *argo.Application) []types.NamespacedName {
+	seen := map[types.NamespacedName]bool{}
+	var keys []types.NamespacedName
+	add := func(group, kind, namespace, name string) {
+		k := types.NamespacedName{Namespace: namespace, Name: name}
+		if _, ok := migrationName(name); ok && group == "batch" && kind == "Job" && !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	if s := a.Status.OperationState; s != nil && s.SyncResult != nil {
+		for _, r := range s.SyncResult.Resources {
+			add(r.Group, r.Kind, r.Namespace, r.Name)
+		}
+	}
+	for _, r := range a.Status.Resources {
+		add(r.Group, r.Kind, r.Namespace, r.Name)
+	}
+	return keys
+}
+
+// instances are the names under which the Jobs of an Application may know it.
+func instances(a metav1.Object) []string {
+	return []string{a.GetName(), a.GetNamespace() + "_" + a.GetName()}
+}

@@ -1,0 +1,41 @@
+package controller
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// attemptTime is when an attempt ended, or when it began where its end is not known.
+func attemptTime(a events.Attempt) time.Time {
+	if a.Finished.IsZero() {
+		return a.Started
+	}
+	return a.Finished
+}
+
+// compareAttempts orders attempts by their end. Ends are whole seconds of one clock, the cluster's: a Pod's own may be off by
+// minutes. The start, and at last the name of the run, decide between equals, so that the order is always the same.
+func compareAttempts(a, b events.Attempt) int {
+	return cmp.Or(
+		attemptTime(a).Compare(attemptTime(b)),
+		a.Started.Compare(b.Started),
+		strings.Compare(a.Run, b.Run),
+	)
+}
+
+// sameAttempt reports whether a verdict tells of the attempt that is already published, perhaps by other evidence: that
+// of the Job then, of the Application now that the Job is gone.
+func sameAttempt(published events.Attempt, v verdict) bool {
+	if published.Run == v.Attempt.Run {
+		return true
+	}
+	if v.Attempt.Evidence != events.EvidenceApplication || published.Evidence == events.EvidenceApplication ||
+		published.Application != v.Attempt.Application || !sameDigest(published.Digest, v.Attempt.Digest) {
+		return false
+	}
+	ended := attemptTime(published)
+	return !ended.Before(v.Window.From) && (v.Window.To.IsZero() || !ended.After(v.Window.To))
+}

@@ -1,0 +1,45 @@
+package controller
+
+// superseded lists the finished Jobs that may be deleted once everything that was observed is acknowledged: an attempt at
+// another digest ended later and succeeded.
+//
+// It never lists the newest Job, one that runs, the newest that succeeded (from which the state can be derived again), a
+// Job whose Application has an operation in progress, which may still look at it, nor one that is no hook: plain Jobs are
+// Argo CD's to prune.
+func superseded(o observation) []job {
+	var heir *job
+	for i, j := range o.Jobs {
+		if v := judgeJob(j, o); v.Kind == succeeded && !j.Gone && !j.Deleting && (heir == nil || j.Ended.After(heir.Ended)) {
+			heir = &o.Jobs[i]
+		}
+	}
+	if heir == nil || busy(o) {
+		return nil
+	}
+	var out []job
+	for _, j := range o.Jobs {
+		if j.finished() && j.Hook && !j.Gone && !j.Deleting && j.Digest != heir.Digest &&
+			j.Ended.Before(heir.Ended) && j.Created.Before(heir.Created) {
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// busy reports whether an operation is in progress on any Application that carries the database's Jobs, or a Job of it
+// still runs.
+func busy(o observation) bool {
+	for _, a := range o.Applications {
+		for _, op := range a.Operations {
+			if op.running() {
+				return true
+			}
+		}
+	}
+	for _, j := range o.Jobs {
+		if !j.finished() && !j.Gone {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,188 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// decision is what one pass has to do, in this order. It is empty if nothing changed.
+type decision struct {
+	Publications []publication
+	Collect      []job    // finished Jobs that nothing rests on any more, once all publications are acknowledged
+	Doubts       []string // why something that looks like a result is not said, for the log
+}
+
+// publication is one fact: the state it leads to, if it changes that, and the event that tells it. Publishing it again
+// changes nothing.
+type publication struct {
+	State  *events.State
+	Event  events.Event
+	Absent *types.NamespacedName // the Job that must not exist for this to be said
+}
+
+// decide says what is to be published of a database, oldest first. It is pure: the same observation gives the same
+// decision, and observing again once it is carried out gives one that changes nothing.
+func decide(o observation) decision {
+	var d decision
+	state := o.State
+	state.Environment, state.Database = o.Target.Environment, o.Target.Database
+	for _, v := range judge(o) {
+		switch v.Kind {
+		case silent:
+			if v.Why != "" {
+				d.Doubts = append(d.Doubts, fmt.Sprintf("%s@%s, run %s: %s", o.Target, v.Attempt.Version, v.Attempt.Run, v.Why))
+			}
+		case running:
+			if begins(state, v) {
+				d.Publications = append(d.Publications, publication{Event: tell(state, events.Started, v.Attempt), Absent: v.Absent})
+			}
+		case succeeded, failed:
+			p, ok := advance(state, v)
+			if !ok {
+				continue
+			}
+			if p.State != nil {
+				state = *p.State
+			}
+			d.Publications = append(d.Publications, p)
+		}
+	}
+	d.Collect = superseded(o)
+	return d
+}
+
+// judge lets everything speak that can, results first, oldest first, then what still runs.
+func judge(o observation) []verdict {
+	var all []verdict
+	for _, j := range o.Jobs {
+		all = append(all, judgeJob(j, o))
+	}
+	for _, a := range o.Applications {
+		for _, op := range a.Operations {
+			for _, r := range op.Results {
+				if t, ok := a.targetOf(r); ok && t == o.Target && !r.HasJob {
+					all = append(all, judgeResult(a, op, r))
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b verdict) int {
+		late := func(v verdict) int {
+			if v.Kind == running {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(late(a)-late(b), compareAttempts(a.Attempt, b.Attempt), int(a.Kind)-int(b.Kind))
+	})
+	return all
+}
+
+// begins reports whether a running attempt is news: a Job that runs for a schema that is ready, or for an older one, is
+// not, because every full sync runs its Job.
+func begins(s events.State, v verdict) bool {
+	if s.LastAttempt != nil && (sameAttempt(*s.LastAttempt, v) || v.Attempt.Started.Before(s.LastAttempt.Started)) {
+		return false
+	}
+	if s.Ready == nil {
+		return true
+	}
+	order := migrations.Version(v.Attempt.Version).Compare(migrations.Version(s.Ready.Version))
+	return order > 0 || order == 0 && !sameDigest(s.Ready.Digest, v.Attempt.Digest)
+}
+
+// advance says what a finished attempt adds to a state. It reports false if that is nothing.
+func advance(s events.State, v verdict) (publication, bool) {
+	predicate := events.Succeeded
+	if v.Kind == failed {
+		predicate = events.Failed
+	}
+	if last := s.LastAttempt; last != nil {
+		if sameAttempt(*last, v) {
+			if last.Run == v.Attempt.Run && last.Outcome == v.Attempt.Outcome {
+				// The state holds it; the event may not be out.
+				return publication{Event: tell(s, predicate, *last), Absent: v.Absent}, true
+			}
+			if last.Outcome == events.OutcomeSucceeded || v.Kind == failed {
+				return publication{}, false
+			}
+		} else if compareAttempts(v.Attempt, *last) <= 0 {
+			return publication{}, false
+		}
+	}
+	next := s
+	next.LastAttempt = &v.Attempt
+	if v.Kind == succeeded {
+		next.Ready = improve(s.Ready, v)
+		if next.Ready == s.Ready && s.LastAttempt != nil && s.LastAttempt.Outcome == events.OutcomeSucceeded {
+			return publication{}, false // the migration ran once more and found everything in place
+		}
+	}
+	return publication{State: &next, Event: tell(next, predicate, v.Attempt), Absent: v.Absent}, true
+}
+
+// improve returns what is ready after a success: old itself if that says it all already.
+//
+// Only a report knows what the ledger holds. A Job, or Argo CD, knows what it was meant to hold at least: after a rollback
+// to an older overlay the newer schema is still there, so on their word a version never goes down.
+func improve(old *events.Ready, v verdict) *events.Ready {
+	if old == nil {
+		return v.Ready
+	}
+	next := *v.Ready
+	order := migrations.Version(next.Version).Compare(migrations.Version(old.Version))
+	if next.MinCompatible == "" && order >= 0 {
+		next.MinCompatible = old.MinCompatible // not said anew: a reader that was too old still is
+	}
+	if sameDigest(next.Digest, old.Digest) && len(next.Digest) < len(old.Digest) {
+		next.Digest = old.Digest
+	}
+	switch {
+	case order < 0 && next.Evidence != events.EvidenceReport:
+		return old
+	case order == 0 && migrations.Version(v.Attempt.Version).Compare(migrations.Version(next.Version)) < 0:
+		return old // an older migration set found the newer schema in place
+	case order == 0 && sameDigest(next.Digest, old.Digest) && next.MinCompatible == old.MinCompatible:
+		return old
+	}
+	return &next
+}
+
+// tell makes the event of one fact; its id is made from that alone.
+func tell(s events.State, p events.Predicate, a events.Attempt) events.Event {
+	e := events.Event{
+		Predicate: p, Time: attemptTime(a), Environment: s.Environment, Database: s.Database,
+		Attempt: &a, Ready: s.Ready, Reason: reason(s, p, a),
+	}
+	if p == events.Started {
+		e.Time = a.Started
+	}
+	e.ID = events.EventID(e)
+	return e
+}
+
+// reason says it to a person.
+func reason(s events.State, p events.Predicate, a events.Attempt) string {
+	name := s.Environment + "/" + s.Database
+	switch p {
+	case events.Started:
+		return fmt.Sprintf("the migration of %s to %s runs", name, a.Version)
+	case events.Failed:
+		why := "no reason is known"
+		if a.Failure != nil {
+			why = a.Failure.String()
+		}
+		return fmt.Sprintf("the migration of %s to %s failed: %s", name, a.Version, why)
+	}
+	if len(a.Applied) > 0 {
+		return fmt.Sprintf("%s is at %s; this run applied %s", name, s.Ready.Version, strings.Join(a.Applied, ", "))
+	}
+	return fmt.Sprintf("%s is at %s", name, s.Ready.Version)
+}

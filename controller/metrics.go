@@ -1,0 +1,72 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// metrics are what a monitoring system can ask. They hold what is published, so a new leader shows the same as the old.
+type metrics struct {
+	ready     *prometheus.GaugeVec
+	success   *prometheus.GaugeVec
+	finished  *prometheus.GaugeVec
+	publishes *prometheus.CounterVec
+	overflow  prometheus.Counter
+}
+
+func newMetrics(to prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_schema_info", Help: "The schema version that is ready in a database, always 1.",
+		}, []string{"environment", "database", "version", "evidence"}),
+		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_last_attempt_success", Help: "Whether the last attempt to migrate a database succeeded, 1 or 0.",
+		}, []string{"environment", "database"}),
+		finished: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_last_attempt_timestamp_seconds", Help: "When the last attempt to migrate a database ended, Unix time.",
+		}, []string{"environment", "database"}),
+		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
+		}, []string{"what", "result"}),
+		overflow: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "schemawave_captures_dropped_total", Help: "Passing results that were dropped because too many waited to be published.",
+		}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.publishes, m.overflow} {
+		errs = append(errs, to.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return m, nil
+}
+
+func (m *metrics) published(what string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.publishes.WithLabelValues(what, result).Inc()
+}
+
+// state shows what is published of a database.
+func (m *metrics) state(s events.State) {
+	of := prometheus.Labels{"environment": s.Environment, "database": s.Database}
+	if r := s.Ready; r != nil {
+		m.ready.DeletePartialMatch(of)
+		m.ready.WithLabelValues(s.Environment, s.Database, r.Version, string(r.Evidence)).Set(1)
+	}
+	if a := s.LastAttempt; a != nil {
+		success := 0.0
+		if a.Outcome == events.OutcomeSucceeded {
+			success = 1
+		}
+		m.success.With(of).Set(success)
+		m.finished.With(of).Set(float64(attemptTime(*a).Unix()))
+	}
+}

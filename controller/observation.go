@@ -1,0 +1,108 @@
+package controller
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// target names one database in one environment. It is what one pass decides about, and the key of the work queue.
+type target struct{ Environment, Database string }
+
+// String is environment/database; neither part can hold a slash where it comes from a label or a namespace.
+func (t target) String() string { return t.Environment + "/" + t.Database }
+
+// observation is all that one pass knows about one database. It need not be complete, nor of one moment.
+type observation struct {
+	Target       target
+	Jobs         []job         // its migration Jobs, those that are gone included
+	Applications []application // those that carry its Jobs, or carried them in an operation that is over
+	State        events.State  // as published; only the names are set if nothing is
+}
+
+// job is a migration Job together with what its Pods left behind.
+type job struct {
+	Key     types.NamespacedName
+	UID     types.UID
+	Version migrations.Version // newest of the migration set it carries
+	Digest  string             // of that set, "sha256:…"
+	// MinCompatible is the oldest version whose readers still work; empty if the Job does not say.
+	MinCompatible migrations.Version
+	Hook          bool // an Argo CD hook, which no prune will ever remove
+	Instance      string
+	Created       time.Time
+	Started       time.Time // zero until the Job's first Pod is made
+	Ended         time.Time // set once Phase is complete or failed
+	Phase         jobPhase
+	Reason        string // of the Failed condition
+	Message       string // of the Failed condition
+	Deleting      bool   // somebody asked for its deletion
+	Gone          bool   // it is no longer in the cluster
+	Pods          []pod
+}
+
+// jobPhase is how far a Job is. The zero value is a Job that has not started.
+type jobPhase string
+
+const (
+	jobPending  jobPhase = ""
+	jobRunning  jobPhase = "running"
+	jobEnding   jobPhase = "ending" // its outcome is decided, its Pods are still ending
+	jobComplete jobPhase = "complete"
+	jobFailed   jobPhase = "failed"
+)
+
+// finished reports whether nothing about the Job's outcome will change any more.
+func (j job) finished() bool { return j.Phase == jobComplete || j.Phase == jobFailed }
+
+// pod is what matters of one of a Job's Pods.
+type pod struct {
+	UID       types.UID
+	Ended     bool // no container runs, nor will
+	Succeeded bool
+	Deleting  bool // somebody asked for its deletion
+	EndedAt   time.Time
+	Report    *migrations.Report // nil if it left none
+}
+
+// application is an Argo CD Application as far as it says something about migrations.
+type application struct {
+	Key         types.NamespacedName
+	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
+	Namespace   string // that it deploys to
+	Readable    bool   // its Jobs are in this cluster, in a namespace that is watched
+	Operations  []operation
+	History     []deployment
+}
+
+// operation is one sync. Argo CD shows one at a time; those before it were captured as they passed by.
+type operation struct {
+	Started  time.Time
+	Finished time.Time // zero while it runs, between two retries too
+	Ending   bool      // it is being terminated
+	Past     bool      // another operation has taken its place; its end may be unknown
+	Revision string    // what is synced, never what is merely newest in git; several sources give several, joined by commas
+	Results  []result
+}
+
+func (o operation) running() bool { return o.Finished.IsZero() && !o.Past }
+
+// result is Argo CD's word on one migration Job of one operation.
+type result struct {
+	Key     types.NamespacedName // of the Job
+	Name    manifests.Name
+	Status  string // of applying it: "" for a hook, "Synced", "Pruned", "SyncFailed"…
+	Phase   string // "Running", "Succeeded", "Failed", "Error"
+	Message string
+	HasJob  bool // the Job can be read and speaks for itself
+}
+
+// deployment is one entry of an Application's history: a full sync that succeeded.
+type deployment struct {
+	Revision string
+	From, To time.Time
+}

@@ -1,0 +1,157 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// world reads what there is to know of a database: from the cache, and from what was captured.
+type world struct {
+	Options
+	cluster client.Reader // the cache
+}
+
+// observe gathers everything but the published state.
+func (w world) observe(ctx context.Context, t target, captured []capture) (observation, error) {
+	o := observation{Target: t}
+	if err := w.jobs(ctx, &o, captured); err != nil {
+		return o, fmt.Errorf("observe %s: %w", t, err)
+	}
+	if err := w.applications(ctx, &o, captured); err != nil {
+		return o, fmt.Errorf("observe %s: %w", t, err)
+	}
+	return o, nil
+}
+
+// jobs adds the Jobs that are there and those that were captured when they went, each with its Pods.
+func (w world) jobs(ctx context.Context, o *observation, captured []capture) error {
+	if w.ApplicationsOnly {
+		return nil
+	}
+	var list batchv1.JobList
+	if err := w.cluster.List(ctx, &list, client.MatchingFields{indexTarget: o.Target.String()}); err != nil {
+		return fmt.Errorf("list jobs: %w", err)
+	}
+	seen := map[types.UID]bool{}
+	for i := range list.Items {
+		j := newJob(&list.Items[i])
+		seen[j.UID] = true
+		o.Jobs = append(o.Jobs, j)
+	}
+	for _, c := range captured {
+		if c.job != nil && !seen[c.job.UID] {
+			o.Jobs = append(o.Jobs, *c.job)
+		}
+	}
+	for i := range o.Jobs {
+		if err := w.pods(ctx, &o.Jobs[i], captured); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w world) pods(ctx context.Context, j *job, captured []capture) error {
+	var list corev1.PodList
+	if err := w.cluster.List(ctx, &list, client.MatchingFields{indexOwner: string(j.UID)}); err != nil {
+		return fmt.Errorf("list pods of job %s: %w", j.Key, err)
+	}
+	seen := map[types.UID]bool{}
+	for _, p := range j.Pods {
+		seen[p.UID] = true
+	}
+	add := func(p pod) {
+		if !seen[p.UID] {
+			seen[p.UID] = true
+			j.Pods = append(j.Pods, p)
+		}
+	}
+	for i := range list.Items {
+		add(newPod(&list.Items[i]))
+	}
+	for _, c := range captured {
+		if c.pod != nil && c.owner == j.UID {
+			add(*c.pod)
+		}
+	}
+	return nil
+}
+
+// applications adds the Applications that carry the Jobs, those whose results speak of the database by name, and the
+// operations of either that are over.
+func (w world) applications(ctx context.Context, o *observation, captured []capture) error {
+	found := map[types.NamespacedName]int{}
+	find := func(index, value string) error {
+		var list argo.ApplicationList
+		if err := w.cluster.List(ctx, &list, client.MatchingFields{index: value}); err != nil {
+			return fmt.Errorf("list applications: %w", err)
+		}
+		for i := range list.Items {
+			a := newApplication(&list.Items[i], w.readable)
+			if _, ok := found[a.Key]; !ok {
+				found[a.Key] = len(o.Applications)
+				o.Applications = append(o.Applications, a)
+			}
+		}
+		return nil
+	}
+	if err := find(indexTarget, o.Target.String()); err != nil {
+		return err
+	}
+	for _, j := range o.Jobs {
+		if err := find(indexJob, j.Key.String()); err != nil {
+			return err
+		}
+		if j.Instance == "" {
+			continue
+		}
+		if err := find(indexInstance, j.Instance); err != nil {
+			return err
+		}
+	}
+	for _, c := range captured {
+		if c.application == nil {
+			continue
+		}
+		if i, ok := found[c.application.Key]; ok {
+			o.Applications[i].Operations = append(o.Applications[i].Operations, c.application.Operations...)
+			continue
+		}
+		found[c.application.Key] = len(o.Applications)
+		o.Applications = append(o.Applications, *c.application)
+	}
+	return w.markJobs(ctx, o)
+}
+
+// markJobs marks the results whose Job speaks for itself, whatever database that Job turns out to be of.
+func (w world) markJobs(ctx context.Context, o *observation) error {
+	gone := map[types.NamespacedName]bool{}
+	for _, j := range o.Jobs {
+		gone[j.Key] = true
+	}
+	for i, a := range o.Applications {
+		for k, op := range a.Operations {
+			for n, r := range op.Results {
+				if !a.Readable {
+					continue
+				}
+				has := gone[r.Key]
+				if !has {
+					err := w.cluster.Get(ctx, r.Key, &batchv1.Job{})
+					if client.IgnoreNotFound(err) != nil {
+						return fmt.Errorf("read job %s: %w", r.Key, err)
+					}
+					has = err == nil
+				}
+				o.Applications[i].Operations[k].Results[n].HasJob = has
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// reconciler carries out what decide decides, one database at a time and each database by one worker only.
+type reconciler struct {
+	Options
+	world    world
+	captures *captures
+	live     client.Reader // the API server itself
+	jobs     client.Writer
+	people   people
+	metrics  *metrics
+	memory   memory
+}
+
+// Reconcile is one pass over one database: read the world, read what is published, decide, publish what is missing, and
+// only then forget and delete. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
+func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result, error) {
+	captured := r.captures.peek(t)
+	o, err := r.world.observe(ctx, t, captured)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if len(o.Jobs) == 0 && len(o.Applications) == 0 {
+		r.memory.forget(t)
+		return reconcile.Result{}, nil
+	}
+	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
+	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
+	cancel()
+	if err != nil {
+		r.metrics.published("read", err)
+		return reconcile.Result{}, fmt.Errorf("read the state of %s: %w", t, err)
+	}
+	o.State = state
+	d := decide(o)
+	r.memory.doubt(r.Log, t, d.Doubts)
+	state, err = r.publish(ctx, o, d, revision)
+	r.metrics.state(state)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	r.captures.release(t, captured, func(c capture) bool {
+		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })
+	})
+	return reconcile.Result{}, r.collect(ctx, d.Collect)
+}
+
+// publish carries out the publications in order and returns the state that is then published.
+func (r *reconciler) publish(ctx context.Context, o observation, d decision, revision uint64) (events.State, error) {
+	state := o.State
+	told := map[string]bool{}
+	for _, p := range d.Publications {
+		if p.State == nil && r.memory.told(o.Target, p.Event.ID) {
+			told[p.Event.ID] = true
+			continue
+		}
+		if p.Absent != nil {
+			if err := r.absent(ctx, p); err != nil {
+				return state, err
+			}
+		}
+		if p.State != nil {
+			next, err := r.publishState(ctx, p, revision)
+			if err != nil {
+				return state, err
+			}
+			state, revision = *p.State, next
+		}
+		if err := r.publishEvent(ctx, p.Event); err != nil {
+			return state, err
+		}
+		told[p.Event.ID] = true
+		if p.State != nil || p.Event.Predicate == events.Started {
+			r.announce(ctx, p)
+		}
+	}
+	r.memory.tell(o.Target, told)
+	return state, nil
+}
+
+// absent makes sure, by asking the API server itself, that the Job for which Argo CD speaks is not there: the cache may be
+// about to learn of it, and the Job knows better whose schema it migrates.
+func (r *reconciler) absent(ctx context.Context, p publication) error {
+	var j metav1.PartialObjectMetadata
+	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
+	err := r.live.Get(ctx, *p.Absent, &j)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for job %s: %w", p.Absent, err)
+	}
+	return fmt.Errorf("job %s is not in the cache yet: look again", p.Absent)
+}
+
+func (r *reconciler) publishState(ctx context.Context, p publication, revision uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.PublishTimeout)
+	defer cancel()
+	next, err := r.Publisher.PublishState(ctx, *p.State, revision, p.Event.ID)
+	r.metrics.published("state", err)
+	return next, err
+}
+
+func (r *reconciler) publishEvent(ctx context.Context, e events.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, r.PublishTimeout)
+	defer cancel()
+	err := r.Publisher.PublishEvent(ctx, e)
+	r.metrics.published("event", err)
+	return err
+}
+
+// announce tells people what has just been published.
+func (r *reconciler) announce(ctx context.Context, p publication) {
+	level := slog.LevelInfo
+	if p.Event.Predicate == events.Failed {
+		level = slog.LevelError
+	}
+	a := p.Event.Attempt
+	r.Log.Log(ctx, level, p.Event.Reason, "event", p.Event.Predicate, "environment", p.Event.Environment,
+		"database", p.Event.Database, "version", a.Version, "digest", a.Digest, "revision", a.Revision,
+		"application", a.Application, "evidence", a.Evidence, "run", a.Run)
+	r.people.tell(ctx, p.Event)
+}
+
+// collect deletes finished Jobs, each only if it is still the one that was looked at.
+func (r *reconciler) collect(ctx context.Context, jobs []job) error {
+	for _, j := range jobs {
+		var obj batchv1.Job
+		obj.Namespace, obj.Name = j.Key.Namespace, j.Key.Name
+		err := r.jobs.Delete(ctx, &obj, client.Preconditions{UID: &j.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		switch {
+		case err == nil:
+			r.Log.InfoContext(ctx, "deleted a superseded job", "job", j.Key, "version", j.Version, "digest", j.Digest)
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		case apierrors.IsForbidden(err):
+			r.memory.once(r.Log, "superseded jobs are left in the cluster: deleting them is forbidden; grant delete on jobs", "error", err)
+			return nil
+		default:
+			return fmt.Errorf("delete superseded job %s: %w", j.Key, err)
+		}
+	}
+	return nil
+}
+
+// memory spares repetition: of calls for events that are known to be out, and of log lines. Losing it costs one call for
+// each database.
+type memory struct {
+	mu     sync.Mutex
+	events map[target]map[string]bool
+	doubts map[target]string
+	said   map[string]bool
+}
+
+func newMemory() memory {
+	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, said: map[string]bool{}}
+}
+
+func (m *memory) told(t target, id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.events[t][id]
+}
+
+// tell remembers the events of a pass in place of those of the pass before.
+func (m *memory) tell(t target, ids map[string]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events[t] = ids
+}
+
+func (m *memory) forget(t target) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.events, t)
+	delete(m.doubts, t)
+}
+
+// doubt logs what is not said and why, if that changed.
+func (m *memory) doubt(log *slog.Logger, t target, doubts []string) {
+	text := fmt.Sprint(doubts)
+	m.mu.Lock()
+	changed := m.doubts[t] != text
+	m.doubts[t] = text
+	m.mu.Unlock()
+	if changed {
+		for _, d := range doubts {
+			log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
+		}
+	}
+}
+
+// once logs a message the first time only.
+func (m *memory) once(log *slog.Logger, message string, args ...any) {
+	m.mu.Lock()
+	said := m.said[message]
+	m.said[message] = true
+	m.mu.Unlock()
+	if !said {
+		log.Warn(message, args...)
+	}
+}
+
+// looseEnd bounds how long the manager waits for passes that are under way when it stops.
+const looseEnd = 20 * time.Second

@@ -1,0 +1,238 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// verdict is what one Job, or one result of one operation, says about the schema.
+type verdict struct {
+	Kind    verdictKind
+	Attempt events.Attempt
+	Ready   *events.Ready // if it succeeded: what is ready by this evidence alone
+	Why     string        // if nothing is said: the reason, for the log
+	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
+	Absent *types.NamespacedName
+	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
+	Window deployment
+}
+
+type verdictKind int
+
+const (
+	silent verdictKind = iota // nothing is proven, or not yet
+	running
+	succeeded
+	failed
+)
+
+// reached is the message of the condition Complete on a Job that has no success policy (Kubernetes 1.31 and later,
+// pkg/controller/job), which Argo CD passes on. A result that "Succeeded" with any other message is no proof: that of a
+// hook whose operation was terminated says "Deleted", those of plain Jobs "pruned" and "ignored (requires pruning)".
+const reached = "Reached expected number of succeeded pods"
+
+// judgeJob lets a Job and the report of its Pods speak.
+func judgeJob(j job, o observation) verdict {
+	v := verdict{Attempt: events.Attempt{
+		Version: string(j.Version), Digest: j.Digest, Evidence: events.EvidenceJob,
+		Run: string(j.UID), Started: j.Started, Finished: j.Ended,
+	}}
+	v.Attempt.Application, v.Attempt.Revision = j.origin(o.Applications)
+	if why := j.contradiction(o.Target); why != "" {
+		return v.silenced(why)
+	}
+	switch j.Phase {
+	case jobRunning:
+		if j.Deleting || j.Gone {
+			return v.silenced("the Job is being deleted before it has finished")
+		}
+		v.Kind = running
+		return v
+	case jobComplete:
+		return v.complete(j)
+	case jobFailed:
+		return v.fail(j)
+	}
+	return v.silenced("")
+}
+
+// contradiction says in what the Job, its name and its Pods' report disagree about what was to be done; empty if they agree.
+func (j job) contradiction(t target) string {
+	name, ok := migrationName(j.Key.Name)
+	switch {
+	case !ok:
+		return "the Job's name is not that of a migration"
+	case j.Digest == "" || j.Version == "":
+		return "the Job lacks the annotations of its version and digest"
+	case !name.Matches(j.Digest):
+		return fmt.Sprintf("the Job's name holds digest %s, its annotation %s", name.Digest8, j.Digest)
+	}
+	r := j.report()
+	switch {
+	case r == nil:
+		return ""
+	case r.Database != t.Database || r.Environment != t.Environment:
+		return fmt.Sprintf("its Pod reports about %s/%s", r.Environment, r.Database)
+	case r.Digest != "" && r.Digest != j.Digest:
+		return fmt.Sprintf("its Pod reports about digest %s, the Job carries %s", r.Digest, j.Digest)
+	}
+	return ""
+}
+
+func (v verdict) silenced(why string) verdict {
+	v.Kind, v.Ready, v.Why = silent, nil, why
+	return v
+}
+
+// complete judges a Job whose condition is Complete.
+func (v verdict) complete(j job) verdict {
+	v.Attempt.Outcome = events.OutcomeSucceeded
+	v.Ready = &events.Ready{
+		Version: string(j.Version), Digest: j.Digest, MinCompatible: string(j.MinCompatible),
+		Revision: v.Attempt.Revision, Application: v.Attempt.Application, Evidence: events.EvidenceJob, Since: j.Ended,
+	}
+	v.Kind = succeeded
+	r := j.report()
+	if r == nil {
+		if j.awaitsPods() {
+			return v.silenced("the report of its Pod has not arrived yet")
+		}
+		return v
+	}
+	switch r.Outcome {
+	case migrations.OutcomeSucceeded, migrations.OutcomeCurrent, migrations.OutcomeAhead:
+	default:
+		return v.silenced(fmt.Sprintf("the Job is complete, but its Pod reports outcome %q", r.Outcome))
+	}
+	v.Attempt.Evidence, v.Ready.Evidence = events.EvidenceReport, events.EvidenceReport
+	for _, a := range r.Applied {
+		v.Attempt.Applied = append(v.Attempt.Applied, string(a))
+	}
+	if r.To != "" {
+		v.Ready.Version = string(r.To)
+	}
+	if r.MinCompatible != "" {
+		v.Ready.MinCompatible = string(r.MinCompatible)
+	}
+	if !r.Finished.IsZero() {
+		v.Ready.Since = r.Finished.UTC()
+	}
+	return v
+}
+
+// fail judges a Job whose condition is Failed.
+func (v verdict) fail(j job) verdict {
+	v.Attempt.Outcome = events.OutcomeFailed
+	v.Kind = failed
+	r := j.report()
+	if r == nil && j.awaitsPods() {
+		return v.silenced("the report of its Pod has not arrived yet")
+	}
+	if r != nil && r.Failure != nil {
+		v.Attempt.Evidence = events.EvidenceReport
+		for _, a := range r.Applied {
+			v.Attempt.Applied = append(v.Attempt.Applied, string(a))
+		}
+	}
+	f := jobFailure(j, r)
+	v.Attempt.Failure = &f
+	return v
+}
+
+// judgeResult lets Argo CD speak for a Job that cannot be read.
+func judgeResult(a application, o operation, r result) verdict {
+	v := verdict{
+		Attempt: events.Attempt{
+			Version: string(r.Name.Version), Digest: "sha256:" + r.Name.Digest8, Revision: o.Revision, Application: a.Key.String(),
+			Evidence: events.EvidenceApplication, Run: a.Key.String() + "@" + o.Started.Format(time.RFC3339),
+			Started: o.Started, Finished: o.Finished,
+		},
+		Window: deployment{From: o.Started, To: o.Finished},
+	}
+	if a.Readable {
+		v.Absent = &r.Key
+	}
+	if r.Status != "" && r.Status != "Synced" {
+		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused
+	}
+	switch {
+	case r.Phase == "Running" && o.running() && !o.Ending:
+		v.Kind = running
+	case r.Phase == "Succeeded" && r.Message == reached:
+		v.Kind = succeeded
+		v.Attempt.Outcome = events.OutcomeSucceeded
+		v.Ready = &events.Ready{
+			Version: v.Attempt.Version, Digest: v.Attempt.Digest, Revision: o.Revision, Application: v.Attempt.Application,
+			Evidence: events.EvidenceApplication, Since: v.at(),
+		}
+	case r.Phase == "Succeeded":
+		return v.silenced(fmt.Sprintf("Argo CD says that the Job succeeded, but only because %q", r.Message))
+	case r.Phase == "Failed":
+		f := messageFailure(r.Message)
+		v.Kind, v.Attempt.Outcome, v.Attempt.Failure = failed, events.OutcomeFailed, &f
+	default:
+		return v.silenced("")
+	}
+	return v
+}
+
+// at is when the attempt happened, for the order of attempts. While an operation runs, its results bear no time of their
+// own: then the operation's start has to do.
+func (v verdict) at() time.Time { return attemptTime(v.Attempt) }
+
+// origin finds the Application that applied the Job and the revision it was applied at. An Application that lists the Job is
+// surer than the name the Job bears; an operation within which the Job was made is surer than the history.
+func (j job) origin(apps []application) (name, revision string) {
+	var a *application
+	for i := range apps {
+		if apps[i].Readable && apps[i].lists(j) {
+			a = &apps[i]
+			break
+		}
+		if apps[i].Readable && a == nil && (j.Instance == apps[i].Key.Name || j.Instance == apps[i].Key.Namespace+"_"+apps[i].Key.Name) {
+			a = &apps[i]
+		}
+	}
+	if a == nil {
+		return "", ""
+	}
+	for _, o := range a.Operations {
+		if within := !j.Created.Before(o.Started) && (o.Finished.IsZero() || !j.Created.After(o.Finished)); within &&
+			(o.lists(j) || o.running()) && o.Revision != "" {
+			return a.Key.String(), o.Revision
+		}
+	}
+	for _, h := range a.History {
+		if !j.Created.Before(h.From) && !j.Created.After(h.To) {
+			return a.Key.String(), h.Revision
+		}
+	}
+	return a.Key.String(), ""
+}
+
+func (a application) lists(j job) bool {
+	return slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
+}
+
+func (o operation) lists(j job) bool {
+	return slices.ContainsFunc(o.Results, func(r result) bool { return r.Key == j.Key })
+}
+
+// sameDigest compares two digests of which either may be known by its first eight digits alone, as names hold them.
+func sameDigest(a, b string) bool {
+	const full = len("sha256:") + 64
+	return a == b || short(a) == short(b) && (len(a) < full || len(b) < full)
+}
+
+// short is the part of a digest that names hold.
+func short(digest string) string {
+	d := strings.TrimPrefix(digest, "sha256:")
+	return d[:min(8, len(d))]
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+)
+
+type queue = workqueue.TypedRateLimitingInterface[target]
+
+// watcher turns what happens in the cluster into databases to look at, and captures what will not be there to be looked at.
+type watcher struct {
+	Options
+	cluster client.Reader // the cache
+	*captures
+}
+
+// onApplication wakes every database whose Jobs an Application shows.
+func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, target] {
+	see := func(ctx context.Context, a *argo.Application, q queue) {
+		w.captureResults(a)
+		for _, t := range w.targets(ctx, a) {
+			q.Add(t)
+		}
+	}
+	return handler.TypedFuncs[*argo.Application, target]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[*argo.Application], q queue) { see(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*argo.Application], q queue) {
+			see(ctx, e.ObjectNew, q)
+			for _, t := range w.targets(ctx, e.ObjectOld) { // those whose results were just overwritten
+				q.Add(t)
+			}
+		},
+	}
+}
+
+// targets lists the databases that an Application's Jobs migrate: by the Jobs' labels where they can be read, and by their
+// names.
+func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
+	out := w.namedTargets(a)
+	if w.ApplicationsOnly {
+		return out
+	}
+	for _, key := range jobKeys(a) {
+		var j batchv1.Job
+		if err := w.cluster.Get(ctx, key, &j); err != nil {
+			continue
+		}
+		if t, ok := jobTarget(&j); ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// captureResults keeps each result that an operation has for now.
+func (w *watcher) captureResults(a *argo.Application) {
+	view := newApplication(a, w.readable)
+	for _, op := range view.Operations {
+		for _, r := range op.Results {
+			t, ok := view.targetOf(r)
+			if !ok || r.Phase == "Running" {
+				continue
+			}
+			only := view
+			past := op
+			past.Past, past.Results = true, []result{r}
+			only.Operations = []operation{past}
+			key := fmt.Sprintf("%s@%s %s %s", view.Key, op.Started, r.Key, r.Phase)
+			w.put(t, capture{key: key, application: &only})
+		}
+	}
+}
+
+// onJob wakes the database that a Job migrates.
+func (w *watcher) onJob() handler.TypedEventHandler[*batchv1.Job, target] {
+	return handler.TypedFuncs[*batchv1.Job, target]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], q queue) { wake(e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*batchv1.Job], q queue) {
+			if e.ObjectOld.UID != e.ObjectNew.UID {
+				w.captureJob(ctx, e.ObjectOld)
+				wake(e.ObjectOld, q)
+			}
+			wake(e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*batchv1.Job], q queue) {
+			w.captureJob(ctx, e.Object)
+			wake(e.Object, q)
+		},
+	}
+}
+
+// captureJob keeps a finished Job that is gone, with its Pods as far as they are still known.
+func (w *watcher) captureJob(ctx context.Context, j *batchv1.Job) {
+	t, ok := jobTarget(j)
+	view := newJob(j)
+	if !ok || !view.finished() {
+		return
+	}
+	view.Gone = true
+	var pods corev1.PodList
+	if err := w.cluster.List(ctx, &pods, client.MatchingFields{indexOwner: string(j.UID)}); err == nil {
+		for i := range pods.Items {
+			view.Pods = append(view.Pods, newPod(&pods.Items[i]))
+		}
+	}
+	w.put(t, capture{key: "job " + string(j.UID), job: &view})
+}
+
+// onPod wakes the database that a Pod's Job migrates. Pods bear the labels of their Job.
+func (w *watcher) onPod() handler.TypedEventHandler[*corev1.Pod, target] {
+	return handler.TypedFuncs[*corev1.Pod, target]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Pod], q queue) { wakePod(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Pod], q queue) { wakePod(e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Pod], q queue) {
+			view, t := newPod(e.Object), podTarget(e.Object)
+			if t != (target{}) && view.Report != nil {
+				w.put(t, capture{key: "pod " + string(view.UID), pod: &view, owner: owner(e.Object)})
+			}
+			wakePod(e.Object, q)
+		},
+	}
+}
+
+func wake(o metav1.Object, q queue) {
+	if t, ok := jobTarget(o); ok {
+		q.Add(t)
+	}
+}
+
+func wakePod(p *corev1.Pod, q queue) {
+	if t := podTarget(p); t != (target{}) {
+		q.Add(t)
+	}
+}
