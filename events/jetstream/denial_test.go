@@ -1,0 +1,132 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream/natstest"
+)
+
+// guarded runs a server whose users have exactly the permissions that this package publishes.
+func guarded(t *testing.T) *natstest.Server {
+	return runBare(t, withUsers(t,
+		user{User: "admin", Password: "a", Permissions: granted(AdministratorPermissions("_INBOX_a"))},
+		user{User: "publisher", Password: "p", Permissions: granted(PublisherPermissions("prod", "_INBOX_p"))},
+		user{User: "waiter", Password: "w", Permissions: granted(WaiterPermissions("prod", "_INBOX_w"))},
+		user{User: "deaf", Password: "d", Permissions: granted(WaiterPermissions("prod", "_INBOX_x"))},
+	))
+}
+
+func as(t *testing.T, s *natstest.Server, name string) *nats.Conn {
+	t.Helper()
+	return dialURL(t, Options{URL: strings.Replace(s.URL(), "//", "//"+name+":"+name[:1]+"@", 1), InboxPrefix: "_INBOX_" + name[:1]})
+}
+
+func refused(t *testing.T, err error, action, subject string) {
+	t.Helper()
+	var denied *DeniedError
+	if !errors.As(err, &denied) || denied.Action != action || denied.Subject != subject {
+		t.Errorf("got %v, want a denial to %s %s", err, action, subject)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v is taken for a timeout", err)
+	}
+}
+
+func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
+	s := guarded(t)
+	streams := ensure(t, as(t, s, "admin"))
+	p := publisher(t, as(t, s, "publisher"))
+	w := NewWaiter(as(t, s, "waiter"))
+	r := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+	r.told(contains("no proven"))
+	publish(t, p, "prod", "7", at("7"))
+	released(t, r, "7")
+	if err := p.PublishEvent(bounded(t), events.Event{Environment: "prod", Database: "orders", Predicate: events.Succeeded}); err != nil {
+		t.Error(err)
+	}
+	if states, err := streams.States(bounded(t)); err != nil || len(states) != 1 {
+		t.Errorf("states: %v, %v", states, err)
+	}
+	if differences, err := streams.Verify(bounded(t), StreamOptions{}); err != nil || len(differences) > 0 {
+		t.Errorf("verify: %v, %v", differences, err)
+	}
+}
+
+func TestADeniedWaitIsToldSo(t *testing.T) {
+	s := guarded(t)
+	ensure(t, as(t, s, "admin"))
+	// The wait for staging is refused at both subjects; whichever the server names first ends it.
+	_, err := wait(t, bounded(t), NewWaiter(as(t, s, "waiter")), Query{Targets: []events.Target{orders("prod", "7"), orders("staging", "7")}}).over()
+	refused(t, err, "subscribe to", "schema.live.v1.staging.orders")
+	if err == nil || !strings.Contains(err.Error(), "grant it to this user") {
+		t.Errorf("%v gives no remedy", err)
+	}
+	// A user that cannot receive answers.
+	_, err = wait(t, bounded(t), NewWaiter(as(t, s, "deaf")), Query{Targets: []events.Target{orders("prod", "7")}}).over()
+	var denied *DeniedError
+	if !errors.As(err, &denied) || !strings.HasPrefix(denied.Subject, "_INBOX_d.") {
+		t.Errorf("got %v, want a denial to subscribe to _INBOX_d.…", err)
+	}
+}
+
+// Two waits on one connection: the refusal of one leaves the other alone.
+func TestADenialConcernsItsOwnWait(t *testing.T) {
+	s := guarded(t)
+	ensure(t, as(t, s, "admin"))
+	w := NewWaiter(as(t, s, "waiter"))
+	good := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+	good.told(contains("no proven"))
+	_, err := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("staging", "7")}}).over()
+	refused(t, err, "subscribe to", "schema.live.v1.staging.orders")
+	publish(t, publisher(t, as(t, s, "publisher")), "prod", "7", at("7"))
+	released(t, good, "7")
+}
+
+func TestADeniedReadIsToldSo(t *testing.T) {
+	only := WaiterPermissions("prod", "_INBOX_w")
+	only.Subscribe = append(only.Subscribe, events.LiveFilter("staging"))
+	s := runBare(t, withUsers(t, user{User: "waiter", Password: "w", Permissions: granted(only)}))
+	_, err := wait(t, bounded(t), NewWaiter(as(t, s, "waiter")), Query{Targets: []events.Target{orders("staging", "7")}}).over()
+	refused(t, err, "publish to", "$JS.API.DIRECT.GET.SCHEMA_STATE.schema.state.v1.staging.orders")
+}
+
+func TestADeniedPublisherAndAdministratorAreToldSo(t *testing.T) {
+	s := guarded(t)
+	ensure(t, as(t, s, "admin"))
+	p := publisher(t, as(t, s, "publisher"))
+	_, err := p.PublishState(bounded(t), events.State{Environment: "staging", Database: "orders"}, 0, "x")
+	refused(t, err, "publish to", "schema.state.v1.staging.orders")
+	err = p.PublishEvent(bounded(t), events.Event{Environment: "staging", Database: "orders", Predicate: events.Failed})
+	refused(t, err, "publish to", "schema.event.v1.staging.orders.failed")
+	_, _, err = publisher(t, as(t, s, "waiter")).State(bounded(t), "prod", "orders", "")
+	refused(t, err, "publish to", "$JS.API.STREAM.MSG.GET.SCHEMA_STATE")
+	streams, err := NewStreams(as(t, s, "waiter"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, streams.Ensure(bounded(t), StreamOptions{}), "publish to", "$JS.API.STREAM.CREATE.SCHEMA_STATE")
+	_, err = streams.Verify(bounded(t), StreamOptions{})
+	refused(t, err, "publish to", "$JS.API.STREAM.INFO.SCHEMA_STATE")
+}
+
+func TestWrongCredentialsAreADenial(t *testing.T) {
+	s := guarded(t)
+	url := strings.Replace(s.URL(), "//", "//waiter:hunter2@", 1)
+	_, err := Connect(bounded(t), Options{URL: url})
+	refused(t, err, "connect", "")
+	for _, text := range []string{"hunter2", "waiter:"} {
+		if err != nil && strings.Contains(err.Error(), text) {
+			t.Errorf("%q holds %q", err, text)
+		}
+	}
+	// A connection that retries gives up on them too, when the server has said so twice.
+	nc := dialURL(t, Options{URL: url, Retry: true})
+	_, err = wait(t, bounded(t), NewWaiter(nc), Query{Targets: []events.Target{orders("prod", "7")}}).over()
+	refused(t, err, "connect", "")
+}
