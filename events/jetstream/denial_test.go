@@ -61,7 +61,7 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 func TestADeniedWaitIsToldSo(t *testing.T) {
 	s := guarded(t)
 	ensure(t, as(t, s, "admin"))
-	// The wait for staging is refused at both subjects; whichever the server names first ends it.
+	// The wait for staging is refused at both subjects; it subscribes first.
 	_, err := wait(t, bounded(t), NewWaiter(as(t, s, "waiter")), Query{Targets: []events.Target{orders("prod", "7"), orders("staging", "7")}}).over()
 	refused(t, err, "subscribe to", "schema.live.v1.staging.orders")
 	if err == nil || !strings.Contains(err.Error(), "grant it to this user") {

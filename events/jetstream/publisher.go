@@ -32,8 +32,8 @@ func NewPublisher(nc *nats.Conn) (*Publisher, error) {
 	return &Publisher{nc: nc, js: js, denials: watchDenials(nc)}, nil
 }
 
-// attemptTimeout bounds one request; a leader's election takes less.
-const attemptTimeout = 5 * time.Second
+// attemptTimeout bounds one request. One that is lost with its connection, or that finds no leader, is soon made again.
+const attemptTimeout = 2 * time.Second
 
 // settleTimeout bounds the look at what an unanswered publish has done, which outlives the caller's context by this much.
 const settleTimeout = 2 * time.Second
