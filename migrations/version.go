@@ -38,20 +38,25 @@ func (v Version) Compare(w Version) int {
 	if v == "" || w == "" {
 		return min(1, len(v)) - min(1, len(w))
 	}
-	a, b := strings.Split(string(v), "."), strings.Split(string(w), ".")
-	for i := range max(len(a), len(b)) {
-		if c := compareNumbers(part(a, i), part(b, i)); c != 0 {
+	a, b := string(v), string(w)
+	for a != "" || b != "" {
+		var x, y string
+		x, a = nextNumber(a)
+		y, b = nextNumber(b)
+		if c := compareNumbers(x, y); c != 0 {
 			return c
 		}
 	}
 	return 0
 }
 
-func part(parts []string, i int) string {
-	if i < len(parts) {
-		return parts[i]
+// nextNumber cuts the first number off s; of nothing, it is zero.
+func nextNumber(s string) (number, rest string) {
+	if s == "" {
+		return "0", ""
 	}
-	return "0"
+	number, rest, _ = strings.Cut(s, ".")
+	return number, rest
 }
 
 // compareNumbers compares two decimal numbers without leading zeros: the longer is the larger.

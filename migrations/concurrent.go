@@ -1,0 +1,128 @@
+package migrations
+
+import (
+	"slices"
+	"strings"
+)
+
+// ConcurrentAction is what a statement that PostgreSQL carries out in several transactions of its own does.
+type ConcurrentAction string
+
+// The actions whose interruption leaves something behind.
+const (
+	CreateIndex     ConcurrentAction = "create index"     // an INVALID index
+	DropIndex       ConcurrentAction = "drop index"       // an INVALID index
+	ReindexIndex    ConcurrentAction = "reindex index"    // an INVALID index with the suffix _ccnew or _ccold
+	ReindexTable    ConcurrentAction = "reindex table"    // several of them
+	DetachPartition ConcurrentAction = "detach partition" // a partition whose detaching is pending
+)
+
+// Concurrent tells what a … CONCURRENTLY statement works on. Names are SQL, qualified and quoted as in the statement.
+type Concurrent struct {
+	Action ConcurrentAction
+	Table  string // of CreateIndex, ReindexTable and DetachPartition
+	Index  string // of CreateIndex (without a schema; empty if PostgreSQL is to choose), DropIndex and ReindexIndex
+	Child  string // the partition of DetachPartition
+}
+
+// Concurrent reads the statement; ok is false if it is no such statement or written in a way that is not understood.
+func (s Statement) Concurrent() (c Concurrent, ok bool) {
+	r := reader{sql: s.SQL, tokens: s.tokens}
+	switch {
+	case r.take("CREATE"):
+		r.take("UNIQUE")
+		if !r.take("INDEX", "CONCURRENTLY") {
+			return c, false
+		}
+		c.Action = CreateIndex
+		r.take("IF", "NOT", "EXISTS")
+		if !r.take("ON") {
+			c.Index = r.name()
+			ok = r.take("ON")
+		} else {
+			ok = true
+		}
+		r.take("ONLY")
+		c.Table = r.name()
+		return c, ok && c.Table != ""
+	case r.take("DROP", "INDEX", "CONCURRENTLY"):
+		c.Action = DropIndex
+		r.take("IF", "EXISTS")
+		c.Index = r.name()
+		return c, c.Index != ""
+	case r.take("REINDEX"):
+		return r.reindex(s.has("CONCURRENTLY"))
+	case r.take("ALTER", "TABLE") && s.ends("CONCURRENTLY"):
+		c.Action = DetachPartition
+		r.take("IF", "EXISTS")
+		r.take("ONLY")
+		c.Table = r.name()
+		ok = r.take("DETACH", "PARTITION")
+		c.Child = r.name()
+		return c, ok && c.Table != "" && c.Child != ""
+	}
+	return c, false
+}
+
+// reader goes through a statement's tokens.
+type reader struct {
+	sql    string
+	tokens []token
+}
+
+// take moves past the key words if they come next, all of them.
+func (r *reader) take(words ...string) bool {
+	if len(r.tokens) < len(words) {
+		return false
+	}
+	for i, w := range words {
+		if t := r.tokens[i]; t.kind == tokenQuoted || !strings.EqualFold(r.text(t), w) {
+			return false
+		}
+	}
+	r.tokens = r.tokens[len(words):]
+	return true
+}
+
+func (r *reader) text(t token) string { return r.sql[t.start:t.end] }
+
+// name moves past a name, qualified or not, and returns it as SQL; empty if none comes next.
+func (r *reader) name() string {
+	var b strings.Builder
+	for len(r.tokens) > 0 && (r.tokens[0].kind == tokenWord || r.tokens[0].kind == tokenQuoted) {
+		b.WriteString(r.text(r.tokens[0]))
+		r.tokens = r.tokens[1:]
+		if !r.take(".") {
+			break
+		}
+		b.WriteByte('.')
+	}
+	return b.String()
+}
+
+// reindex reads what follows REINDEX.
+func (r *reader) reindex(concurrently bool) (c Concurrent, ok bool) {
+	if r.take("(") {
+		end := slices.IndexFunc(r.tokens, func(t token) bool { return r.text(t) == ")" })
+		r.tokens = r.tokens[end+1:]
+	}
+	switch {
+	case r.take("INDEX"):
+		r.take("CONCURRENTLY")
+		c = Concurrent{Action: ReindexIndex, Index: r.name()}
+	case r.take("TABLE"):
+		r.take("CONCURRENTLY")
+		c = Concurrent{Action: ReindexTable, Table: r.name()}
+	default:
+		return c, false
+	}
+	return c, concurrently && c.Index+c.Table != ""
+}
+
+// Fold returns the name that an identifier written in SQL means: quotes removed, or else in lower case.
+func Fold(identifier string) string {
+	if strings.HasPrefix(identifier, `"`) {
+		return strings.ReplaceAll(strings.Trim(identifier, `"`), `""`, `"`)
+	}
+	return strings.ToLower(identifier)
+}

@@ -1,0 +1,311 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// step is a row of table statement: one statement of a migration that does not run in one transaction.
+type step struct {
+	prefix   string // hash of the statement and all before it
+	finished bool
+	failed   bool // the server said so; otherwise an unfinished step's end is unknown
+	existed  bool // what the statement makes or removes was there when it was first tried
+}
+
+// walk is one pass over the statements of such a migration.
+type walk struct {
+	*runner
+	session    *session
+	migration  migrations.Migration
+	statements []migrations.Statement
+	prefixes   []string
+	steps      map[int]step
+	settings   []string // the SET statements met so far; each statement runs with all of them in force
+}
+
+// applyStepwise runs the statements of a migration one by one, each journalled, going on after those that an earlier run
+// has finished. The migration's row is written when all are done.
+//
+// A statement that PostgreSQL takes in a transaction commits together with its entry, so it is executed exactly once. One
+// that it does not (and CALL and DO, which may commit themselves) is entered before and after: if the program dies in
+// between, what it left is examined before it is tried again.
+func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Migration) error {
+	began := time.Now()
+	statements, err := m.Up.Split()
+	if err != nil {
+		return err
+	}
+	w := &walk{runner: r, session: s, migration: m, statements: statements, prefixes: prefixes(statements)}
+	if w.steps, err = r.ledger.steps(ctx, s, m.Version); err != nil {
+		return err
+	}
+	if err := w.unchanged(); err != nil {
+		return err
+	}
+	for i, st := range statements {
+		switch {
+		case st.SetsSession():
+			w.settings = append(w.settings, st.SQL)
+			continue
+		case w.steps[i].finished:
+			continue
+		case st.RunsOnItsOwn():
+			err = w.alone(ctx, i)
+		default:
+			err = w.together(ctx, i)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	end := fmt.Sprintf("BEGIN;%s;DELETE FROM %s WHERE version = %s;COMMIT",
+		r.ledger.insertSQL(m, r.tip, r.id), r.ledger.table("statement"), literal(string(m.Version)))
+	if _, err := s.ask(ctx, end); err != nil {
+		return err
+	}
+	r.done(m, time.Since(began))
+	return nil
+}
+
+// prefixes hashes each statement together with all before it, so that an edit of one shows in all that follow.
+func prefixes(statements []migrations.Statement) []string {
+	out := make([]string, len(statements))
+	h := sha256.New()
+	for i, st := range statements {
+		fmt.Fprintf(h, "%d:%s\n", len(st.SQL), st.SQL)
+		out[i] = hex.EncodeToString(h.Sum(nil))
+	}
+	return out
+}
+
+// steps reads how far an earlier run has come.
+func (l ledger) steps(ctx context.Context, s *session, v migrations.Version) (map[int]step, error) {
+	rows, err := s.ask(ctx, fmt.Sprintf("SELECT ordinal, prefix, finished IS NOT NULL, failed, existed FROM %s WHERE version = %s",
+		l.table("statement"), literal(string(v))))
+	if err != nil {
+		return nil, err
+	}
+	steps := make(map[int]step, len(rows))
+	for _, row := range rows {
+		i, err := strconv.Atoi(string(row[0]))
+		if err != nil {
+			return nil, fmt.Errorf("read the journal: %w", err)
+		}
+		steps[i] = step{prefix: string(row[1]), finished: string(row[2]) == "t", failed: string(row[3]) == "t", existed: string(row[4]) == "t"}
+	}
+	return steps, nil
+}
+
+// unchanged refuses a file in which a statement that has been executed is no longer the same.
+func (w *walk) unchanged() error {
+	for i := range w.statements {
+		if st, ok := w.steps[i]; ok && st.finished && st.prefix != w.prefixes[i] {
+			e := fail(migrations.ExitRejected, "this file is half applied, and a statement that was executed has been changed since",
+				"restore the statements up to this one; those after it may be changed")
+			e.Failure.File, e.Failure.Line, e.Failure.Column = w.migration.Up.Path, w.statements[i].Line, w.statements[i].Column
+			return e
+		}
+	}
+	for i, st := range w.steps {
+		if st.finished && i >= len(w.statements) {
+			e := fail(migrations.ExitRejected, "this file is half applied, and statements that were executed have been deleted since", "restore them")
+			e.Failure.File = w.migration.Up.Path
+			return e
+		}
+	}
+	return nil
+}
+
+// enter is the journal's entry for statement i; done says that it is finished.
+func (w *walk) enter(i int, existed, done bool) string {
+	finished := "NULL"
+	if done {
+		finished = "pg_catalog.clock_timestamp()"
+	}
+	return fmt.Sprintf("INSERT INTO %s (version, ordinal, prefix, existed, run, finished) VALUES (%s, %d, %s, %t, %s, %s) "+
+		"ON CONFLICT (version, ordinal) DO UPDATE SET prefix = excluded.prefix, existed = excluded.existed, run = excluded.run, "+
+		"started = excluded.started, finished = excluded.finished, failed = false",
+		w.ledger.table("statement"), literal(string(w.migration.Version)), i, literal(w.prefixes[i]), existed, literal(w.id), finished)
+}
+
+// leave marks statement i as finished or as failed.
+func (w *walk) leave(i int, failed bool) string {
+	set := "finished = pg_catalog.clock_timestamp()"
+	if failed {
+		set = "failed = true"
+	}
+	return fmt.Sprintf("UPDATE %s SET %s WHERE version = %s AND ordinal = %d", w.ledger.table("statement"), set, literal(string(w.migration.Version)), i)
+}
+
+// together runs a statement in one transaction with its entry.
+func (w *walk) together(ctx context.Context, i int) error {
+	st := w.statements[i]
+	head := note(w.migration.Up.Path) + "BEGIN;" + w.enter(i, false, true) + ";" + w.inForce()
+	err := w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
+		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+resetSQL, len(head))
+	})
+	if st := sqlState(err); st == "25001" || st == "2D000" { // it needs to be outside a transaction after all
+		return w.alone(ctx, i)
+	}
+	return err
+}
+
+// alone runs a statement outside a transaction, after dealing with what an interrupted attempt has left.
+func (w *walk) alone(ctx context.Context, i int) error {
+	st := w.statements[i]
+	tries := 0
+	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
+		tries++
+		before, found := w.steps[i]
+		left, err := w.inspect(ctx, st)
+		if err != nil {
+			return nil, 0, err
+		}
+		interruptedBefore := found && !before.failed
+		if interruptedBefore && left.isDone(before.existed) {
+			w.log.Info("statement had been executed before the interruption", "file", w.migration.Up.Path, "line", st.Line)
+			_, err := w.session.ask(ctx, w.leave(i, false))
+			return nil, 0, err
+		}
+		if err := w.clean(ctx, left, found || tries > 1); err != nil {
+			return nil, 0, err
+		}
+		existed := left.exists && !left.invalid
+		if interruptedBefore {
+			existed = before.existed
+		}
+		if _, err := w.session.ask(ctx, w.enter(i, existed, false)); err != nil {
+			return nil, 0, err
+		}
+		w.steps[i] = step{prefix: w.prefixes[i], existed: existed}
+		sql := fallback(left.instead, st.SQL)
+		pe, position, err := w.sendAlone(ctx, st, sql)
+		if err != nil || ctx.Err() != nil && pe != nil { // how far it came is not known
+			return pe, position, err
+		}
+		if pe != nil {
+			w.steps[i] = step{prefix: w.prefixes[i], existed: existed, failed: true}
+		}
+		_, err = w.session.ask(context.WithoutCancel(ctx), w.leave(i, pe != nil))
+		return pe, position, err
+	})
+}
+
+// repeat runs attempt until it succeeds, fails for good or the retries are used up. CALL and DO may have committed part
+// of their work and are not repeated in the same run.
+func (w *walk) repeat(ctx context.Context, st migrations.Statement, attempt func() (*pgconn.PgError, int, error)) error {
+	for try := 0; ; try++ {
+		pe, offset, err := attempt()
+		if err != nil {
+			return w.lostDuring(err)
+		}
+		if pe == nil {
+			return nil
+		}
+		place := -1
+		if offset >= 0 {
+			place = st.Offset + min(offset, len(st.SQL))
+		}
+		failure := w.place(ctx, w.migration.Up, st, place, pe)
+		partly := st.RunsOnItsOwn() && st.NonTransactional() == ""
+		if ctx.Err() != nil || !retryable(pe.Code) || partly || try >= w.cfg.Retries {
+			return failure
+		}
+		if err := w.backOff(ctx, try, failure); err != nil {
+			return err
+		}
+	}
+}
+
+// lostDuring adds the file to an error that does not name one.
+func (w *walk) lostDuring(err error) error {
+	if _, ok := err.(*lostError); ok {
+		return w.lost(err, w.migration)
+	}
+	if e, ok := err.(*Error); ok && e.Failure.File == "" {
+		e.Failure.File = w.migration.Up.Path
+	}
+	return err
+}
+
+// inForce is the file's own settings so far, as a prefix of a statement.
+func (w *walk) inForce() string {
+	if len(w.settings) == 0 {
+		return ""
+	}
+	return strings.Join(w.settings, ";\n") + ";\n"
+}
+
+// send sends one message. position is where in it the server found the error, in bytes after skip; negative if it did not say.
+func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.PgError, position int, err error) {
+	err = w.session.exchange(ctx, []string{message}, false, func(_ int, r reply) bool {
+		pe = r.err
+		return true
+	})
+	if err != nil || pe == nil {
+		if err == nil && ctx.Err() != nil {
+			err = interrupted(ctx)
+		}
+		return nil, -1, err
+	}
+	position = -1
+	if pe.Position > 0 {
+		position = w.byteOffset(message, int(pe.Position)-1) - skip
+	}
+	_, cleanErr := w.session.askAll(context.WithoutCancel(ctx), "ROLLBACK", resetSQL)
+	return pe, position, cleanErr
+}
+
+// sendAlone sends the settings, the statement in a message of its own, and the reset, in one flight. Statements that
+// run beside others' work (CONCURRENTLY) hold up nobody while they wait for old transactions to end, so their patience is
+// not cut by the lock timeout.
+func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, sql string) (pe *pgconn.PgError, position int, err error) {
+	settings := w.inForce()
+	if strings.HasSuffix(st.NonTransactional(), "CONCURRENTLY") {
+		settings = "SET lock_timeout TO 0;" + settings
+	}
+	messages := []string{note(w.migration.Up.Path) + sql, resetSQL}
+	if settings != "" {
+		if _, err := w.session.ask(ctx, settings); err != nil {
+			return nil, -1, err
+		}
+	}
+	answered := false
+	err = w.session.exchange(ctx, messages, false, func(i int, r reply) bool {
+		if i == 0 {
+			pe, answered = r.err, true
+		}
+		return true
+	})
+	switch {
+	case err != nil:
+		return nil, -1, err
+	case !answered:
+		return nil, -1, interrupted(ctx)
+	case pe == nil:
+		return nil, -1, nil
+	}
+	position = -1
+	if pe.Position > 0 {
+		position = w.byteOffset(messages[0], int(pe.Position)-1) - len(messages[0]) + len(sql)
+	}
+	return pe, position, nil
+}
+
+// sqlState returns the SQLSTATE of an error of this package, or "".
+func sqlState(err error) string {
+	if e, ok := err.(*Error); ok {
+		return e.Failure.SQLState
+	}
+	return ""
+}

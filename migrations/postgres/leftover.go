@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// leftover is what the catalogue shows of a … CONCURRENTLY statement's object before the statement is tried.
+type leftover struct {
+	action   migrations.ConcurrentAction // empty for other statements, about which nothing is known
+	exists   bool                        // the index, or the partition's attachment
+	invalid  bool                        // the index exists, but no query uses it
+	building bool                        // … because another session is building it right now
+	garbage  []string                    // qualified names of indexes that only a dead attempt can have left
+	instead  string                      // the statement that finishes what an earlier attempt began; empty: the statement itself
+}
+
+// isDone reports whether an attempt of unknown end has in fact succeeded. existed is what was there before it.
+func (l leftover) isDone(existed bool) bool {
+	switch l.action {
+	case migrations.CreateIndex:
+		return l.exists && !l.invalid && !existed
+	case migrations.DropIndex, migrations.DetachPartition:
+		return !l.exists && existed
+	}
+	return false
+}
+
+// inspect looks up the object of a statement, with the file's own settings (its search_path) in force.
+func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, error) {
+	c, ok := st.Concurrent()
+	if !ok {
+		return leftover{}, nil
+	}
+	left := leftover{action: c.Action}
+	var sql string
+	switch c.Action {
+	case migrations.CreateIndex:
+		sql = createdIndex(c)
+	case migrations.DropIndex:
+		sql = "SELECT 1 WHERE pg_catalog.to_regclass(" + literal(c.Index) + ") IS NOT NULL"
+	case migrations.ReindexIndex, migrations.ReindexTable:
+		sql = reindexGarbage(c)
+	case migrations.DetachPartition:
+		sql = fmt.Sprintf("SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)",
+			literal(c.Table), literal(c.Child))
+	}
+	rows, err := w.session.ask(ctx, w.inForce()+sql+";"+resetSQL)
+	if err != nil {
+		return leftover{}, err
+	}
+	for _, row := range rows {
+		left.exists = true
+		switch c.Action {
+		case migrations.CreateIndex:
+			left.invalid, left.building = string(row[1]) == "f", string(row[2]) == "t"
+			if left.invalid {
+				left.garbage = []string{string(row[0])}
+			}
+		case migrations.ReindexIndex, migrations.ReindexTable:
+			left.garbage = append(left.garbage, string(row[0]))
+		case migrations.DetachPartition:
+			if string(row[0]) == "t" {
+				left.instead = fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", c.Table, c.Child)
+			}
+		}
+	}
+	return left, nil
+}
+
+// createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make, whether it is valid and whether it is being built.
+func createdIndex(c migrations.Concurrent) string {
+	return fmt.Sprintf(`SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname), x.indisvalid,
+EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)
+FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
+WHERE x.indrelid = pg_catalog.to_regclass(%s) AND i.relname = %s`, literal(c.Table), literal(migrations.Fold(c.Index)))
+}
+
+// reindexGarbage finds the invalid copies that an interrupted REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX,
+// "Rebuilding Indexes Concurrently").
+func reindexGarbage(c migrations.Concurrent) string {
+	table := fmt.Sprintf("pg_catalog.to_regclass(%s)", literal(c.Table))
+	if c.Action == migrations.ReindexIndex {
+		table = fmt.Sprintf("(SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass(%s))", literal(c.Index))
+	}
+	return fmt.Sprintf(`SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname)
+FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
+WHERE x.indrelid = %s AND NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$'`, table)
+}
+
+// clean drops what a dead attempt has left. An INVALID index in the place of the one to create goes in any case: nobody
+// uses it, writes pay for it, and IF NOT EXISTS would take it for the real one. Copies of a REINDEX go only after an
+// attempt of this migration's own.
+func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error {
+	if left.building {
+		e := fail(migrations.ExitBusy, "index "+left.garbage[0]+" is being built by another session", "wait for it, then run this again")
+		e.Failure.File = w.migration.Up.Path
+		return e
+	}
+	if left.action != migrations.CreateIndex && !triedBefore {
+		return nil
+	}
+	for _, index := range left.garbage {
+		w.log.Warn("dropping the invalid index that an interrupted attempt has left", "index", index, "file", w.migration.Up.Path)
+		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
+			return err
+		}
+		_, err := w.session.askAll(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index, resetSQL)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// farewell bounds what is done after the run's own context has ended: recording the outcome, unlocking, closing.
+const farewell = 5 * time.Second
+
+// Migrate brings the database up to the set, or to cfg.Target of it, and reports. The report is usable in any case, beside an
+// error too. The error's exit code is ExitCode(err).
+//
+// Any number of Migrate may run at once against the same database; one works while the others wait, and then find
+// everything done. When ctx ends, the statement under way is cancelled on the server, and the lock is released.
+func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Report, error) {
+	r := &runner{started: time.Now(), id: newID(), took: map[migrations.Version]time.Duration{}, failures: map[migrations.Version]int{}}
+	err := r.migrate(ctx, cfg, set)
+	return r.report(cfg, err), err
+}
+
+// runner is one run.
+type runner struct {
+	cfg     Config
+	set     migrations.Set // up to the target
+	ledger  ledger
+	log     *slog.Logger
+	id      string
+	started time.Time
+
+	serverEncoding string
+	from           *migrations.Version // newest version before the run; nil until the ledger was read
+	to             migrations.Version
+	tip            migrations.Version // the version applied last
+	minCompatible  migrations.Version
+	ahead          bool
+	applied        []migrations.Version
+	took           map[migrations.Version]time.Duration
+	failures       map[migrations.Version]int
+}
+
+func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) error {
+	target, targetErr := set.Upto(cfg.Target)
+	r.set = target
+	cfg, err := cfg.withDefaults()
+	if err := errors.Join(targetErr, err); err != nil {
+		return err
+	}
+	r.cfg, r.log, r.ledger = cfg, cfg.Logger.With("database", cfg.Database), ledger{cfg.LedgerSchema}
+	if cfg.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cfg.Deadline)
+		defer cancel()
+	}
+	for try := 0; ; try++ {
+		progress := len(r.applied)
+		err := r.connected(ctx)
+		if len(r.applied) > progress {
+			try = 0
+		}
+		var lost *lostError
+		var refused *Error
+		switch {
+		case errors.As(err, &lost) && !errors.Is(err, errCopyIn):
+			refused = lostFailure(err)
+			err = refused
+		case errors.As(err, &refused) && refused.Failure.File == "" && worthConnectingAgain(refused):
+		default:
+			return err
+		}
+		if try >= cfg.Retries {
+			return err
+		}
+		if err := r.backOff(ctx, try, refused); err != nil {
+			return refused
+		}
+	}
+}
+
+// lostFailure is what a broken connection means once there are no retries left.
+func lostFailure(err error) *Error {
+	return fail(migrations.ExitUnreachable, err.Error(), "check the server and the network; what was committed is recorded, and the next run goes on from there")
+}
+
+// connected is the run on one connection, from its beginning to its end.
+func (r *runner) connected(ctx context.Context) (err error) {
+	s, err := connect(ctx, r.cfg)
+	if err != nil {
+		return err
+	}
+	locked := false
+	defer func() {
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		defer cancel()
+		if locked {
+			err = r.conclude(bye, s, err)
+		}
+		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
+	}()
+	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
+	st, err := r.ledger.read(ctx, s)
+	if err != nil {
+		return err
+	}
+	if st.pid != s.pg.PID() {
+		return pooled()
+	}
+	plan, err := r.plan(st)
+	if err != nil || plan.Current() {
+		return err
+	}
+	if st, err = r.ledger.lock(ctx, s, r.log); err != nil {
+		return err
+	}
+	if plan, err = r.plan(st); err != nil || plan.Current() {
+		r.release(ctx, s)
+		return err
+	}
+	locked = true
+	if err := r.open(ctx, s, st); err != nil {
+		return err
+	}
+	return r.execute(ctx, s, plan.Pending)
+}
+
+// plan compares the set with the ledger and keeps what the report needs.
+func (r *runner) plan(st state) (migrations.Plan, error) {
+	if err := st.check(r.cfg.Database, r.cfg.LedgerSchema); err != nil {
+		return migrations.Plan{}, err
+	}
+	plan, err := r.set.Plan(st.applied(), migrations.Policy{OutOfOrder: r.cfg.OutOfOrder})
+	if err != nil {
+		return plan, err
+	}
+	if r.from == nil {
+		r.from = &plan.From
+	}
+	r.to, r.tip, r.minCompatible, r.ahead = plan.From, st.tip, plan.MinCompatible, len(plan.Ahead) > 0
+	r.recover(st)
+	return plan, nil
+}
+
+// recover counts the migrations whose commit was not acknowledged before the connection broke, but did happen.
+func (r *runner) recover(st state) {
+	known := make(map[migrations.Version]bool, len(r.applied))
+	for _, v := range r.applied {
+		known[v] = true
+	}
+	for _, v := range st.by(r.id) {
+		if !known[v] {
+			r.applied = append(r.applied, v)
+		}
+	}
+}
+
+// open makes the ledger if it is not there, and enters the run.
+func (r *runner) open(ctx context.Context, s *session, st state) error {
+	messages := []string{r.ledger.beginRunSQL(r.id, r.set.Digest(), r.cfg)}
+	if !st.exists {
+		messages = append([]string{r.ledger.createSQL(st.schemaExists, r.cfg.Database)}, messages...)
+	}
+	if _, err := s.askAll(ctx, messages...); err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Failure.SQLState == "42501" {
+			e.Failure.Message = "create the ledger in schema " + r.cfg.LedgerSchema + ": " + e.Failure.Message
+			e.Failure.Hint = fmt.Sprintf("grant the role CREATE on the database, or make the schema for it: CREATE SCHEMA %s AUTHORIZATION role", identifier(r.cfg.LedgerSchema))
+		}
+		return err
+	}
+	return nil
+}
+
+// execute runs the pending migrations: consecutive transactional ones together, the others step by step.
+func (r *runner) execute(ctx context.Context, s *session, pending []migrations.Migration) error {
+	for len(pending) > 0 {
+		n := 0
+		for n < len(pending) && !pending[n].NoTransaction {
+			n++
+		}
+		if n == 0 {
+			if err := r.applyStepwise(ctx, s, pending[0]); err != nil {
+				return err
+			}
+			pending = pending[1:]
+			continue
+		}
+		applied, err := r.applyTransactional(ctx, s, pending[:n])
+		pending = pending[applied:]
+		if err == nil {
+			continue
+		}
+		if err := r.again(ctx, s, pending, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again prepares the session for another attempt at the first pending migration, or returns the error if there is to be none.
+func (r *runner) again(ctx context.Context, s *session, pending []migrations.Migration, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || !retryable(e.Failure.SQLState) || ctx.Err() != nil {
+		return err
+	}
+	v := pending[0].Version
+	try := r.failures[v]
+	if r.failures[v]++; try >= r.cfg.Retries {
+		return err
+	}
+	if _, cleanErr := s.askAll(ctx, "ROLLBACK", resetSQL); cleanErr != nil {
+		return cleanErr
+	}
+	return r.backOff(ctx, try, e)
+}
+
+// backOff waits before another attempt: twice as long each time, with jitter, so that contenders do not meet again.
+func (r *runner) backOff(ctx context.Context, try int, why *Error) error {
+	d := r.cfg.MaxBackoff
+	if try < 30 {
+		d = min(d, r.cfg.MinBackoff<<try)
+	}
+	d = d/2 + mathrand.N(d/2+1)
+	r.log.Warn("trying again", "attempt", try+2, "after", d, "because", why.Error())
+	if pause(ctx, d) != nil {
+		e := *why
+		e.cause = ctx.Err()
+		return &e
+	}
+	return nil
+}
+
+// done keeps account of a migration that was committed.
+func (r *runner) done(m migrations.Migration, took time.Duration) {
+	r.applied = append(r.applied, m.Version)
+	r.took[m.Version] = took
+	r.tip = m.Version
+	if m.Version.Compare(r.to) > 0 {
+		r.to = m.Version
+	}
+	if m.MinCompatible.Compare(r.minCompatible) > 0 {
+		r.minCompatible = m.MinCompatible
+	}
+	r.log.Info("applied", "file", m.Up.Path, "version", m.Version, "took", took)
+}
+
+// conclude records how the run ended and releases the lock. Where the record fails, the run has not succeeded: its last
+// commits may not be on disk yet.
+func (r *runner) conclude(ctx context.Context, s *session, runErr error) error {
+	if errors.As(runErr, new(*lostError)) {
+		return runErr
+	}
+	messages := []string{resetSQL, "", r.ledger.unlockSQL()}
+	outcome := migrations.OutcomeSucceeded
+	var failure []byte
+	if runErr != nil {
+		outcome = migrations.OutcomeFailed
+		failure, _ = json.Marshal(failureOf(runErr)) // a struct of strings and numbers always encodes
+		messages = append([]string{"ROLLBACK"}, messages...)
+	}
+	messages[len(messages)-2] = r.ledger.endRunSQL(r.id, outcome, failure, r.took)
+	_, err := s.askAll(ctx, messages...)
+	if runErr != nil {
+		return runErr
+	}
+	return err
+}
+
+// release gives the lock back when there was nothing to do after all.
+func (r *runner) release(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	s.ask(ctx, r.ledger.unlockSQL()) //nolint:errcheck // it ends with the session in a moment anyway
+}
+
+// report tells how the run went.
+func (r *runner) report(cfg Config, err error) migrations.Report {
+	rep := migrations.Report{
+		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: r.set.Digest(),
+		To: r.to, Applied: r.applied, Count: len(r.applied), MinCompatible: r.minCompatible, Run: r.id,
+		Started: r.started.UTC(), Finished: time.Now().UTC(),
+	}
+	if r.from != nil {
+		rep.From = *r.from
+	}
+	switch {
+	case err != nil:
+		rep.Outcome, rep.Failure = migrations.OutcomeFailed, failureOf(err)
+	case len(r.applied) > 0:
+		rep.Outcome = migrations.OutcomeSucceeded
+	case r.ahead:
+		rep.Outcome = migrations.OutcomeAhead
+	default:
+		rep.Outcome = migrations.OutcomeCurrent
+	}
+	return rep
+}
+
+// newID returns a random UUID (RFC 9562, version 4).
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,215 @@
+// Package postgrestest starts a real, throw-away PostgreSQL server for tests, demonstrations and development. It needs the
+// server's programs on the machine (PATH or /usr/lib/postgresql/*/bin), works for root too, and leaves nothing behind:
+// the server dies with the process that started it.
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Options says what kind of server to start. The zero value is a server that trusts everyone on loopback and does not
+// fsync, the right one for tests.
+type Options struct {
+	Password string            // of user postgres; when set, connections need it (SCRAM); when empty, none is asked for
+	Settings map[string]string // as in postgresql.conf; they win over those this package sets
+}
+
+// Server is a running PostgreSQL. Stop it.
+type Server struct {
+	port      int
+	dir       string
+	password  string
+	process   *process
+	databases atomic.Int64
+}
+
+// attempts bounds how often another port is tried when the chosen one was taken meanwhile.
+const attempts = 3
+
+// Start initialises a data directory below the system's temporary one, starts a server on a free loopback port and waits until
+// it answers, or ctx ends.
+func Start(ctx context.Context, opts Options) (*Server, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, fmt.Errorf("start postgresql: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "schemawave-postgres-")
+	if err != nil {
+		return nil, fmt.Errorf("start postgresql: %w", err)
+	}
+	s := &Server{dir: dir, password: opts.Password}
+	if err := s.initialise(ctx, bin); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("start postgresql: %w", err)
+	}
+	for range attempts {
+		if err = s.boot(ctx, bin, opts.Settings); err == nil {
+			return s, nil
+		}
+	}
+	os.RemoveAll(dir)
+	return nil, fmt.Errorf("start postgresql: %w", err)
+}
+
+// binaries returns the directory that holds postgres and initdb.
+func binaries() (string, error) {
+	if p, err := exec.LookPath("postgres"); err == nil {
+		if p, err = filepath.EvalSymlinks(p); err == nil {
+			return filepath.Dir(p), nil
+		}
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(found) == 0 {
+		return "", errors.New("no program postgres in PATH or /usr/lib/postgresql/*/bin: install the postgresql package")
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) initialise(ctx context.Context, bin string) error {
+	owner, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	args := []string{"-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"}
+	if s.password == "" {
+		args = append(args, "-A", "trust")
+	} else {
+		file := filepath.Join(s.dir, "password")
+		if err := os.WriteFile(file, []byte(s.password), 0o600); err != nil {
+			return err
+		}
+		defer os.Remove(file)
+		if err := owner.own(file); err != nil {
+			return err
+		}
+		args = append(args, "-A", "scram-sha-256", "--pwfile", file)
+	}
+	if err := owner.own(s.dir); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, owner.attributes()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, tail(out))
+	}
+	return nil
+}
+
+// boot starts the server on a free port and waits until it answers.
+func (s *Server) boot(ctx context.Context, bin string, settings map[string]string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	merged := map[string]string{
+		"port": strconv.Itoa(s.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": s.dir,
+		"fsync": "off", "shared_buffers": "32MB", "max_connections": "100",
+	}
+	for k, v := range settings {
+		merged[k] = v
+	}
+	args := []string{"-D", s.data()}
+	for k, v := range merged {
+		args = append(args, "-c", k+"="+v)
+	}
+	if s.process, err = startProcess(filepath.Join(bin, "postgres"), args, s.dir); err != nil {
+		return err
+	}
+	if err := s.await(ctx); err != nil {
+		s.process.stop()
+		return err
+	}
+	return nil
+}
+
+// await asks until the server answers, it exits, a minute passes or ctx ends.
+func (s *Server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgconn.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-s.process.done:
+			return fmt.Errorf("the server ended: %s", s.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("the server does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// URL returns the connection URL of a database, over TCP, with the password if there is one.
+func (s *Server) URL(db string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: s.Address(), Path: "/" + db, RawQuery: "sslmode=disable"}
+	if s.password != "" {
+		u.User = url.UserPassword("postgres", s.password)
+	}
+	return u.String()
+}
+
+// Address is host:port on loopback.
+func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// SocketDir is the directory of the server's Unix socket, for libpq's PGHOST.
+func (s *Server) SocketDir() string { return s.dir }
+
+// Port is the server's port, for libpq's PGPORT.
+func (s *Server) Port() int { return s.port }
+
+// NewDatabase creates an empty database with a name that no other has, and returns its URL.
+func (s *Server) NewDatabase(ctx context.Context) (string, error) {
+	name := fmt.Sprintf("test_%d", s.databases.Add(1))
+	conn, err := pgconn.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return "", fmt.Errorf("new database: %w", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name).ReadAll(); err != nil {
+		return "", fmt.Errorf("new database: %w", err)
+	}
+	return s.URL(name), nil
+}
+
+// Log returns the end of what the server wrote, for a failed test.
+func (s *Server) Log() string {
+	b, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return tail(b)
+}
+
+// Stop ends the server at once and deletes its data. It may be called more than once.
+func (s *Server) Stop() error {
+	s.process.stop()
+	return os.RemoveAll(s.dir)
+}
+
+func tail(b []byte) string {
+	const most = 2000
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return string(b)
+}

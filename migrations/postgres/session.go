@@ -1,0 +1,267 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+const (
+	windowMessages = 128       // sent ahead of their replies
+	windowBytes    = 256 << 10 // of one write
+	cancelEvery    = 250 * time.Millisecond
+	cancelGrace    = 10 * time.Second // for the server to obey a cancel request
+)
+
+// session is one connection. Everything is said in the simple query protocol: a message may hold many statements, the server
+// itself divides them, and many messages may be under way at once.
+type session struct {
+	pg *pgconn.PgConn
+}
+
+// reply is the server's answer to one message.
+type reply struct {
+	rows      [][][]byte      // of all its statements
+	completed int             // statements that ran to their end
+	err       *pgconn.PgError // of the statement that did not, if any; those after it were skipped
+}
+
+// lostError says that the connection broke.
+type lostError struct{ cause error }
+
+func (e *lostError) Error() string { return "connection lost: " + e.cause.Error() }
+func (e *lostError) Unwrap() error { return e.cause }
+
+// errCopyIn answers a COPY FROM STDIN that escaped the loader; the connection is given up.
+var errCopyIn = errors.New("COPY … FROM STDIN waits for data that a migration cannot send")
+
+// exchange sends the messages without waiting for one's reply before the next, and calls each with every reply in order.
+// When each returns false, no further message is sent; those under way are still answered and reported to it.
+//
+// When ctx ends, nothing more is sent and the server is asked to cancel, until all replies are there. The error is nil
+// then too, for the replies tell what happened; it is a *lostError if the connection broke.
+//
+// Rows are kept only if keepRows says so: a migration may select a whole table.
+func (s *session) exchange(ctx context.Context, messages []string, keepRows bool, each func(i int, r reply) bool) error {
+	f := &flight{session: s, messages: messages, keepRows: keepRows}
+	f.progress = sync.NewCond(&f.mu)
+	done := make(chan struct{})
+	var background sync.WaitGroup
+	background.Go(f.write)
+	background.Go(func() { f.cancelWhen(ctx, done) })
+	err := f.read(each)
+	close(done)
+	f.stop()
+	if err != nil {
+		s.pg.Conn().Close() // frees a writer that is stuck
+	}
+	background.Wait()
+	return err
+}
+
+// flight is one exchange.
+type flight struct {
+	session  *session
+	messages []string
+	keepRows bool
+
+	mu       sync.Mutex
+	progress *sync.Cond
+	sent     int
+	answered int
+	stopped  bool // nothing more is to be sent
+	written  bool // nothing more will be sent
+}
+
+// write sends messages in chunks, refilling the window when half of it is answered.
+func (f *flight) write() {
+	defer f.set(&f.written)
+	for next, room := 0, 0; f.roomFor(next, &room); {
+		var buf []byte
+		for next < min(room, len(f.messages)) && len(buf) < windowBytes {
+			encoded, err := (&pgproto3.Query{String: f.messages[next]}).Encode(buf)
+			if err != nil { // longer than the protocol's 1 GiB
+				f.session.pg.Conn().Close()
+				return
+			}
+			buf = encoded
+			next++
+		}
+		if !f.announce(next) {
+			return
+		}
+		if _, err := f.session.pg.Conn().Write(buf); err != nil {
+			f.session.pg.Conn().Close()
+			return
+		}
+	}
+}
+
+// roomFor waits until at least half of the window is free and puts into room how far it reaches. It reports false when
+// there is nothing more to send.
+func (f *flight) roomFor(next int, room *int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !f.stopped && next < len(f.messages) && next-f.answered > windowMessages/2 {
+		f.progress.Wait()
+	}
+	*room = f.answered + windowMessages
+	return !f.stopped && next < len(f.messages)
+}
+
+// announce tells the reader how many replies to expect, unless the exchange has been stopped meanwhile.
+func (f *flight) announce(sent int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return false
+	}
+	f.sent = sent
+	f.progress.Broadcast()
+	return true
+}
+
+func (f *flight) stop() { f.set(&f.stopped) }
+
+func (f *flight) set(flag *bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*flag = true
+	f.progress.Broadcast()
+}
+
+// expecting waits until a reply is due, and reports false when none will come.
+func (f *flight) expecting() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.sent == f.answered && !f.written {
+		f.progress.Wait()
+	}
+	return f.sent > f.answered
+}
+
+func (f *flight) read(each func(int, reply) bool) error {
+	for i := 0; f.expecting(); i++ {
+		r, err := f.session.receive(f.keepRows)
+		if err != nil {
+			return &lostError{err}
+		}
+		f.mu.Lock()
+		f.answered++
+		f.progress.Broadcast()
+		f.mu.Unlock()
+		if !each(i, r) {
+			f.stop()
+		}
+	}
+	return nil
+}
+
+// cancelWhen asks the server to cancel once ctx has ended, and again until done: a request that arrives between two
+// statements has no effect.
+func (f *flight) cancelWhen(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	f.stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+	defer cancel()
+	for {
+		f.session.pg.CancelRequest(grace) //nolint:errcheck // repeated below, and bounded
+		select {
+		case <-done:
+			return
+		case <-grace.Done():
+			f.session.pg.Conn().Close()
+			return
+		case <-time.After(cancelEvery):
+		}
+	}
+}
+
+// receive reads up to the end of one message's replies.
+func (s *session) receive(keepRows bool) (reply, error) {
+	var r reply
+	for {
+		msg, err := s.pg.ReceiveMessage(context.Background())
+		if err != nil {
+			return r, err
+		}
+		switch msg := msg.(type) {
+		case *pgproto3.ReadyForQuery:
+			return r, nil
+		case *pgproto3.CommandComplete:
+			r.completed++
+		case *pgproto3.ErrorResponse:
+			r.err = pgconn.ErrorResponseToPgError(msg)
+		case *pgproto3.DataRow:
+			if keepRows {
+				r.rows = append(r.rows, copyRow(msg.Values))
+			}
+		case *pgproto3.CopyInResponse:
+			return r, errCopyIn
+		}
+	}
+}
+
+// copyRow keeps a row beyond the next message.
+func copyRow(values [][]byte) [][]byte {
+	row := make([][]byte, len(values))
+	for i, v := range values {
+		if v != nil {
+			row[i] = append([]byte{}, v...)
+		}
+	}
+	return row
+}
+
+// ask sends one message and returns its rows.
+func (s *session) ask(ctx context.Context, sql string) ([][][]byte, error) {
+	replies, err := s.askAll(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return replies[0].rows, nil
+}
+
+// askAll sends messages of our own in one flight and returns their replies; the first one refused is the error.
+func (s *session) askAll(ctx context.Context, messages ...string) ([]reply, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, interrupted(ctx)
+	}
+	var replies []reply
+	err := s.exchange(ctx, messages, true, func(_ int, r reply) bool {
+		replies = append(replies, r)
+		return r.err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range replies {
+		if r.err != nil {
+			if ctx.Err() != nil {
+				return nil, interrupted(ctx)
+			}
+			return nil, serverFailure(r.err)
+		}
+	}
+	if len(replies) < len(messages) {
+		return nil, interrupted(ctx)
+	}
+	return replies, nil
+}
+
+// close says goodbye. The server frees the session's locks, if any are left, when it notices.
+func (s *session) close(ctx context.Context) error {
+	if err := s.pg.Close(ctx); err != nil {
+		return fmt.Errorf("close the connection: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// History is what a ledger holds.
+type History struct {
+	Database   string // the logical database; empty if there is no ledger yet
+	Migrations []Record
+	Unfinished []migrations.Version // half applied: some of their statements ran, outside a transaction
+}
+
+// Record is one applied migration.
+type Record struct {
+	migrations.Applied
+	Previous  migrations.Version // applied just before; empty for the first
+	AppliedAt time.Time
+	Took      time.Duration // zero if the run ended before it could say
+	Run       string        // id of the run; empty for history taken over from elsewhere
+	Down      string        // the SQL that reverts it; empty if there is none
+}
+
+// Status reads the ledger without writing or locking anything, in the order of application. A database without a ledger
+// has an empty History.
+func Status(ctx context.Context, cfg Config) (History, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return History{}, err
+	}
+	s, err := connect(ctx, cfg)
+	if err != nil {
+		return History{}, err
+	}
+	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
+	l := ledger{cfg.LedgerSchema}
+	st, err := l.read(ctx, s)
+	if err != nil || !st.exists {
+		return History{}, err
+	}
+	if err := st.check(cfg.Database, cfg.LedgerSchema); err != nil {
+		return History{}, err
+	}
+	rows, err := s.ask(ctx, fmt.Sprintf(`WITH RECURSIVE chain AS (
+SELECT m.*, 1 AS place FROM %[1]s m WHERE m.previous = ''
+UNION ALL SELECT m.*, c.place + 1 FROM %[1]s m JOIN chain c ON m.previous = c.version)
+SELECT version, name, checksum, min_compatible, previous, (extract(epoch FROM applied_at) * 1000000)::bigint,
+coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, '') FROM chain ORDER BY place`, l.table("migration")))
+	if err != nil {
+		return History{}, err
+	}
+	out := History{Database: st.database}
+	for _, row := range rows {
+		record, err := parseRecord(row)
+		if err != nil {
+			return History{}, err
+		}
+		out.Migrations = append(out.Migrations, record)
+	}
+	rows, err = s.ask(ctx, "SELECT DISTINCT version FROM "+l.table("statement")+" ORDER BY version")
+	for _, row := range rows {
+		out.Unfinished = append(out.Unfinished, migrations.Version(row[0]))
+	}
+	return out, err
+}
+
+func parseRecord(row [][]byte) (Record, error) {
+	micros := func(b []byte) int64 {
+		n, _ := strconv.ParseInt(string(b), 10, 64) // a bigint, by the query
+		return n
+	}
+	if len(row) != 9 {
+		return Record{}, fmt.Errorf("read the ledger: %d columns, want 9", len(row))
+	}
+	return Record{
+		Applied: migrations.Applied{Version: migrations.Version(row[0]), Name: string(row[1]), Checksum: string(row[2]),
+			MinCompatible: migrations.Version(row[3])},
+		Previous: migrations.Version(row[4]), AppliedAt: time.UnixMicro(micros(row[5])).UTC(),
+		Took: time.Duration(micros(row[6])) * time.Microsecond, Run: string(row[7]), Down: string(row[8]),
+	}, nil
+}
