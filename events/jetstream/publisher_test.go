@@ -19,7 +19,11 @@ import (
 
 func stateOf(t testing.TB, p *Publisher, stream string) jetstream.StreamState {
 	t.Helper()
-	s, err := p.js.Stream(bounded(t), stream)
+	var s jetstream.Stream
+	err := retry(bounded(t), p.nc, "look at stream "+stream, func(ctx context.Context) (err error) {
+		s, err = p.js.Stream(ctx, stream)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type Server struct {
 	options Options
 	dir     string
 	port    int
+	cluster *member // nil: the server stands alone
 	srv     *server.Server
 }
 
@@ -64,6 +65,9 @@ func (s *Server) Restart() error {
 	opts.Host, opts.Port = "127.0.0.1", s.port
 	opts.JetStream, opts.StoreDir = true, s.dir
 	opts.NoLog, opts.NoSigs = true, true
+	if s.cluster != nil {
+		s.cluster.configure(opts)
+	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("start nats: %w", err)
