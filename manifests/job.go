@@ -125,10 +125,8 @@ func (b *builder) pod(sql []chunk) corev1.PodSpec {
 		},
 		Containers: []corev1.Container{b.container()},
 		Volumes: []corev1.Volume{{
-			Name: VolumeName,
-			VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-				Sources: sources, DefaultMode: new(int32(0o444)),
-			}},
+			Name:         VolumeName,
+			VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}},
 		}},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 // patched merges the team's patch into job by the rules of kubectl patch, and holds the result to what the rest of
 // Schemawave relies on.
 func patched(job *batchv1.Job, patch json.RawMessage) (*batchv1.Job, error) {
+	if err := checkPatch(patch); err != nil {
+		return nil, err
+	}
 	before, err := json.Marshal(job)
 	if err != nil {
 		return nil, fmt.Errorf("encode job: %w", err)
@@ -25,12 +29,8 @@ func patched(job *batchv1.Job, patch json.RawMessage) (*batchv1.Job, error) {
 		return nil, &FieldError{"spec.job", "cannot be merged into the Job: " + err.Error(), "write it as a patch for kubectl patch --type strategic"}
 	}
 	var out batchv1.Job
-	strict, err := sigsjson.UnmarshalStrict(after, &out)
-	if err != nil {
+	if err := json.Unmarshal(after, &out); err != nil {
 		return nil, &FieldError{"spec.job", "makes the Job invalid: " + err.Error(), "correct the type of this field"}
-	}
-	for _, e := range strict {
-		return nil, &FieldError{patchField(e), "is not a field of a Job", "correct its name or leave it out"}
 	}
 	if err := keepsPromises(job, &out); err != nil {
 		return nil, err
@@ -38,12 +38,47 @@ func patched(job *batchv1.Job, patch json.RawMessage) (*batchv1.Job, error) {
 	return &out, nil
 }
 
-// patchField returns the path, within a SchemaMigration, of the field a strict decoding error is about.
-func patchField(err error) string {
-	if f, ok := err.(sigsjson.FieldError); ok {
-		return "spec.job." + strings.TrimPrefix(f.FieldPath(), ".")
+// checkPatch refuses fields that a Job does not have, which the merge would carry along and the decoding drop in silence.
+func checkPatch(patch json.RawMessage) error {
+	var tree any
+	if err := json.Unmarshal(patch, &tree); err != nil {
+		return &FieldError{"spec.job", "is not JSON: " + err.Error(), "write it as a patch of a Job"}
 	}
-	return "spec.job"
+	plain, err := json.Marshal(withoutDirectives(tree))
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	strict, err := sigsjson.UnmarshalStrict(plain, &batchv1.Job{})
+	if err != nil {
+		return &FieldError{"spec.job", strings.TrimPrefix(err.Error(), "json: "), "correct the type of this field"}
+	}
+	for _, e := range strict {
+		field := "spec.job"
+		if at, ok := e.(sigsjson.FieldError); ok {
+			field += "." + strings.TrimPrefix(at.FieldPath(), ".")
+		}
+		return &FieldError{field, "is not a field of a Job", "correct its name or leave it out"}
+	}
+	return nil
+}
+
+// withoutDirectives drops what belongs to the merge and not to the Job: nulls, which delete, and keys like $patch.
+func withoutDirectives(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if e == nil || strings.HasPrefix(k, "$") {
+				delete(v, k)
+				continue
+			}
+			v[k] = withoutDirectives(e)
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutDirectives(v[i])
+		}
+	}
+	return v
 }
 
 // keepsPromises refuses patches that break how a Job is recognised, judged and kept by the controller and by Argo CD.
@@ -65,6 +100,9 @@ func keepsPromises(was, is *batchv1.Job) error {
 		if is.Annotations[k] != was.Annotations[k] {
 			return &FieldError{meta + "annotations", k + " " + owned, "leave it out; the wave is set by spec.wave"}
 		}
+	}
+	if !reflect.DeepEqual(is.Spec.PodFailurePolicy, was.Spec.PodFailurePolicy) {
+		return &FieldError{"spec.job.spec.podFailurePolicy", owned, "leave it out: it follows from the runner's exit codes"}
 	}
 	if is.Spec.TTLSecondsAfterFinished != nil {
 		return &FieldError{"spec.job.spec.ttlSecondsAfterFinished", "lets the Job vanish before Argo CD has seen its end, and the sync would wait for ever",

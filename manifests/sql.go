@@ -1,7 +1,7 @@
 package manifests
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,13 +11,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// maxObject bounds a ConfigMap as the JSON in which it travels. The API server takes 1 MiB of values (Kubernetes,
-// "ConfigMaps"), etcd 1.5 MiB for the whole object; JSON is the longest of its forms, so this keeps to both.
-const maxObject = 1 << 20
+// Bounds of a ConfigMap: 1 MiB of values (Kubernetes, "ConfigMaps"), within which its keys and metadata are counted here,
+// so that etcd's 1.5 MiB for an object hold too; and 3 MiB for the JSON in which a request to the API server travels.
+const (
+	maxObject  = 1 << 20
+	maxRequest = 3 << 20
+)
 
-// overhead is kept free in each ConfigMap for what others add: the overlay's namespace, prefix, labels and annotations,
-// Argo CD's tracking, and the list of owned fields that server-side apply keeps.
+// overhead is kept free in each ConfigMap for its metadata, ours and what others add to it: the overlay's namespace, prefix,
+// labels and annotations, and Argo CD's tracking.
 const overhead = 16 << 10
+
+// size is what a file, or all files of a ConfigMap, take of the two bounds.
+type size struct{ object, request int }
+
+func (s size) plus(t size) size { return size{s.object + t.object, s.request + t.request} }
+
+func (s size) fits() bool { return s.object <= maxObject-overhead && s.request <= maxRequest-overhead }
 
 // chunk is a ConfigMap with some of the SQL, and how its keys become files again.
 type chunk struct {
@@ -30,7 +40,7 @@ type chunk struct {
 func (b *builder) sqlConfigMaps() ([]chunk, error) {
 	var (
 		chunks []chunk
-		size   int
+		used   size // of the last chunk
 	)
 	keys := map[string]string{}
 	for _, m := range b.set.Migrations {
@@ -47,16 +57,16 @@ func (b *builder) sqlConfigMaps() ([]chunk, error) {
 			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("%s and %s have the same key in a ConfigMap, %s", other, p, key), "rename one of them"}
 		}
 		keys[key] = p
-		cost := entrySize(key, string(content))
-		if cost > maxObject-overhead {
-			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("%s takes %d bytes as JSON, more than the %d a ConfigMap can carry", p, cost, maxObject-overhead),
+		cost := entrySize(key, content)
+		if !cost.fits() {
+			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("%s has %d bytes, more than a ConfigMap can carry (%d, fewer with many characters that JSON escapes)", p, len(content), maxObject-overhead),
 				"split it into several migrations, and load bulk data another way"}
 		}
-		if len(chunks) == 0 || size+cost > maxObject-overhead {
+		if len(chunks) == 0 || !used.plus(cost).fits() {
 			chunks = append(chunks, chunk{object: &corev1.ConfigMap{Data: map[string]string{}}})
-			size = 0
+			used = size{}
 		}
-		size += cost
+		used = used.plus(cost)
 		c := &chunks[len(chunks)-1]
 		c.object.Data[key] = string(content)
 		c.items = append(c.items, corev1.KeyToPath{Key: key, Path: p})
@@ -75,12 +85,28 @@ func (b *builder) sqlConfigMaps() ([]chunk, error) {
 	return chunks, nil
 }
 
-// entrySize is what a file adds to its ConfigMap as JSON, with its key once more for server-side apply's list of owned
-// fields, {"f:KEY":{}}.
-func entrySize(key, content string) int {
-	k, _ := json.Marshal(key) // a string always encodes
-	v, _ := json.Marshal(content)
-	return len(k) + len(v) + len(`:,`) + len(k) + len(`f::{},`)
+// entrySize is what a file adds to its ConfigMap: key and value, and the key again in the list of owned fields that
+// server-side apply keeps, {"f:KEY":{}}, each with the few bytes that frame it.
+func entrySize(key string, content []byte) size {
+	owned := len(`"f:":{},`) + len(key)
+	return size{
+		object:  len(key) + len(content) + owned + 16,
+		request: jsonSize([]byte(key)) + jsonSize(content) + len(`:,`),
+	}
+}
+
+// jsonSize is the length of a string as JSON, as Go writes it: markup and control characters escaped.
+func jsonSize(s []byte) int {
+	n := len(`""`) + len(s)
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+			n++
+		case c < 0x20 || c == '<' || c == '>' || c == '&':
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n + 3*bytes.Count(s, []byte("\u2028")) + 3*bytes.Count(s, []byte("\u2029"))
 }
 
 var notInKey = regexp.MustCompile(`[^-._a-zA-Z0-9]`)

@@ -1,0 +1,232 @@
+package manifests_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// input returns an Input of plain migrations, by file name.
+func input(t testing.TB, files map[string]string) manifests.Input {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	in := manifests.Input{
+		Migration: manifests.SchemaMigration{
+			Name: "orders", Environment: "production",
+			Source: manifests.Source{Directory: "../../migrations"},
+			Database: manifests.Database{URLFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "orders-db"}, Key: "url"}}},
+		},
+		Files: map[string][]byte{},
+	}
+	for name, content := range files {
+		fsys[name] = &fstest.MapFile{Data: []byte(content)}
+		in.Files[name] = []byte(content)
+	}
+	var err error
+	if in.Set, err = migrations.Load(fsys, migrations.LayoutAuto); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func twoMigrations() map[string]string {
+	return map[string]string{
+		"0001_create_orders.sql": "CREATE TABLE orders (id bigint);\n",
+		"0002_add_total.sql":     "ALTER TABLE orders\n  ADD COLUMN total numeric;\n",
+	}
+}
+
+func build(t testing.TB, in manifests.Input) []manifests.Object {
+	t.Helper()
+	objects, err := manifests.Build(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func jobOf(t testing.TB, objects []manifests.Object) *batchv1.Job {
+	t.Helper()
+	for _, o := range objects {
+		if job, ok := o.Value.(*batchv1.Job); ok {
+			return job
+		}
+	}
+	t.Fatal("no Job")
+	return nil
+}
+
+func TestGolden(t *testing.T) {
+	full := input(t, twoMigrations())
+	m := &full.Migration
+	m.Wave, m.Target, m.MinCompatible = new(int32(-3)), "2", "1"
+	m.Policy = manifests.Policy{LockTimeout: new(5 * time.Second), StatementTimeout: new(time.Duration(0)),
+		Deadline: new(90 * time.Minute), OutOfOrder: "skip", Retries: new(int32(0))}
+	m.Database.Env = []corev1.EnvVar{{Name: "PGSSLMODE", Value: "verify-full"}}
+	m.Database.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "postgres"}}}}
+	m.Job = json.RawMessage(`{"spec":{"template":{"spec":{"nodeSelector":{"pool":"jobs"},"serviceAccountName":"migrator",
+		"containers":[{"name":"migrate","resources":{"limits":{"memory":"1Gi"}}}]}}}}`)
+	full.Image = "registry.example.com/runner:1"
+	full.Copies = []manifests.Copy{
+		{Reference: manifests.Reference{Kind: "Secret", Name: "orders-db"}, Type: "Opaque", BinaryData: map[string][]byte{"url": []byte("postgres://u:p@h/d")}},
+		{Reference: manifests.Reference{Kind: "ConfigMap", Name: "postgres"}, Data: map[string]string{"PGHOST": "db"}},
+	}
+	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			for _, o := range build(t, in) {
+				y, err := o.YAML()
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&b, "---\n%s", y)
+			}
+			golden(t, name+".yaml", b.Bytes())
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("%s (-want +got):\n%s", file, d)
+	}
+}
+
+// TestStrict reads every object as strictly as an API server with field validation.
+func TestStrict(t *testing.T) {
+	for _, o := range build(t, input(t, twoMigrations())) {
+		y, err := o.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		into := map[string]any{"Job": &batchv1.Job{}, "ConfigMap": &corev1.ConfigMap{}}[o.Kind()]
+		if err := sigsyaml.UnmarshalStrict(y, into); err != nil {
+			t.Errorf("%s: %v", o.Value.GetName(), err)
+		}
+		if d := cmp.Diff(any(o.Value), into); d != "" {
+			t.Errorf("%s read back (-want +got):\n%s", o.Value.GetName(), d)
+		}
+		for _, never := range []string{"\nstatus:", "creationTimestamp", ": null"} {
+			if bytes.Contains(y, []byte(never)) {
+				t.Errorf("%s holds %q:\n%s", o.Value.GetName(), never, y)
+			}
+		}
+	}
+}
+
+// TestRestricted holds the Pod to the Pod Security standard "restricted" (Kubernetes, "Pod Security Standards").
+func TestRestricted(t *testing.T) {
+	pod := jobOf(t, build(t, input(t, twoMigrations()))).Spec.Template.Spec
+	if !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0 || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("pod: %+v", pod.SecurityContext)
+	}
+	c := pod.Containers[0].SecurityContext
+	if *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(c.Capabilities.Add) > 0 {
+		t.Errorf("container: %+v", c)
+	}
+	if *pod.AutomountServiceAccountToken || *pod.EnableServiceLinks || pod.HostNetwork || pod.HostPID || pod.HostIPC {
+		t.Error("the Pod reaches further than it must")
+	}
+	for _, v := range pod.Volumes {
+		if v.Projected == nil {
+			t.Errorf("volume %s is not projected", v.Name)
+		}
+	}
+}
+
+// TestExitCodes holds the Job's idea of a permanent failure to the runner's.
+func TestExitCodes(t *testing.T) {
+	job := jobOf(t, build(t, input(t, twoMigrations())))
+	for code := range int32(256) {
+		listed := slices.Contains(job.Spec.PodFailurePolicy.Rules[1].OnExitCodes.Values, code)
+		if permanent := migrations.ExitCode(code).Permanent(); listed != permanent {
+			t.Errorf("exit code %d: permanent is %v, the Job fails at once is %v", code, permanent, listed)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	in := input(t, twoMigrations())
+	in.Migration.Name = strings.Repeat("a", 63)
+	in.Copies = []manifests.Copy{{Reference: manifests.Reference{Kind: "Secret", Name: "orders-db"}}}
+	for _, o := range build(t, in) {
+		name := o.Value.GetName()
+		if len(name) > 52 {
+			t.Errorf("%s has %d characters", name, len(name))
+		}
+		parsed, ok := manifests.ParseName("eu-" + name + "-blue")
+		if !ok || parsed.Version != "2" || !parsed.Matches(in.Set.Digest()) {
+			t.Errorf("%s parsed: %+v, %v", name, parsed, ok)
+		}
+	}
+}
+
+// TestTarget carries what the target asks for and nothing newer, so that what comes after it changes nothing.
+func TestTarget(t *testing.T) {
+	short := input(t, map[string]string{"0001_create_orders.sql": twoMigrations()["0001_create_orders.sql"]})
+	long := input(t, twoMigrations())
+	short.Migration.Target, long.Migration.Target = "1", "1"
+	a, b := build(t, short), build(t, long)
+	if d := cmp.Diff(a, b); d != "" {
+		t.Errorf("a migration beyond the target changes what is rendered:\n%s", d)
+	}
+}
+
+// TestPure finds memory that the objects share with their input: changing one must not change the other.
+func TestPure(t *testing.T) {
+	in := input(t, twoMigrations())
+	in.Copies = []manifests.Copy{{Reference: manifests.Reference{Kind: "Secret", Name: "orders-db"}}}
+	first := build(t, in)
+	if got := in.Migration.Database.URLFrom.SecretKeyRef.Name; got != "orders-db" {
+		t.Errorf("the build renamed its own input to %s", got)
+	}
+	jobOf(t, first).Spec.Template.Spec.Containers[0].Env[0].ValueFrom.SecretKeyRef.Name = "changed"
+	again := build(t, in)
+	if got := jobOf(t, again).Spec.Template.Spec.Containers[0].Env[0].ValueFrom.SecretKeyRef.Name; strings.Contains(got, "changed") {
+		t.Error("a built Job shares memory with the input")
+	}
+}
+
+func TestCopiesTakeTheOriginalsPlace(t *testing.T) {
+	in := input(t, twoMigrations())
+	in.Copies = []manifests.Copy{{Reference: manifests.Reference{Kind: "Secret", Name: "orders-db"}, BinaryData: map[string][]byte{"url": []byte("x")}}}
+	objects := build(t, in)
+	for _, r := range manifests.References(jobOf(t, objects)) {
+		if r.Name == "orders-db" {
+			t.Error("the Job still refers to the original")
+		}
+		if !slices.ContainsFunc(objects, func(o manifests.Object) bool { return o.Kind() == r.Kind && o.Value.GetName() == r.Name }) {
+			t.Errorf("the Job refers to %v, which is not rendered", r)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package manifests_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+func TestValidate(t *testing.T) {
+	secret := func(name, key string) *corev1.EnvVarSource {
+		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Key: key}}
+	}
+	type m = manifests.SchemaMigration
+	for _, c := range []struct {
+		why    string
+		change func(*m)
+		field  string // of the only error; empty: none
+	}{
+		{"the least there can be", func(*m) {}, ""},
+		{"no name", func(s *m) { s.Name = "" }, "metadata.name"},
+		{"a name with dots, which object names would confuse", func(s *m) { s.Name = "a.b" }, "metadata.name"},
+		{"a name in capitals", func(s *m) { s.Name = "Orders" }, "metadata.name"},
+		{"a name of 63 characters", func(s *m) { s.Name = strings.Repeat("a", 63) }, ""},
+		{"a name of 64 characters, too long for a label", func(s *m) { s.Name = strings.Repeat("a", 64) }, "metadata.name"},
+		{"no environment", func(s *m) { s.Environment = "" }, "spec.environment"},
+		{"an environment that ends in a hyphen", func(s *m) { s.Environment = "eu-" }, "spec.environment"},
+		{"no source", func(s *m) { s.Source.Directory = "" }, "spec.source.directory"},
+		{"no database", func(s *m) { s.Database = manifests.Database{} }, "spec.database"},
+		{"only env", func(s *m) { s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "PGHOST", Value: "db"}}} }, ""},
+		{"urlFrom without a source", func(s *m) { s.Database.URLFrom = &corev1.EnvVarSource{} }, "spec.database.urlFrom"},
+		{"urlFrom from the Pod's fields", func(s *m) { s.Database.URLFrom.FieldRef = &corev1.ObjectFieldSelector{} }, "spec.database.urlFrom"},
+		{"a Secret without key", func(s *m) { s.Database.URLFrom = secret("x", "") }, "spec.database.urlFrom.secretKeyRef"},
+		{"a variable without name", func(s *m) { s.Database.Env = []corev1.EnvVar{{Value: "x"}} }, "spec.database.env[0].name"},
+		{"a variable given twice", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "A"}, {Name: "A"}} }, "spec.database.env[1].name"},
+		{"the URL beside urlFrom", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "DATABASE_URL", ValueFrom: secret("x", "y")}} }, "spec.database.env[0].name"},
+		{"the URL by env alone", func(s *m) {
+			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", ValueFrom: secret("x", "y")}}}
+		}, ""},
+		{"our own variable", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "SCHEMAWAVE_JOB", Value: "x"}} }, "spec.database.env[0].name"},
+		{"value and valueFrom", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "A", Value: "b", ValueFrom: secret("x", "y")}} }, "spec.database.env[0]"},
+		{"a password in plain text", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "PGPASSWORD", Value: "hunter2"}} }, "spec.database.env[0].value"},
+		{"a password in a URL", func(s *m) {
+			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", Value: "postgres://u:hunter2@h/d"}}}
+		}, "spec.database.env[0].value"},
+		{"a URL without password", func(s *m) {
+			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", Value: "postgres://u@h/d"}}}
+		}, ""},
+		{"envFrom without a source", func(s *m) { s.Database.EnvFrom = make([]corev1.EnvFromSource, 1) }, "spec.database.envFrom[0]"},
+		{"no time at all", func(s *m) { s.Policy.Deadline = new(time.Duration(0)) }, "spec.policy.deadline"},
+		{"a negative timeout", func(s *m) { s.Policy.LockTimeout = new(-time.Second) }, "spec.policy.lockTimeout"},
+		{"no statement timeout", func(s *m) { s.Policy.StatementTimeout = new(time.Duration(0)) }, ""},
+		{"negative retries", func(s *m) { s.Policy.Retries = new(int32(-1)) }, "spec.policy.retries"},
+		{"an unknown order", func(s *m) { s.Policy.OutOfOrder = "ignore" }, "spec.policy.outOfOrder"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			s := input(t, twoMigrations()).Migration
+			c.change(&s)
+			errs := s.Validate()
+			if c.field == "" {
+				if len(errs) > 0 {
+					t.Errorf("refused: %v", errs[0])
+				}
+				return
+			}
+			if len(errs) != 1 || errs[0].Field != c.field {
+				t.Fatalf("errors %v, want one about %s", errs, c.field)
+			}
+			if errs[0].What == "" || errs[0].Remedy == "" || strings.Contains(errs[0].Error(), "hunter2") {
+				t.Errorf("error %v: no remedy, or it tells the secret", errs[0])
+			}
+		})
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		change func(*manifests.Input)
+		field  string
+	}{
+		{"an invalid declaration", func(in *manifests.Input) { in.Migration.Name = "" }, "metadata.name"},
+		{"a target that is not there", func(in *manifests.Input) { in.Migration.Target = "3" }, "spec.target"},
+		{"an empty set", func(in *manifests.Input) { in.Set.Migrations = nil }, "spec.source.directory"},
+		{"a promise about the future", func(in *manifests.Input) { in.Migration.MinCompatible = "3" }, "spec.minCompatible"},
+		{"a promise beyond the target", func(in *manifests.Input) { in.Migration.Target, in.Migration.MinCompatible = "1", "2" }, "spec.minCompatible"},
+		{"a version that leaves no room in names", func(in *manifests.Input) { in.Set.Migrations[1].Version = "123456789012345678901" }, "spec.source.directory"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			in := input(t, twoMigrations())
+			c.change(&in)
+			_, err := manifests.Build(in)
+			if wrong := (*manifests.FieldError)(nil); !errors.As(err, &wrong) || wrong.Field != c.field {
+				t.Errorf("error %v, want one about %s", err, c.field)
+			}
+		})
+	}
+}
