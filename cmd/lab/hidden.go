@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/schemawave/schemawave/cmd/lab/gitserver"
 	"github.com/schemawave/schemawave/cmd/lab/host"
 	"github.com/schemawave/schemawave/cmd/lab/stack"
 	"github.com/schemawave/schemawave/cmd/lab/supervise"
@@ -45,7 +49,11 @@ func superviseCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s, err := supervise.New(config.Components(), l.Path("logs"), config.ComponentEnvironment())
+		components, err := config.Components(l.ID())
+		if err != nil {
+			return err
+		}
+		s, err := supervise.New(components, l.Path("logs"), config.ComponentEnvironment())
 		if err != nil {
 			return err
 		}
@@ -68,4 +76,28 @@ func becomeCommand() *cobra.Command {
 		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
 		return exitCode(exitNotFound)
 	}}
+}
+
+// gitServerCommand is the component git-server.
+func gitServerCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "git-server", Hidden: true, Args: none}
+	lab := labFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := lab()
+		if err != nil {
+			return err
+		}
+		root := l.Path("git")
+		if err := os.MkdirAll(root, 0o755); err != nil {
+			return fmt.Errorf("make a directory for repositories: %w", err)
+		}
+		handler, err := gitserver.New(root, stack.GitURL(), slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		if err != nil {
+			return err
+		}
+		defer handler.Close()
+		server := &http.Server{Addr: fmt.Sprintf(":%d", stack.GitPort), Handler: handler, ReadHeaderTimeout: time.Minute}
+		return server.ListenAndServe()
+	}
+	return cmd
 }

@@ -67,8 +67,8 @@ func command() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(upCommand(), downCommand(), runCommand(), execCommand(), kubectlCommand(), statusCommand(), logsCommand())
-	root.AddCommand(initCommand(), superviseCommand(), becomeCommand())
+	root.AddCommand(upCommand(), downCommand(), runCommand(), execCommand(), kubectlCommand(), loadImageCommand(), statusCommand(), logsCommand())
+	root.AddCommand(initCommand(), superviseCommand(), becomeCommand(), gitServerCommand())
 	return root
 }
 

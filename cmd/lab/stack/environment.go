@@ -4,18 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/schemawave/schemawave/cmd/lab/kubernetes"
+	"github.com/schemawave/schemawave/cmd/lab/nats"
+	"github.com/schemawave/schemawave/cmd/lab/postgres"
 )
 
 // Variable is one environment variable of the lab.
 type Variable struct{ Name, Value string }
 
-// Variables are where the lab's services are; a lab of the control plane alone has the first.
+// Variables are where the lab's services are; a lab of the control plane alone has the first. The names resolve in pods
+// and for commands in the lab alike.
 func (c Config) Variables() []Variable {
-	return []Variable{{"KUBECONFIG", c.cluster().Kubeconfig()}}
+	all := []Variable{{"KUBECONFIG", c.cluster().Kubeconfig()}}
+	if c.ControlPlane {
+		return all
+	}
+	database := url.URL{
+		Scheme: "postgres", User: url.UserPassword(postgres.User, c.Password),
+		Host: fmt.Sprintf("%s:%d", kubernetes.ServiceName("postgres"), postgres.Port), Path: "/postgres",
+	}
+	return append(all,
+		Variable{"DATABASE_URL", database.String()},
+		Variable{"NATS_URL", fmt.Sprintf("nats://%s:%d", kubernetes.ServiceName("nats"), nats.Port)},
+		Variable{"ARGOCD_URL", "http://" + kubernetes.ServiceName("argocd")},
+		Variable{"GIT_URL", GitURL()},
+	)
 }
+
+// GitURL is the git server's URL.
+func GitURL() string { return "http://" + kubernetes.ServiceName("git") }
 
 // Environment is the environment of a command in the lab: the caller's, with the lab's variables and programs on top.
 func (c Config) Environment(callers []string) []string {
