@@ -105,7 +105,7 @@ func (a ArgoCD) redis() supervise.Component {
 func (a ArgoCD) environment(name string) []string {
 	env := []string{
 		"ARGOCD_BINARY_NAME=" + name,
-		"ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_GPG_ENABLED=false",
+		"ARGOCD_FAKE_IN_CLUSTER=true", "KUBECONFIG=" + a.Kubeconfig, "ARGOCD_GPG_ENABLED=false",
 		"ARGOCD_SYNC_WAVE_DELAY=" + strconv.Itoa(int(a.SyncWaveDelay.Seconds())),
 		"ARGOCD_RECONCILIATION_TIMEOUT=" + a.Reconciliation.String(),
 		"ARGOCD_ASK_PASS_SOCK=" + filepath.Join(a.Dir, "askpass.sock"),

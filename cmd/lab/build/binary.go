@@ -43,7 +43,8 @@ func All() []Binary {
 		Binary{Name: "argocd", Module: argoCDModule, Dir: ".", Package: "./cmd", Cold: "about 3 minutes",
 			LDFlags: "-X github.com/argoproj/argo-cd/v2/common.version=" + argoCDVersion[1:]},
 		nested("coredns", "", "about a minute"),
-		Binary{Name: "kustomize", Module: "sigs.k8s.io/kustomize/kustomize/v5@" + kustomizeVersion, Dir: ".", Package: ".", Cold: "seconds"},
+		Binary{Name: "kustomize", Module: "sigs.k8s.io/kustomize/kustomize/v5@" + kustomizeVersion, Dir: ".", Package: ".", Cold: "seconds",
+			LDFlags: "-X sigs.k8s.io/kustomize/api/provenance.version=" + kustomizeVersion},
 		Binary{Name: "nats-server", Dir: ".", Package: "github.com/nats-io/nats-server/v2", Inputs: []string{"go.mod", "go.sum"}, Cold: "seconds"},
 		Binary{Name: "pause", Dir: ".", Package: "./cmd/lab/pause", Inputs: []string{"cmd/lab/pause/main.go"}, Cold: "seconds"},
 	)
