@@ -66,7 +66,7 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	for _, r := range s.SyncResult.Resources {
 		if n, ok := migrationName(r.Name); ok && r.Group == "batch" && r.Kind == "Job" {
 			out.Results = append(out.Results, result{
-				Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n,
+				Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n, Hook: r.HookType != "",
 				Status: string(r.Status), Phase: string(r.HookPhase), Message: r.Message,
 			})
 		}

@@ -32,9 +32,12 @@ func sameAttempt(published events.Attempt, v verdict) bool {
 	if published.Run == v.Attempt.Run {
 		return true
 	}
-	if v.Attempt.Evidence != events.EvidenceApplication || published.Evidence == events.EvidenceApplication ||
-		published.Application != v.Attempt.Application || !sameDigest(published.Digest, v.Attempt.Digest) {
+	if v.Attempt.Evidence != events.EvidenceApplication || published.Application != v.Attempt.Application ||
+		!sameDigest(published.Digest, v.Attempt.Digest) {
 		return false
+	}
+	if published.Evidence == events.EvidenceApplication {
+		return v.Plain && v.Kind == failed && published.Failure != nil && *published.Failure == *v.Attempt.Failure
 	}
 	ended := attemptTime(published)
 	return !ended.Before(v.Window.From) && (v.Window.To.IsZero() || !ended.After(v.Window.To))

@@ -114,7 +114,7 @@ func advance(s events.State, v verdict) (publication, bool) {
 				return publication{}, false
 			}
 		} else if compareAttempts(v.Attempt, *last) <= 0 {
-			return publication{}, false
+			return late(s, v)
 		}
 	}
 	next := s
@@ -126,6 +126,22 @@ func advance(s events.State, v verdict) (publication, bool) {
 		}
 	}
 	return publication{State: &next, Event: tell(next, predicate, v.Attempt), Absent: v.Absent}, true
+}
+
+// late says what a success adds that became known only after a newer attempt had failed: that newer one stays the last, but
+// what was ready before it still is.
+func late(s events.State, v verdict) (publication, bool) {
+	if v.Kind != succeeded || s.LastAttempt.Outcome != events.OutcomeFailed {
+		return publication{}, false
+	}
+	next := s
+	if r := s.Ready; r == nil || v.Ready.Since.After(r.Since) && migrations.Version(r.Version).Compare(migrations.Version(v.Ready.Version)) < 0 {
+		next.Ready = improve(r, v)
+		return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
+	}
+	// Where the state holds it already, the event may still not be out.
+	told := s.Ready.Version == v.Ready.Version && s.Ready.Digest == v.Ready.Digest && s.Ready.Since.Equal(v.Ready.Since)
+	return publication{Event: tell(s, events.Succeeded, v.Attempt), Absent: v.Absent}, told
 }
 
 // improve returns what is ready after a success: old itself if that says it all already.

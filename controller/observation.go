@@ -95,6 +95,7 @@ func (o operation) running() bool { return o.Finished.IsZero() && !o.Past }
 type result struct {
 	Key     types.NamespacedName // of the Job
 	Name    manifests.Name
+	Hook    bool   // a hook, which each sync makes anew; what is said of a plain Job may be about an earlier sync
 	Status  string // of applying it: "" for a hook, "Synced", "Pruned", "SyncFailed"…
 	Phase   string // "Running", "Succeeded", "Failed", "Error"
 	Message string

@@ -20,6 +20,7 @@ type verdict struct {
 	Why     string        // if nothing is said: the reason, for the log
 	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
 	Absent *types.NamespacedName
+	Plain  bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
 }
@@ -154,7 +155,7 @@ func judgeResult(a application, o operation, r result) verdict {
 			Evidence: events.EvidenceApplication, Run: a.Key.String() + "@" + o.Started.Format(time.RFC3339),
 			Started: o.Started, Finished: o.Finished,
 		},
-		Window: deployment{From: o.Started, To: o.Finished},
+		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
 	if a.Readable {
 		v.Absent = &r.Key
@@ -163,7 +164,10 @@ func judgeResult(a application, o operation, r result) verdict {
 		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused
 	}
 	switch {
-	case r.Phase == "Running" && o.running() && !o.Ending:
+	case r.Phase == "Running":
+		if a.Readable || !o.running() || o.Ending || !r.Hook && !strings.HasSuffix(r.Message, " created") {
+			return v.silenced("") // the Job will tell, or does not run
+		}
 		v.Kind = running
 	case r.Phase == "Succeeded" && r.Message == reached:
 		v.Kind = succeeded
@@ -174,7 +178,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		}
 	case r.Phase == "Succeeded":
 		return v.silenced(fmt.Sprintf("Argo CD says that the Job succeeded, but only because %q", r.Message))
-	case r.Phase == "Failed":
+	case r.Phase == "Failed" && (r.Hook || !a.Readable):
 		f := messageFailure(r.Message)
 		v.Kind, v.Attempt.Outcome, v.Attempt.Failure = failed, events.OutcomeFailed, &f
 	default:
