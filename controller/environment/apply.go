@@ -85,12 +85,12 @@ func (w *writer) stale(ctx context.Context, overlays []string, o *outcome) (map[
 	for range min(runtime.GOMAXPROCS(0), len(overlays)) {
 		wg.Go(func() {
 			for overlay := range next {
-				r, err := w.renderOne(ctx, overlay)
+				r, changed, err := w.renderOne(ctx, overlay)
 				mu.Lock()
 				delete(o.failed, overlay)
 				if err != nil {
 					o.failed[overlay] = w.inRepository(err)
-				} else if r.Changed() {
+				} else if changed {
 					stale[overlay] = r
 				}
 				mu.Unlock()
@@ -109,13 +109,16 @@ func (w *writer) stale(ctx context.Context, overlays []string, o *outcome) (map[
 }
 
 // renderOne keeps a panic in the renderer's foreign code to the overlay that caused it.
-func (w *writer) renderOne(ctx context.Context, overlay string) (r Rendering, err error) {
+func (w *writer) renderOne(ctx context.Context, overlay string) (r Rendering, changed bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("rendering panicked, which is a bug: %v", p)
 		}
 	}()
-	return w.render(ctx, w.checkout.dir, overlay)
+	if r, err = w.render(ctx, w.checkout.dir, overlay); err != nil {
+		return nil, false, err
+	}
+	return r, r.Changed(), nil
 }
 
 // inRepository words an overlay's error with paths of the repository instead of the checkout's.

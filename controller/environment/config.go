@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,8 +16,9 @@ const DefaultPoll = Duration(3 * time.Minute)
 
 // Config lists the environment repositories.
 type Config struct {
-	// Directory holds the clones, one directory each, which are deleted and made anew at every start. Required.
-	Directory string `json:"directory" yaml:"directory"`
+	// Directory holds the clones, one directory each, which are deleted and made anew at every start. Default: schemawave
+	// in the directory for temporary files.
+	Directory string `json:"directory,omitempty" yaml:"directory,omitempty"`
 	// Author signs the commits. Default: schemawave <schemawave@localhost>.
 	Author Author `json:"author,omitempty" yaml:"author,omitempty"`
 	// Repositories are written independently of each other.
@@ -86,6 +89,9 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 // withDefaults fills what was left out.
 func (c Config) withDefaults() Config {
+	if c.Directory == "" {
+		c.Directory = filepath.Join(os.TempDir(), "schemawave")
+	}
 	if c.Author.Name == "" {
 		c.Author.Name = "schemawave"
 	}
@@ -109,9 +115,6 @@ func (c Config) withDefaults() Config {
 // running system, which heals, not of the configuration.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Directory == "" {
-		errs = append(errs, errors.New("directory: missing: name a writable directory for the clones, such as a mounted emptyDir"))
-	}
 	if e := c.Author.Email; e != "" {
 		if _, err := mail.ParseAddress(e); err != nil || strings.ContainsAny(e, "<>\n") {
 			errs = append(errs, fmt.Errorf("author.email: %q is not an address: write it like bot@example.com", e))
@@ -129,7 +132,7 @@ func (c Config) Validate() error {
 		for _, err := range r.validate() {
 			errs = append(errs, fmt.Errorf("%s.%w", field, err))
 		}
-		key := canonical(r.URL) + "#" + r.Branch
+		key := strings.TrimSuffix(strings.TrimRight(r.URL, "/"), ".git") + "#" + r.Branch
 		if j, twice := seen[key]; twice {
 			errs = append(errs, fmt.Errorf("%s: the same url and branch as repositories[%d]: two writers would race; merge them", field, j))
 		}

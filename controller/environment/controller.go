@@ -58,7 +58,8 @@ func New(o Options) (*Controller, error) {
 	if o.Render == nil {
 		o.Render = Kustomize(kustomize.Options{})
 	}
-	dir, err := filepath.Abs(o.Config.Directory)
+	config := o.Config.withDefaults()
+	dir, err := filepath.Abs(config.Directory)
 	if err != nil {
 		return nil, fmt.Errorf("environments: directory: %w", err)
 	}
@@ -66,7 +67,7 @@ func New(o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Controller{config: o.Config.withDefaults(), leader: o.Leader, metrics: m, log: o.Logger}
+	c := &Controller{config: config, leader: o.Leader, metrics: m, log: o.Logger}
 	for _, repo := range c.config.Repositories {
 		log := o.Logger.With("repository", repo.URL, "branch", repo.Branch)
 		c.writers = append(c.writers, &writer{

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // host is a real git host: git http-backend behind net/http, with repositories in a directory.
@@ -120,6 +122,24 @@ func (p *person) commit(message string, files map[string]string) string {
 func (p *person) head() string { p.t.Helper(); return strings.TrimSpace(p.git("rev-parse", "HEAD")) }
 func (p *person) push()        { p.t.Helper(); p.git("push", "-q", "origin", "HEAD:main") }
 func (p *person) pull()        { p.t.Helper(); p.git("pull", "-q", "--rebase", "origin", "main") }
+
+// emptyCommits adds commits that change nothing.
+func (p *person) emptyCommits(n int) {
+	p.t.Helper()
+	var in strings.Builder
+	for i := range n {
+		from := ""
+		if i == 0 {
+			from = "from refs/heads/main^0\n"
+		}
+		fmt.Fprintf(&in, "commit refs/heads/main\ncommitter Ada <ada@example.com> %d +0000\ndata 2\nx\n%s\n", time.Now().Unix()+int64(i), from)
+	}
+	cmd := exec.Command("git", "fast-import", "--quiet")
+	cmd.Dir, cmd.Stdin = p.dir, strings.NewReader(in.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+}
 
 // tip is the branch on the host.
 func (p *person) tip() string {

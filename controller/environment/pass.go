@@ -53,7 +53,7 @@ func (w *writer) pass(ctx context.Context) Report {
 			rep.Broken = maps.Clone(w.failed)
 			return rep
 		case errors.Is(err, errMoved) && rep.Tries < maxTries:
-			if !pauseFor(ctx, vary(50*time.Millisecond*time.Duration(rep.Tries), 0.9)) {
+			if !pauseFor(ctx, vary(20*time.Millisecond*time.Duration(rep.Tries), 0.9)) {
 				err = ctx.Err()
 				break
 			}
