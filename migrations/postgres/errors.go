@@ -67,8 +67,8 @@ func interrupted(ctx context.Context) *Error {
 	return e
 }
 
-// failureOf turns any error of a run into what the report says about it.
-func failureOf(err error) *migrations.Failure {
+// FailureOf is what a report says about an error of this package or of package migrations.
+func FailureOf(err error) *migrations.Failure {
 	var e *Error
 	if errors.As(err, &e) {
 		f := e.Failure

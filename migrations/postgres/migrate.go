@@ -262,7 +262,7 @@ func (r *runner) conclude(ctx context.Context, s *session, runErr error) error {
 	var failure []byte
 	if runErr != nil {
 		outcome = migrations.OutcomeFailed
-		failure, _ = json.Marshal(failureOf(runErr)) // a struct of strings and numbers always encodes
+		failure, _ = json.Marshal(FailureOf(runErr)) // a struct of strings and numbers always encodes
 		messages = append([]string{"ROLLBACK"}, messages...)
 	}
 	messages[len(messages)-2] = r.ledger.endRunSQL(r.id, outcome, failure, r.took)
@@ -292,7 +292,7 @@ func (r *runner) report(cfg Config, err error) migrations.Report {
 	}
 	switch {
 	case err != nil:
-		rep.Outcome, rep.Failure = migrations.OutcomeFailed, failureOf(err)
+		rep.Outcome, rep.Failure = migrations.OutcomeFailed, FailureOf(err)
 	case len(r.applied) > 0:
 		rep.Outcome = migrations.OutcomeSucceeded
 	case r.ahead:
