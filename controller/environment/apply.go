@@ -144,8 +144,12 @@ func (w *writer) undoneByHand(ctx context.Context, tip plumbing.Hash, cold bool,
 
 // put writes one overlay's files and returns what that changed.
 func (w *writer) put(overlay string, r Rendering, o *outcome) ([]edit, error) {
-	err := r.Write()
-	if err == nil {
+	err := w.checkout.noLinks(overlay)
+	if err != nil {
+		o.failed[overlay] = w.inRepository(err)
+		return nil, nil
+	}
+	if err = r.Write(); err == nil {
 		var edits []edit
 		if edits, err = w.checkout.written(w.clone, overlay); err == nil {
 			return edits, nil

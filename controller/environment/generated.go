@@ -46,9 +46,6 @@ func (k *checkout) written(c *clone, overlay string) ([]edit, error) {
 		if err != nil {
 			return err
 		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s: not a regular file: generated files cannot be links; remove it", name)
-		}
 		content, err := k.root.ReadFile(name)
 		if err != nil {
 			return err
@@ -75,6 +72,30 @@ func (k *checkout) written(c *clone, overlay string) ([]edit, error) {
 	}
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.path, b.path) })
 	return edits, nil
+}
+
+// noLinks makes sure that what is written into an overlay ends up there: a link at one of the generated paths would have
+// it written elsewhere.
+func (k *checkout) noLinks(overlay string) error {
+	for _, p := range generatedPaths(overlay) {
+		info, err := k.root.Lstat(p)
+		if err != nil {
+			continue // nothing is there
+		}
+		if info.Mode().IsRegular() {
+			continue
+		}
+		err = fs.WalkDir(k.root.FS(), p, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type()&fs.ModeSymlink != 0 || info.Mode()&fs.ModeSymlink != 0 {
+				return fmt.Errorf("%s: generated files cannot be links: remove it", name)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restore undoes what rendering wrote into an overlay.

@@ -40,7 +40,10 @@ func (d digestRenderer) render(ctx context.Context, root, overlay string) (Rende
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "migration.yaml"), err)
 	}
 	sum := sha256.New()
-	migrations := filepath.Join(dir, m.Spec.Source.Directory)
+	migrations, err := filepath.EvalSymlinks(filepath.Join(dir, m.Spec.Source.Directory))
+	if err != nil {
+		return nil, err
+	}
 	err = filepath.WalkDir(migrations, func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
