@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -29,6 +30,7 @@ import (
 type Controller struct {
 	options Options
 	manager manager.Manager
+	lease   resourcelock.Interface // nil without leader election
 }
 
 // New prepares a controller. It talks to no one but the API server, to learn what kinds there are.
@@ -44,11 +46,15 @@ func New(o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(o.Config, o.managerOptions(scheme))
-	if err != nil {
+	c := &Controller{options: o}
+	if o.LeaderElection != nil {
+		if c.lease, err = o.LeaderElection.lock(o.Config); err != nil {
+			return nil, err
+		}
+	}
+	if c.manager, err = ctrl.NewManager(o.Config, o.managerOptions(scheme, c.lease)); err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
-	c := &Controller{options: o, manager: mgr}
 	if err := c.wire(); err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
@@ -65,7 +71,7 @@ func newScheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-func (o Options) managerOptions(scheme *runtime.Scheme) manager.Options {
+func (o Options) managerOptions(scheme *runtime.Scheme, lease resourcelock.Interface) manager.Options {
 	skip, grace := true, looseEnd
 	m := manager.Options{
 		Scheme:                  scheme,
@@ -78,8 +84,7 @@ func (o Options) managerOptions(scheme *runtime.Scheme) manager.Options {
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
 	}
 	if l := o.LeaderElection; l != nil {
-		m.LeaderElection = true
-		m.LeaderElectionID, m.LeaderElectionNamespace = l.Name, l.Namespace
+		m.LeaderElection, m.LeaderElectionResourceLockInterface = true, lease
 		m.LeaseDuration, m.RenewDeadline, m.RetryPeriod = &l.LeaseDuration, &l.RenewDeadline, &l.RetryPeriod
 		m.LeaderElectionReleaseOnCancel = true // Run returns only after all passes have ended
 	}

@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -53,6 +55,7 @@ type Options struct {
 // LeaderElection lets one of several replicas publish, by a Lease.
 type LeaderElection struct {
 	Namespace, Name string // of the Lease; Name defaults to "schemawave"
+	Identity        string // of this replica, no other's, as Leader tells it; empty: the host's name and something random
 	// How long a silent leader stays leader, how long it tries to renew before it gives up, and how often. Zero means 15 s,
 	// 10 s and 2 s.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
@@ -74,6 +77,10 @@ func (o Options) withDefaults() (Options, error) {
 			return o, errors.New("start controller: leader election needs the namespace of its Lease")
 		}
 		c.Name = either(c.Name, "schemawave")
+		if c.Identity == "" {
+			host, _ := os.Hostname() // it only helps people to recognise the replica
+			c.Identity = host + "_" + rand.Text()
+		}
 		c.LeaseDuration = either(c.LeaseDuration, 15*time.Second)
 		c.RenewDeadline = either(c.RenewDeadline, 10*time.Second)
 		c.RetryPeriod = either(c.RetryPeriod, 2*time.Second)
