@@ -2,8 +2,10 @@ package kustomize
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,8 +51,14 @@ func resourcesOf(root *yaml.Node) *yaml.Node {
 	return nil
 }
 
+// oddBreak matches what ends a line in YAML 1.1 and nowhere else, so that the parser's line numbers are not ours.
+var oddBreak = regexp.MustCompile("\r[^\n]|\r$|\u0085|\u2028|\u2029")
+
 // edit works on the text. It returns nil where it cannot, and need not be right: the caller checks.
 func edit(content []byte, list *yaml.Node, add bool) []byte {
+	if oddBreak.Match(content) {
+		return nil
+	}
 	lines := bytes.SplitAfter(content, []byte("\n"))
 	eol := "\n"
 	if bytes.HasSuffix(lines[0], []byte("\r\n")) {
@@ -92,7 +100,7 @@ func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
 	last := list.Content[len(list.Content)-1]
 	line := string(lines[last.Line-1])
 	if list.Style&yaml.FlowStyle != 0 {
-		end := last.Column - 1 + len(last.Value)
+		end := offset(line, last.Column) + len(last.Value)
 		if last.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 			end += len(`""`)
 		}
@@ -108,7 +116,17 @@ func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
 	if !strings.HasSuffix(line, "\n") {
 		line += eol
 	}
-	return splice(lines, last.Line-1, last.Line, line+line[:last.Column-1]+entry+eol)
+	return splice(lines, last.Line-1, last.Line, line+line[:offset(line, last.Column)]+entry+eol)
+}
+
+// offset returns where a column, counted in characters from 1, begins in a line; its end if the line is shorter.
+func offset(line string, column int) int {
+	for i := range line {
+		if column--; column == 0 {
+			return i
+		}
+	}
+	return len(line)
 }
 
 // dropEntries removes the lines with our entry, and the key if nothing remains under it.
@@ -132,7 +150,7 @@ func dropEntries(lines [][]byte, list *yaml.Node) []byte {
 			}
 		}
 	}
-	var out []byte
+	out := []byte{} // even if nothing remains
 	for i, l := range lines {
 		if !drop[i] {
 			out = append(out, l...)
@@ -148,7 +166,7 @@ func dropFromFlow(lines [][]byte, list *yaml.Node) []byte {
 		return nil
 	}
 	line := string(lines[last.Line-1])
-	at := last.Column - 1
+	at := offset(line, last.Column)
 	comma := strings.LastIndexByte(line[:at], ',')
 	if comma < 0 || !strings.HasPrefix(line[at:], last.Value) {
 		return nil
@@ -191,8 +209,8 @@ func rewrite(content []byte, want bool) ([]byte, error) {
 		return nil, err
 	}
 	list, err := node.Pipe(yaml.LookupCreate(yaml.SequenceNode, "resources"))
-	if err != nil {
-		return nil, err
+	if err != nil || list == nil {
+		return nil, errors.Join(err, errors.New("yaml: want a mapping with a list of resources"))
 	}
 	list.YNode().Content = slices.DeleteFunc(list.YNode().Content, func(n *yaml.Node) bool { return isEntry(n.Value) })
 	if want {

@@ -22,7 +22,7 @@ func Overlays(root string) ([]string, error) {
 		if !e.IsDir() {
 			return nil
 		}
-		if e.Name() == ".git" {
+		if e.Name() == ".git" || e.Name() == entry && isGenerated(dir) {
 			return fs.SkipDir
 		}
 		is, err := isOverlay(dir)
@@ -58,8 +58,13 @@ func isOverlay(dir string) (bool, error) {
 			return true, nil
 		}
 	}
-	generated, err := os.ReadFile(filepath.Join(dir, entry, generatedKustomization))
-	return err == nil && bytes.HasPrefix(generated, []byte(header)), nil
+	return isGenerated(filepath.Join(dir, entry)), nil
+}
+
+// isGenerated reports whether a directory is one that Render wrote.
+func isGenerated(dir string) bool {
+	content, err := os.ReadFile(filepath.Join(dir, generatedKustomization))
+	return err == nil && bytes.HasPrefix(content, []byte(header))
 }
 
 // parses reports whether content is YAML; what is not, and speaks of a SchemaMigration, is for Render to complain about.

@@ -158,10 +158,11 @@ func encode(objects [][]manifests.Object) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	list := bytes.NewBufferString(header + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
 	for _, some := range objects {
-		count := map[manifests.Component]int{}
+		count := map[string]int{}
 		for _, o := range some {
-			count[o.Component]++
-			name := fileName(o, count[o.Component])
+			stem := fileStem(o)
+			count[stem]++
+			name := fileName(stem, count[stem])
 			content, err := o.YAML()
 			if err != nil {
 				return nil, err
@@ -174,15 +175,20 @@ func encode(objects [][]manifests.Object) (map[string][]byte, error) {
 	return files, nil
 }
 
-// fileName names the file of the nth object of its component, the same for every version, so that a diff shows what changed
-// in it. The dot keeps the names of databases, which have none, apart.
-func fileName(o manifests.Object, n int) string {
+// fileStem names the file of an object, the same for every version, so that a diff shows what changed in it. The dot keeps
+// the names of databases, which have none, apart.
+func fileStem(o manifests.Object) string {
 	what := map[manifests.Component]string{
 		manifests.ComponentMigration: "job", manifests.ComponentSQL: "sql",
 		manifests.ComponentInput: strings.ToLower(o.Kind()) + "-copy", manifests.ComponentMarker: "marker",
 	}[o.Component]
+	return o.Value.GetLabels()[manifests.LabelDatabase] + "." + what
+}
+
+// fileName numbers files from the second on: most databases have one of each.
+func fileName(stem string, n int) string {
 	if n > 1 {
-		what = fmt.Sprintf("%s-%d", what, n)
+		return fmt.Sprintf("%s-%d.yaml", stem, n)
 	}
-	return o.Value.GetLabels()[manifests.LabelDatabase] + "." + what + ".yaml"
+	return stem + ".yaml"
 }

@@ -1,0 +1,116 @@
+package kustomize
+
+import (
+	"strings"
+	"testing"
+)
+
+// editCases pairs a kustomization without our entry with the same one with it.
+func editCases() []struct{ why, without, with string } {
+	return []struct{ why, without, with string }{
+		{"a list", "resources:\n- a.yaml\n", "resources:\n- a.yaml\n- schemawave\n"},
+		{"a list that is indented", "resources:\n    -   a.yaml\nnamespace: x\n", "resources:\n    -   a.yaml\n    -   schemawave\nnamespace: x\n"},
+		{"comments and empty lines", "# one\n\nresources: # two\n  # three\n  - a.yaml # four\n\n# five\nnamespace: x # six\n", "# one\n\nresources: # two\n  # three\n  - a.yaml # four\n  - schemawave\n\n# five\nnamespace: x # six\n"},
+		{"no end of the last line", "resources:\n- a.yaml", "resources:\n- a.yaml\n- schemawave\n"},
+		{"lines that end as on Windows", "resources:\r\n- a.yaml\r\nnamespace: x\r\n", "resources:\r\n- a.yaml\r\n- schemawave\r\nnamespace: x\r\n"},
+		{"names in quotes", "resources:\n- \"a.yaml\"\n", "resources:\n- \"a.yaml\"\n- schemawave\n"},
+		{"brackets", "resources: [a.yaml] # all\n", "resources: [a.yaml, schemawave] # all\n"},
+		{"brackets and quotes", "resources: [ \"a.yaml\", 'b' ]\n", "resources: [ \"a.yaml\", 'b', schemawave ]\n"},
+		{"brackets over lines", "resources: [\n  a.yaml,\n  b,\n]\n", "resources: [\n  a.yaml,\n  b, schemawave,\n]\n"},
+		{"a mapping in braces", "{namespace: x, resources: [a.yaml]}\n", "{namespace: x, resources: [a.yaml, schemawave]}\n"},
+		{"no resources", "namespace: x\n", "namespace: x\nresources:\n- schemawave\n"},
+		{"no resources, no end of the last line", "namespace: x", "namespace: x\nresources:\n- schemawave\n"},
+		{"nothing", "", "resources:\n- schemawave\n"},
+		{"only a comment", "# soon\n", "# soon\nresources:\n- schemawave\n"},
+		{"a document start", "---\nnamespace: x\n", "---\nnamespace: x\nresources:\n- schemawave\n"},
+		{"an empty list", "resources: []\nnamespace: x\n", "resources:\n- schemawave\nnamespace: x\n"},
+		{"an empty list with a comment", "resources: [] # none yet\n", "resources: # none yet\n- schemawave\n"},
+		{"a key without value", "resources:\nnamespace: x\n", "resources:\n- schemawave\nnamespace: x\n"},
+		{"a key of a similar name", "metadata:\n  name: resources\nresources:\n- a.yaml\n", "metadata:\n  name: resources\nresources:\n- a.yaml\n- schemawave\n"},
+		{"a mapping in braces without resources", "{namespace: x}\n", "{namespace: x, resources: [schemawave]}\n"},
+	}
+}
+
+func TestAddEntry(t *testing.T) {
+	for _, c := range editCases() {
+		got, err := withEntry([]byte(c.without), true)
+		if err != nil || string(got) != c.with {
+			t.Errorf("%s: got\n%s\nwant\n%s\n%v", c.why, got, c.with, err)
+		}
+		again, err := withEntry(got, true)
+		if err != nil || string(again) != string(got) {
+			t.Errorf("%s: a second time gives\n%s\n%v", c.why, again, err)
+		}
+	}
+}
+
+// TestDropEntry takes the entry out again. Where there was no list, or an empty one, none remains.
+func TestDropEntry(t *testing.T) {
+	for _, c := range editCases() {
+		got, err := withEntry([]byte(c.with), false)
+		if err != nil {
+			t.Errorf("%s: %v", c.why, err)
+			continue
+		}
+		want := c.without
+		if strings.Contains(c.with, "\n- schemawave") && !strings.Contains(c.without, "a.yaml") {
+			want = strings.NewReplacer("resources: []\n", "", "resources: [] # none yet\n", "", "resources:\n", "").Replace(want)
+		}
+		if !strings.HasSuffix(want, "\n") && want != "" {
+			want += "\n"
+		}
+		if string(got) != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.why, got, want)
+		}
+	}
+}
+
+func TestEntrySpelling(t *testing.T) {
+	for _, spelled := range []string{"schemawave", "./schemawave", "schemawave/", `"schemawave"`, "./schemawave/"} {
+		content := "resources:\n- " + spelled + "\n- b\n"
+		if got, err := withEntry([]byte(content), true); err != nil || string(got) != content {
+			t.Errorf("%s is added again:\n%s\n%v", spelled, got, err)
+		}
+		if got, err := withEntry([]byte(content), false); err != nil || string(got) != "resources:\n- b\n" {
+			t.Errorf("%s is not removed:\n%s\n%v", spelled, got, err)
+		}
+	}
+	twice := "resources:\n- schemawave\n- b\n- ./schemawave\n"
+	if got, err := withEntry([]byte(twice), true); err != nil || strings.Count(string(got), "schemawave") != 1 {
+		t.Errorf("an entry given twice becomes\n%s\n%v", got, err)
+	}
+}
+
+func TestEntryRefused(t *testing.T) {
+	for _, content := range []string{"- a\n", "resources: a.yaml\n", "a: b: c\n", "resources:\n- a\n---\nresources:\n- b\n"} {
+		if got, err := withEntry([]byte(content), true); err == nil {
+			t.Errorf("%q became %q", content, got)
+		}
+	}
+}
+
+// FuzzEntry: whatever the file, an edit that succeeds changes nothing but the entry, and can be taken back.
+func FuzzEntry(f *testing.F) {
+	for _, c := range editCases() {
+		f.Add(c.without)
+	}
+	f.Add("~")
+	f.Add("\r\r ")
+	f.Add("resources: [äöü.yaml, \"ß\"]\n")
+	f.Fuzz(func(t *testing.T, content string) {
+		with, err := withEntry([]byte(content), true)
+		if err != nil {
+			return
+		}
+		if !sameButEntry([]byte(content), with, true) {
+			t.Errorf("%q became %q", content, with)
+		}
+		again, err := withEntry(with, true)
+		if err != nil || string(again) != string(with) {
+			t.Errorf("%q became %q and then %q, %v", content, with, again, err)
+		}
+		if without, err := withEntry(with, false); err != nil || !sameButEntry(with, without, false) {
+			t.Errorf("%q became %q, %v", with, without, err)
+		}
+	})
+}

@@ -1,0 +1,3 @@
+-- minimum: none
+ALTER TABLE orders
+    ADD COLUMN total numeric; 
