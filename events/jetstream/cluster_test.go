@@ -18,6 +18,7 @@ import (
 // Replicated streams answer duplicates and conflicts differently from a single server, elect leaders, and read from
 // replicas that lag. All promises must hold there too.
 func TestThreeReplicas(t *testing.T) {
+	t.Parallel()
 	servers, err := natstest.StartCluster(3)
 	if err != nil {
 		t.Fatal(err)
@@ -31,61 +32,62 @@ func TestThreeReplicas(t *testing.T) {
 		})
 		urls = append(urls, s.URL())
 	}
-	all := strings.Join(urls, ",")
-	streams, err := NewStreams(dialURL(t, Options{URL: all}))
+	o := Options{URL: strings.Join(urls, ",")}
+	streams, err := NewStreams(dialURL(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := streams.Ensure(bounded(t), StreamOptions{Replicas: 3}); err != nil {
 		t.Fatal(err)
 	}
-	p := publisher(t, dialURL(t, Options{URL: all}))
+	t.Run("one fact, one message", func(t *testing.T) { oneFactOneMessage(t, o) })
+	t.Run("leaders come and go", func(t *testing.T) { leadersComeAndGo(t, o, streams, servers) })
+}
 
-	t.Run("one fact, one message", func(t *testing.T) {
-		state := events.State{Environment: "once", Database: "orders"}
-		before := stateOf(t, p, events.StateStream).LastSeq
-		var publishers sync.WaitGroup
-		for range 6 {
-			p := publisher(t, dialURL(t, Options{URL: all}))
-			publishers.Go(func() {
-				for range 3 {
-					if _, err := p.PublishState(bounded(t), state, 0, "the fact"); err != nil {
-						t.Error(err)
-					}
+func oneFactOneMessage(t *testing.T, o Options) {
+	p := publisher(t, dialURL(t, o))
+	state := events.State{Environment: "once", Database: "orders"}
+	var publishers sync.WaitGroup
+	for range 6 {
+		p := publisher(t, dialURL(t, o))
+		publishers.Go(func() {
+			for range 3 {
+				if _, err := p.PublishState(bounded(t), state, 0, "the fact"); err != nil {
+					t.Error(err)
 				}
-			})
-		}
-		publishers.Wait()
-		if got := stateOf(t, p, events.StateStream).LastSeq - before; got != 1 {
-			t.Errorf("one fact left %d messages", got)
-		}
-		if _, err := p.PublishState(bounded(t), state, 0, "another"); !errors.Is(err, ErrConflict) {
-			t.Errorf("got %v, want a conflict", err)
-		}
-	})
+			}
+		})
+	}
+	publishers.Wait()
+	if got := stateOf(t, p, events.StateStream).LastSeq; got != 1 {
+		t.Errorf("one fact left %d messages", got)
+	}
+	if _, err := p.PublishState(bounded(t), state, 0, "another"); !errors.Is(err, ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+}
 
-	t.Run("leaders come and go", func(t *testing.T) {
-		r := wait(t, bounded(t), NewWaiter(dialURL(t, Options{URL: servers[0].URL()})), Query{Targets: []events.Target{orders("prod", "12")}})
-		r.told(contains("no proven"))
-		before := stateOf(t, p, events.EventStream).Msgs
-		const facts = 12
-		for i := range facts {
-			if i%6 == 3 {
-				restartLeader(t, streams, servers)
-			}
-			e := events.Event{ID: fmt.Sprint("event-", i), Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
-			if err := p.PublishEvent(bounded(t), e); err != nil {
-				t.Errorf("event %d: %v", i, err)
-			}
-			if err := advance(bounded(t), p, fmt.Sprint("state-", i)); err != nil {
-				t.Errorf("state %d: %v", i, err)
-			}
+func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*natstest.Server) {
+	const facts = 12
+	p := publisher(t, dialURL(t, o))
+	r := wait(t, bounded(t), NewWaiter(dialURL(t, Options{URL: servers[0].URL()})), Query{Targets: []events.Target{orders("prod", fmt.Sprint(facts))}})
+	r.told(contains("no proven"))
+	for i := range facts {
+		if i%6 == 3 {
+			restartLeader(t, streams, servers)
 		}
-		released(t, r, "12")
-		if got := stateOf(t, p, events.EventStream).Msgs - before; got != facts {
-			t.Errorf("%d events left %d messages", facts, got)
+		e := events.Event{ID: fmt.Sprint("event-", i), Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
+		if err := p.PublishEvent(bounded(t), e); err != nil {
+			t.Errorf("event %d: %v", i, err)
 		}
-	})
+		if err := advance(bounded(t), p, fmt.Sprint("state-", i)); err != nil {
+			t.Errorf("state %d: %v", i, err)
+		}
+	}
+	released(t, r, fmt.Sprint(facts))
+	if got := stateOf(t, p, events.EventStream).Msgs; got != facts {
+		t.Errorf("%d events left %d messages", facts, got)
+	}
 }
 
 // restartLeader restarts the server that leads the state stream, while the others elect another.
@@ -94,7 +96,7 @@ func restartLeader(t *testing.T, s *Streams, servers []*natstest.Server) {
 	ctx := bounded(t)
 	for ctx.Err() == nil {
 		var stream jetstream.Stream
-		err := retry(ctx, s.nc, "find the leader", func(once context.Context) (err error) {
+		err := s.retry(ctx, "find the leader", func(once context.Context) (err error) {
 			stream, err = s.js.Stream(once, events.StateStream)
 			return err
 		})

@@ -77,7 +77,8 @@ func (o Options) nats() ([]nats.Option, error) {
 		nats.PingInterval(20 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(o.logError),
-		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { o.logError(nc, nil, err) }),
+		// What keeps the connection from being made again goes the way of all other errors, to whoever listens.
+		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { nc.ErrorHandler()(nc, nil, err) }),
 	}
 	if o.InboxPrefix != "" {
 		opts = append(opts, nats.CustomInboxPrefix(strings.TrimSuffix(o.InboxPrefix, ".")))

@@ -72,6 +72,7 @@ func nobody(t *testing.T) string {
 }
 
 func TestNobodyListens(t *testing.T) {
+	t.Parallel()
 	o := Options{URL: "nats://u:hunter2@" + nobody(t)}
 	_, err := Connect(bounded(t), o)
 	var unreachable *UnreachableError
@@ -81,7 +82,7 @@ func TestNobodyListens(t *testing.T) {
 	o.Retry = true
 	ctx, cancel := context.WithCancel(bounded(t))
 	r := wait(t, ctx, NewWaiter(dialURL(t, o)), Query{Targets: []events.Target{orders("prod", "7")}})
-	r.told(contains("nats is not connected"))
+	r.told(contains("is not connected"))
 	cancel()
 	_, err = r.over()
 	if !errors.As(err, &unreachable) || !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "hunter2") {
@@ -97,11 +98,12 @@ func TestNobodyListens(t *testing.T) {
 
 // The server may come after the waiter.
 func TestServerStartsDuringAWait(t *testing.T) {
+	t.Parallel()
 	s := run(t)
 	s.Stop()
 	nc := dialURL(t, Options{URL: s.URL(), Retry: true})
 	r := wait(t, bounded(t), NewWaiter(nc), Query{Targets: []events.Target{orders("prod", "7")}})
-	r.told(contains("nats is not connected"))
+	r.told(contains("is not connected"))
 	if err := s.Restart(); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +123,7 @@ func TestClosingTheConnectionEndsTheWait(t *testing.T) {
 }
 
 func TestNKeyAndTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	authority(t, dir)
 	pair, err := nkeys.CreateUser()
@@ -148,6 +151,15 @@ func TestNKeyAndTLS(t *testing.T) {
 	var unreachable *UnreachableError
 	if _, err := Connect(bounded(t), o); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the authority: got %v", err)
+	}
+	// A wait that retries says why it cannot connect.
+	o.Retry = true
+	ctx, cancel := context.WithCancel(bounded(t))
+	r := wait(t, ctx, NewWaiter(dialURL(t, o)), Query{Targets: []events.Target{orders("prod", "7")}})
+	r.told(contains("certificate signed by unknown authority"))
+	cancel()
+	if _, err := r.over(); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("retrying without the authority: got %v", err)
 	}
 }
 

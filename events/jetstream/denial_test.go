@@ -116,6 +116,7 @@ func TestADeniedPublisherAndAdministratorAreToldSo(t *testing.T) {
 }
 
 func TestWrongCredentialsAreADenial(t *testing.T) {
+	t.Parallel()
 	s := guarded(t)
 	url := strings.Replace(s.URL(), "//", "//waiter:hunter2@", 1)
 	_, err := Connect(bounded(t), Options{URL: url})

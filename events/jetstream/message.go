@@ -24,7 +24,7 @@ type stored struct {
 
 var (
 	errNoMessage = errors.New("the subject has no message")
-	errNoStream  = errors.New("the stream does not exist: create it with `schemawave streams ensure`")
+	errNoStream  = errors.New("no server answers for the stream: create it with `schemawave streams ensure`, unless its server is just starting")
 )
 
 // fromHeaders reads what the server adds to a direct answer or to a republished message: Nats-Sequence, Nats-Time-Stamp.

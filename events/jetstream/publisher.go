@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,9 +17,8 @@ import (
 // and elections of a new leader until ctx ends, so give every call a deadline; what then remains open is an
 // *UnreachableError. A refusal is a *DeniedError, at once.
 type Publisher struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	denials *denials
+	*link
+	js jetstream.JetStream
 }
 
 // NewPublisher publishes on nc, which stays the caller's to close.
@@ -29,7 +27,7 @@ func NewPublisher(nc *nats.Conn) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publish to jetstream: %w", err)
 	}
-	return &Publisher{nc: nc, js: js, denials: watchDenials(nc)}, nil
+	return &Publisher{link: listen(nc), js: js}, nil
 }
 
 // attemptTimeout bounds one request. One that is lost with its connection, or that finds no leader, is soon made again.
@@ -42,10 +40,10 @@ const settleTimeout = 2 * time.Second
 // database without a state gives revision 0 and a State with names alone.
 func (p *Publisher) State(ctx context.Context, environment, database, tenant string) (events.State, uint64, error) {
 	subject := events.StateSubject(environment, database, tenant)
-	ctx, release := p.guard(ctx, subject, events.StateStream)
+	ctx, release := p.guardStream(ctx, events.StateStream, subject)
 	defer release()
 	var last stored
-	err := retry(ctx, p.nc, "read "+subject, func(ctx context.Context) (err error) {
+	err := p.retry(ctx, "read "+subject, func(ctx context.Context) (err error) {
 		last, err = lastGet(ctx, p.nc, events.StateStream, subject)
 		if errors.Is(err, errNoMessage) {
 			err = nil
@@ -110,14 +108,14 @@ type fact struct {
 // may have stored it, and a conflict may be with f itself (a single server checks the expected revision before it looks
 // for duplicates).
 func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err error) {
-	ctx, release := p.guard(ctx, f.msg.Subject, f.stream)
+	ctx, release := p.guardStream(ctx, f.stream, f.msg.Subject)
 	defer release()
 	opts := []jetstream.PublishOpt{jetstream.WithMsgID(f.id), jetstream.WithRetryAttempts(0)}
 	if f.expected != nil {
 		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(*f.expected))
 	}
 	lookFirst := f.expected == nil
-	err = retry(ctx, p.nc, "publish to "+f.msg.Subject, func(ctx context.Context) error {
+	err = p.retry(ctx, "publish to "+f.msg.Subject, func(ctx context.Context) error {
 		if lookFirst {
 			if last, err := lastGet(ctx, p.nc, f.stream, f.msg.Subject); err == nil && last.id == f.id {
 				revision = last.revision
@@ -177,16 +175,7 @@ func ambiguous(err error) bool {
 // errCodeDuplicateInProcess: a replicated stream is still deciding about a message with the same id.
 const errCodeDuplicateInProcess jetstream.ErrorCode = 10158
 
-func (p *Publisher) guard(ctx context.Context, subject, stream string) (context.Context, func()) {
-	inbox := inboxPrefix(p.nc)
-	return p.denials.guard(ctx, func(denied string) bool {
-		return denied == subject || denied == lastSubject(stream) || strings.HasPrefix(denied, inbox)
-	})
-}
-
-func inboxPrefix(nc *nats.Conn) string {
-	if p := nc.Opts.InboxPrefix; p != "" {
-		return p + "."
-	}
-	return nats.InboxPrefix
+// guardStream guards a read or a publish of subject.
+func (p *Publisher) guardStream(ctx context.Context, stream, subject string) (context.Context, func()) {
+	return p.guard(ctx, func(denied string) bool { return denied == subject || denied == lastSubject(stream) })
 }

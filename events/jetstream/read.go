@@ -15,10 +15,10 @@ import (
 // States lists the state of every database, in the order of their names. It uses a consumer, so it is for auditors and
 // terminals, not for waiting.
 func (s *Streams) States(ctx context.Context) ([]events.State, error) {
-	ctx, release := s.guard(ctx)
+	ctx, release := s.guardAPI(ctx)
 	defer release()
 	var states []events.State
-	err := retry(ctx, s.nc, "list states", func(ctx context.Context) (err error) {
+	err := s.retry(ctx, "list states", func(ctx context.Context) (err error) {
 		states, err = s.states(ctx)
 		return err
 	})
@@ -70,10 +70,10 @@ func (s *Streams) states(ctx context.Context) ([]events.State, error) {
 // message that is no event comes as an error and does not end it. It goes on through restarts of the server and returns
 // ctx's error when ctx ends, or why it could not begin.
 func (s *Streams) Follow(ctx context.Context, environment string, fn func(events.Event, error)) error {
-	guarded, release := s.guard(ctx)
+	guarded, release := s.guardAPI(ctx)
 	defer release()
 	var following jetstream.ConsumeContext
-	err := retry(guarded, s.nc, "follow events", func(ctx context.Context) (err error) {
+	err := s.retry(guarded, "follow events", func(ctx context.Context) (err error) {
 		following, err = s.follow(ctx, environment, fn)
 		return err
 	})
@@ -85,7 +85,7 @@ func (s *Streams) Follow(ctx context.Context, environment string, fn func(events
 	case <-guarded.Done():
 		return cause(guarded)
 	case <-following.Closed():
-		return closed(s.nc, "follow events")
+		return s.closed("follow events")
 	}
 }
 

@@ -19,10 +19,13 @@ func (f final) Unwrap() error { return f.error }
 // retry calls attempt, each time with a deadline of its own, until it returns nil, ctx ends, or the error is one that
 // trying again cannot change. It returns what attempt called final; a *DeniedError for a refusal; a *ConfigError for a
 // request that the server rejects as such; else an *UnreachableError that carries the last error.
-func retry(ctx context.Context, nc *nats.Conn, what string, attempt func(context.Context) error) error {
+func (l *link) retry(ctx context.Context, what string, attempt func(context.Context) error) error {
 	var last error
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		if err := cause(ctx); err != nil {
+			if lost := l.disconnected(); lost != nil {
+				last = lost
+			}
 			return ended(what, err, last)
 		}
 		once, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -38,9 +41,11 @@ func retry(ctx context.Context, nc *nats.Conn, what string, attempt func(context
 		case errors.As(err, &f):
 			return f.error
 		case errors.Is(err, nats.ErrConnectionClosed):
-			return closed(nc, what)
+			return l.closed(what)
 		case errors.As(err, &api) && !temporary(api):
 			return &ConfigError{fmt.Errorf("%s: %w", what, err)}
+		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound):
+			last = errNoStream
 		case ctx.Err() == nil || last == nil:
 			last = err
 		}
@@ -58,14 +63,6 @@ func ended(what string, why, last error) error {
 		return &UnreachableError{What: what, Err: why}
 	}
 	return &UnreachableError{What: what, Err: fmt.Errorf("%w (%w)", last, why)}
-}
-
-// closed says why the connection is closed for good: by a refusal, or by its owner.
-func closed(nc *nats.Conn, what string) error {
-	if denied := denial(nc.LastError()); denied != nil && denied.Subject == "" {
-		return denied
-	}
-	return &UnreachableError{What: what, Err: nats.ErrConnectionClosed}
 }
 
 // temporary: a missing stream may be made, JetStream may be starting or without a leader (503), and what is ambiguous is

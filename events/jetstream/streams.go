@@ -26,9 +26,8 @@ type StreamOptions struct {
 
 // Streams creates, verifies and reads the two streams: the view of the administrator and of the auditor.
 type Streams struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	denials *denials
+	*link
+	js jetstream.JetStream
 }
 
 // NewStreams works on nc, which stays the caller's to close.
@@ -37,7 +36,7 @@ func NewStreams(nc *nats.Conn) (*Streams, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	return &Streams{nc: nc, js: js, denials: watchDenials(nc)}, nil
+	return &Streams{link: listen(nc), js: js}, nil
 }
 
 // Configs are the settings of both streams.
@@ -74,10 +73,10 @@ func (o StreamOptions) Configs() []jetstream.StreamConfig {
 // Ensure creates the streams that do not exist. A stream that exists with other settings is left as it is and reported as
 // a *DifferenceError. Any number of processes may call it at the same time.
 func (s *Streams) Ensure(ctx context.Context, o StreamOptions) error {
-	ctx, release := s.guard(ctx)
+	ctx, release := s.guardAPI(ctx)
 	defer release()
 	for _, want := range o.Configs() {
-		err := retry(ctx, s.nc, "create stream "+want.Name, func(ctx context.Context) error {
+		err := s.retry(ctx, "create stream "+want.Name, func(ctx context.Context) error {
 			_, err := s.js.CreateStream(ctx, want)
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 				return nil
@@ -97,11 +96,11 @@ func (s *Streams) Ensure(ctx context.Context, o StreamOptions) error {
 
 // Verify lists how the streams differ from what Ensure would create; none means that all is well.
 func (s *Streams) Verify(ctx context.Context, o StreamOptions) ([]Difference, error) {
-	ctx, release := s.guard(ctx)
+	ctx, release := s.guardAPI(ctx)
 	defer release()
 	var differences []Difference
 	for _, want := range o.Configs() {
-		err := retry(ctx, s.nc, "verify stream "+want.Name, func(ctx context.Context) error {
+		err := s.retry(ctx, "verify stream "+want.Name, func(ctx context.Context) error {
 			stream, err := s.js.Stream(ctx, want.Name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				differences = append(differences, Difference{Stream: want.Name, Setting: "stream", Want: "present", Have: "absent"})
@@ -119,9 +118,7 @@ func (s *Streams) Verify(ctx context.Context, o StreamOptions) ([]Difference, er
 	return differences, nil
 }
 
-func (s *Streams) guard(ctx context.Context) (context.Context, func()) {
-	inbox := inboxPrefix(s.nc)
-	return s.denials.guard(ctx, func(denied string) bool {
-		return strings.HasPrefix(denied, "$JS.API.") || strings.HasPrefix(denied, inbox)
-	})
+// guardAPI guards any use of JetStream's API.
+func (s *Streams) guardAPI(ctx context.Context) (context.Context, func()) {
+	return s.guard(ctx, func(denied string) bool { return strings.HasPrefix(denied, "$JS.API.") })
 }

@@ -150,6 +150,7 @@ func TestStatesListsAll(t *testing.T) {
 }
 
 func TestFollowGoesOnThroughARestart(t *testing.T) {
+	t.Parallel()
 	s := run(t)
 	p := publisher(t, dial(t, s))
 	streams := ensure(t, dial(t, s))

@@ -62,8 +62,8 @@ const readTimeout = 3 * time.Second
 // read looks at every topic and reports whether each look taught something. Before the first look the server confirms the
 // subscriptions, which are made anew after a reconnect.
 func (v *vigil) read(ctx context.Context) (ok bool) {
-	if s := v.w.nc.Status(); s != nats.CONNECTED {
-		v.lost(fmt.Errorf("nats is not connected (%s)", strings.ToLower(s.String())))
+	if err := v.w.disconnected(); err != nil {
+		v.lost(err)
 		return false
 	}
 	flush, cancel := context.WithTimeout(ctx, readTimeout)
@@ -163,7 +163,7 @@ func (v *vigil) timedOut(why error) error {
 	return &WaitError{Unmet: open, Cause: why}
 }
 
-func (v *vigil) closed() error { return closed(v.w.nc, "wait for "+v.q.Targets[0].String()) }
+func (v *vigil) closed() error { return v.w.link.closed("wait for " + v.q.Targets[0].String()) }
 
 func (v *vigil) anyKnown() bool {
 	return slices.ContainsFunc(v.topics, func(t *topic) bool { return t.known })

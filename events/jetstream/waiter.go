@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,14 +13,13 @@ import (
 // Waiter waits for schemas on a connection. It may be used by many goroutines; each Wait costs the server one subscription
 // per target and a direct get now and then.
 type Waiter struct {
-	nc      *nats.Conn
-	denials *denials
-	reread  time.Duration // the state is read again after this to one and a half times as long, come what may
+	*link
+	reread time.Duration // the state is read again after this to one and a half times as long, come what may
 }
 
 // NewWaiter waits on nc, which stays the caller's to close and should reconnect for ever, as those of Connect do.
 func NewWaiter(nc *nats.Conn) *Waiter {
-	return &Waiter{nc: nc, denials: watchDenials(nc), reread: 10 * time.Second}
+	return &Waiter{link: listen(nc), reread: 10 * time.Second}
 }
 
 // OnFailure says what a failed attempt at the required version means to a wait. The zero value is Fail.
@@ -54,7 +52,7 @@ func (w *Waiter) Wait(ctx context.Context, q Query) ([]events.State, error) {
 		return nil, &ConfigError{errors.New("nothing to wait for: name a target, as in production/orders@20261122093000")}
 	}
 	v := newVigil(w, q)
-	ctx, release := w.denials.guard(ctx, v.concerns)
+	ctx, release := w.guard(ctx, v.concerns)
 	defer release()
 	err := v.keep(ctx)
 	return v.states(), err
@@ -77,12 +75,11 @@ type vigil struct {
 	topics   []*topic // distinct
 	byTarget []*topic // of each target
 	live     chan *nats.Msg
-	inbox    string
 	said     string
 }
 
 func newVigil(w *Waiter, q Query) *vigil {
-	v := &vigil{w: w, q: q, inbox: inboxPrefix(w.nc)}
+	v := &vigil{w: w, q: q}
 	bySubject := make(map[string]*topic)
 	for _, t := range q.Targets {
 		subject := events.StateSubject(t.Environment, t.Database, t.Tenant)
@@ -107,7 +104,7 @@ func (v *vigil) concerns(denied string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(denied, v.inbox)
+	return false
 }
 
 func (v *vigil) states() []events.State {
