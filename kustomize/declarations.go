@@ -70,13 +70,8 @@ func mustBeLocal(some []*declaration, kustomization string, line int, problems *
 	}
 }
 
-// complete fills in the environment, refuses names that are taken, and validates. A declaration that could not be read whole
-// is left out: what it lacks would be complained about twice.
+// complete fills in the environment, refuses names that are taken, and validates what could be read.
 func complete(all []*declaration, k *kustomization, problems *Problems) {
-	broken := map[string]bool{}
-	for _, p := range *problems {
-		broken[p.File] = true
-	}
 	first := map[string]*declaration{}
 	for _, d := range all {
 		if other := first[d.Name]; other != nil && d.Name != "" {
@@ -84,19 +79,18 @@ func complete(all []*declaration, k *kustomization, problems *Problems) {
 				"give each database of an overlay a name of its own")
 		}
 		first[d.Name] = d
-		if broken[d.file] {
-			continue
-		}
-		if d.Environment == "" && k.namespace == "" {
-			problems.add(d.file, d.line("spec.environment"), "spec.environment: is missing, and the overlay sets no namespace to take it from",
-				"name the environment, as in environment: production, or set namespace in "+path.Base(k.file))
-			d.Environment = "unknown" // complained about once is enough
-		}
 		if d.Environment == "" {
 			d.Environment = k.namespace
 		}
 		for _, e := range d.Validate() {
-			d.reject(e)
+			switch {
+			case d.complained(e.Field):
+			case e.Field == "spec.environment" && d.Environment == "":
+				problems.add(d.file, d.line(e.Field), e.Field+": is missing, and the overlay sets no namespace to take it from",
+					"name the environment, as in environment: production, or set namespace in "+path.Base(k.file))
+			default:
+				d.reject(e)
+			}
 		}
 	}
 }

@@ -51,8 +51,11 @@ func parseKustomization(file string, content []byte) (*kustomization, error) {
 		case "namespace":
 			k.namespace = value.Value
 		case "resources":
+			if value.Kind != yaml.SequenceNode && value.ShortTag() != "!!null" {
+				return nil, Problems{{file, root.Content[i].Line, "resources: want a list, have " + describe(value), "write each on a line of its own, after a hyphen"}}
+			}
 			for _, n := range value.Content {
-				k.resources = append(k.resources, field{n, n.Value})
+				k.resources = append(k.resources, field{n, n.Value, n.Line})
 			}
 		}
 	}
@@ -82,7 +85,7 @@ func parseMapping(content []byte) (*yaml.Node, error) {
 func (k *kustomization) lists(name string) int {
 	for _, r := range k.resources {
 		if path.Clean(r.path) == name {
-			return r.node.Line
+			return r.line
 		}
 	}
 	return 0

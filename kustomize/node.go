@@ -3,7 +3,9 @@ package kustomize
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -12,6 +14,7 @@ import (
 type document struct {
 	file     string
 	lines    map[string]int // of each field seen, by path
+	wrong    []string       // the paths of fields that were complained about
 	problems *Problems
 }
 
@@ -19,13 +22,27 @@ type document struct {
 type field struct {
 	node *yaml.Node
 	path string
+	line int // of the key, for a member
 }
 
 func (d *document) add(f field, what, remedy string) {
 	if f.path != "" {
 		what = f.path + ": " + what
 	}
-	d.problems.add(d.file, f.node.Line, what, remedy)
+	d.wrong = append(d.wrong, f.path)
+	d.problems.add(d.file, f.line, what, remedy)
+}
+
+// complained reports whether path, or something around or within it, was complained about: once is enough.
+func (d *document) complained(path string) bool {
+	return slices.ContainsFunc(d.wrong, func(w string) bool {
+		return w == path || within(w, path) || within(path, w)
+	})
+}
+
+// within reports whether path leads to something inside of outer.
+func within(path, outer string) bool {
+	return strings.HasPrefix(path, outer) && len(path) > len(outer) && (outer == "" || path[len(outer)] == '.' || path[len(outer)] == '[')
 }
 
 // line returns where path stands, or the nearest field around it that does.
@@ -68,13 +85,13 @@ func (d *document) each(f field, visit func(key string, m field)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(f.node.Content); i += 2 {
 		key := f.node.Content[i]
-		m := field{f.node.Content[i+1], join(f.path, key.Value)}
+		m := field{f.node.Content[i+1], join(f.path, key.Value), key.Line}
 		if key.Kind != yaml.ScalarNode {
-			d.add(field{key, f.path}, "a key that is "+describe(key), "use a plain word")
+			d.add(field{key, f.path, key.Line}, "a key that is "+describe(key), "use a plain word")
 			continue
 		}
 		if line, twice := first[key.Value]; twice {
-			d.add(field{key, m.path}, fmt.Sprintf("given twice, first in line %d", line), "keep one of them")
+			d.add(m, fmt.Sprintf("given twice, first in line %d", line), "keep one of them")
 			continue
 		}
 		first[key.Value] = key.Line
@@ -95,7 +112,7 @@ func (d *document) elements(f field) []field {
 	}
 	var out []field
 	for i, n := range f.node.Content {
-		e := field{n, fmt.Sprintf("%s[%d]", f.path, i)}
+		e := field{n, fmt.Sprintf("%s[%d]", f.path, i), n.Line}
 		d.lines[e.path] = n.Line
 		if n.Kind == yaml.AliasNode {
 			d.add(e, "an alias", "write the value out")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,7 @@ func read(file string, content []byte, problems *Problems) []*declaration {
 			continue
 		}
 		d := &declaration{document: document{file: file, lines: map[string]int{"": doc.Content[0].Line}, problems: problems}}
-		d.root(field{doc.Content[0], ""})
+		d.root(field{doc.Content[0], "", doc.Content[0].Line})
 		out = append(out, d)
 	}
 }
@@ -144,6 +145,9 @@ func (d *declaration) source(f field) {
 		"image":     d.notYet("keep the SQL files in this repository and name them in spec.source.directory"),
 		"tool":      d.notYet("keep SQL files in this repository and name them in spec.source.directory"),
 	})
+	if slices.ContainsFunc(d.wrong, func(w string) bool { return within(w, f.path) }) {
+		d.wrong = append(d.wrong, f.path) // the remedy names the directory; that it is missing goes without saying
+	}
 }
 
 func (d *declaration) hook(f field) {

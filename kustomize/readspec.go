@@ -51,7 +51,7 @@ func (d *declaration) kubernetes(f field, into any) {
 		if at, ok := e.(sigsjson.FieldError); ok {
 			path = join(f.path, strings.TrimPrefix(at.FieldPath(), "."))
 		}
-		d.problems.add(d.file, d.line(path), path+": unknown field", "write it as in a container of any Pod")
+		d.add(field{f.node, path, d.line(path)}, "unknown field", "write it as in a container of any Pod")
 	}
 }
 
