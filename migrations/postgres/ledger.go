@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,21 +42,42 @@ type state struct {
 	exists       bool
 	format       string
 	database     string
+	empty        bool               // nothing has been applied
 	tip          migrations.Version // the version applied last, not always the newest
 	entries      []entry            // oldest first, without the root row
 }
 
-// readSQL asks for the whole state in one message. The tables are named only in text that is executed if they are there:
-// a fresh database answers with no error, not even in the server's log.
-func (l ledger) readSQL() string {
-	rows := fmt.Sprintf(`SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), `+
-		`NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m`, l.table("migration"))
+// readSQL asks for the state in one message. If the history is exactly the one that fingerprint stands for, the answer
+// is the root row alone, whatever the history's length; an empty fingerprint asks for all rows. The tables are named only
+// in text that is executed if they are there: a fresh database answers with no error, not even in the server's log.
+func (l ledger) readSQL(fingerprint string) string {
+	rows := fmt.Sprintf(`SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''),
+NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m WHERE m.version = '' OR
+(SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
+pg_catalog.string_agg(version || ' ' || checksum || pg_catalog.chr(10), '' ORDER BY version), 'UTF8')), 'hex')
+FROM %[1]s WHERE version <> '') IS DISTINCT FROM %[2]s`, l.table("migration"), literal(fingerprint))
 	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), pg_catalog.to_regnamespace(%s) IS NOT NULL;
 DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
 IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
 ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
 FETCH ALL FROM schemawave_ledger`,
 		literal(identifier(l.schema)), literal(l.table("migration")), literal(rows))
+}
+
+// fingerprint is the hash that readSQL's query computes, for a history that holds the set and nothing else. Versions
+// are in byte order, that of the primary key.
+func fingerprint(set migrations.Set) string {
+	rows := make([]string, len(set.Migrations))
+	for i, m := range set.Migrations {
+		rows[i] = string(m.Version) + " " + m.Checksum + "\n"
+	}
+	slices.SortFunc(rows, func(a, b string) int {
+		a, _, _ = strings.Cut(a, " ")
+		b, _, _ = strings.Cut(b, " ")
+		return strings.Compare(a, b)
+	})
+	sum := sha256.Sum256([]byte(strings.Join(rows, "")))
+	return hex.EncodeToString(sum[:])
 }
 
 // parse makes a state of readSQL's rows.
@@ -75,7 +98,7 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 			st.tip = e.Version
 		}
 		if e.Version == "" {
-			st.exists, st.database, st.format = true, e.Name, e.Checksum
+			st.exists, st.database, st.format, st.empty = true, e.Name, e.Checksum, string(row[5]) == "t"
 			continue
 		}
 		st.entries = append(st.entries, e)
@@ -191,13 +214,14 @@ func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte,
 		l.table("migration"), strings.Join(rows, ","))
 }
 
-// read asks for the state on its own.
-func (l ledger) read(ctx context.Context, s *session) (state, error) {
-	rows, err := s.ask(ctx, l.readSQL())
+// read asks for the state on its own. same says that the history is exactly the set, entries are then left out.
+func (l ledger) read(ctx context.Context, s *session, set migrations.Set) (st state, same bool, err error) {
+	rows, err := s.ask(ctx, l.readSQL(fingerprint(set)))
 	if err != nil {
-		return state{}, err
+		return state{}, false, err
 	}
-	return l.parse(rows)
+	st, err = l.parse(rows)
+	return st, st.exists && len(st.entries) == 0 && len(set.Migrations) > 0 && !st.empty, err
 }
 
 // identifier quotes a name (PostgreSQL, "Identifiers and Key Words").

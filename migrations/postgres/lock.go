@@ -42,7 +42,7 @@ func (l ledger) lock(ctx context.Context, s *session, log *slog.Logger) (state, 
 	var told time.Time
 	var who string
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
-		replies, err := s.askAll(ctx, l.lockSQL(), l.readSQL())
+		replies, err := s.askAll(ctx, l.lockSQL(), l.readSQL(""))
 		if err != nil {
 			return state{}, err
 		}

@@ -106,12 +106,15 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
 	}()
 	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
-	st, err := r.ledger.read(ctx, s)
+	st, same, err := r.ledger.read(ctx, s, r.set)
 	if err != nil {
 		return err
 	}
 	if st.pid != s.pg.PID() {
 		return pooled()
+	}
+	if same && len(r.applied) == 0 {
+		return r.current(st)
 	}
 	plan, err := r.plan(st)
 	if err != nil || plan.Current() {
@@ -129,6 +132,13 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		return err
 	}
 	return r.execute(ctx, s, plan.Pending)
+}
+
+// current notes that the history is exactly the set.
+func (r *runner) current(st state) error {
+	latest := r.set.Latest()
+	r.from, r.to, r.minCompatible = &latest, latest, r.set.MinCompatible()
+	return st.check(r.cfg.Database, r.cfg.LedgerSchema)
 }
 
 // plan compares the set with the ledger and keeps what the report needs.

@@ -39,7 +39,7 @@ func Status(ctx context.Context, cfg Config) (History, error) {
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
 	l := ledger{cfg.LedgerSchema}
-	st, err := l.read(ctx, s)
+	st, _, err := l.read(ctx, s, migrations.Set{})
 	if err != nil || !st.exists {
 		return History{}, err
 	}

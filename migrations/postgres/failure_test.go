@@ -1,0 +1,242 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+func TestFailureStopsEverythingAfterIt(t *testing.T) {
+	for name, bad := range map[string]string{
+		"statement":           "CREATE TABLE ok50 (id int);\n\n  SELECT * FROM nowhere;\n",
+		"syntax":              "CREATE TABLE ok50 (id int);\n\n  SELECT * FRM nowhere;\n",
+		"without a position":  "CREATE TABLE ok50 (id int);\n\n  CREATE TABLE t49 (id int);\n",
+		"in a DO block":       "CREATE TABLE ok50 (id int);\n\n  DO $$ BEGIN PERFORM 1/0; END $$;\n",
+		"of a later sentence": "SELECT ';'; /* ; */ SELECT $x$;$x$;\n\n  SELECT 'ä' || nowhere;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			cfg := config(t, url)
+			dir := numbered(100)
+			dir["0050_t50.sql"] = &fstest.MapFile{Data: []byte(bad)}
+			report, err := postgres.Migrate(t.Context(), cfg, load(t, dir))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			f := report.Failure
+			if f == nil || report.Outcome != migrations.OutcomeFailed || report.Count != 49 || report.To != "49" {
+				t.Fatalf("report: %+v", report)
+			}
+			if f.Code != migrations.ExitRejected || !f.Permanent || f.File != "0050_t50.sql" || f.Line != 3 || f.Column < 3 || f.SQLState == "" {
+				t.Errorf("failure: %+v", f)
+			}
+			if got := recorded(t, cfg); len(got) != 49 || got[48] != "49" {
+				t.Errorf("recorded: %v", got)
+			}
+			if n := query(t, url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n[0] != "49" {
+				t.Errorf("%s tables, want 49", n[0])
+			}
+			if run := query(t, url, "SELECT outcome, error ->> 'file' FROM schemawave.run"); run[0] != "failed|0050_t50.sql" {
+				t.Errorf("run: %v", run)
+			}
+			dir["0050_t50.sql"] = numbered(50)["0050_t50.sql"]
+			if report := migrate(t, cfg, load(t, dir)); report.Count != 51 || report.From != "49" || report.To != "100" {
+				t.Errorf("after the repair: %+v", report)
+			}
+		})
+	}
+}
+
+func TestFailureNamesThePlace(t *testing.T) {
+	for _, c := range []struct {
+		name, sql    string
+		line, column int
+		state        string
+	}{
+		{"position of the server", "SELECT 1;\n\tSELECT nix;", 2, 9, "42703"},
+		{"characters, not bytes", "SELECT 'äöü€', nix;", 1, 16, "42703"},
+		{"start of the statement", "SELECT 1;\n\n  -- why\n  CREATE TABLE pg_catalog.x (id int);", 4, 3, "42501"},
+		{"second of three", "CREATE TABLE a (id int);CREATE TABLE a (id int);CREATE TABLE b (id int)", 1, 25, "42P07"},
+		{"end of input", "SELECT 1;\nSELECT (1", 2, 10, "42601"},
+		{"inside goose sections", "-- +goose Up\n-- +goose StatementBegin\nSELECT nix;\n-- +goose StatementEnd\n-- +goose Down\nSELECT 1;", 3, 8, "42703"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			report, err := postgres.Migrate(t.Context(), config(t, freshURL(t)), load(t, files("1_x.sql", c.sql)))
+			f := report.Failure
+			if err == nil || f == nil {
+				t.Fatal("no failure")
+			}
+			if f.Line != c.line || f.Column != c.column || f.SQLState != c.state {
+				t.Errorf("%d:%d %s, want %d:%d %s (%v)", f.Line, f.Column, f.SQLState, c.line, c.column, c.state, err)
+			}
+		})
+	}
+}
+
+// A deferred constraint strikes at COMMIT, after which the session is idle again: only the ledger's chain stops the rest.
+func TestFailureAtCommitStopsEverythingAfterIt(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	dir := numbered(20)
+	dir["0010_t10.sql"] = &fstest.MapFile{Data: []byte(`CREATE TABLE a (id int PRIMARY KEY);
+CREATE TABLE b (a int REFERENCES a DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO b VALUES (1);`)}
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, dir))
+	if err == nil || report.Failure == nil || report.Failure.SQLState != "23503" || report.Failure.File != "0010_t10.sql" {
+		t.Fatalf("failure: %+v", report.Failure)
+	}
+	if got := recorded(t, cfg); len(got) != 9 {
+		t.Errorf("recorded: %v", got)
+	}
+	if n := query(t, url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n[0] != "9" {
+		t.Errorf("%s tables, want 9", n[0])
+	}
+}
+
+func TestNothingConfidentialIsReported(t *testing.T) {
+	const secret = "hunter2"
+	for name, sql := range map[string]string{
+		"value of another type":   "SELECT '" + secret + "'::int",
+		"dollar-quoted value":     "SELECT $$" + secret + "$$::int",
+		"value with quotes":       `SELECT '"` + secret + `"'::date`,
+		"duplicate key":           "CREATE TABLE s (v text UNIQUE); INSERT INTO s VALUES ('" + secret + "'), ('" + secret + "')",
+		"check constraint":        "CREATE TABLE s (v text CHECK (v = '')); INSERT INTO s VALUES ('" + secret + "')",
+		"syntax error at a value": "SELECT 1 '" + secret + "'",
+		"syntax error at E value": "SELECT 1 + FROM E'" + secret + "'",
+		"name given as a value":   "SELECT '" + secret + "'::regclass",
+		"enum":                    "CREATE TYPE mood AS ENUM ('a'); SELECT '" + secret + "'::mood",
+		"json":                    "SELECT '{" + secret + "}'::json",
+		"comment":                 "SELECT nix -- " + secret,
+		"password":                "ALTER ROLE nobody_here PASSWORD '" + secret + "'",
+		"array":                   "SELECT '{" + secret + "'::int[]",
+		"number":                  "SELECT 20261122" + "::smallint /* " + secret + " */",
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := strings.Replace(freshURL(t), "postgres@", "postgres:"+secret+"@", 1)
+			report, err := postgres.Migrate(t.Context(), config(t, url), load(t, files("1_x.sql", sql)))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			b, encodeErr := report.Encode()
+			if encodeErr != nil {
+				t.Fatal(encodeErr)
+			}
+			row := query(t, url, "SELECT error FROM schemawave.run")
+			for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), string(b), row[0]} {
+				if strings.Contains(text, secret) || strings.Contains(text, "20261122") {
+					t.Errorf("tells the secret: %s", text)
+				}
+			}
+			if report.Failure.SQLState == "" || report.Failure.Message == "" || report.Failure.Statement == "" {
+				t.Errorf("tells too little: %+v", report.Failure)
+			}
+		})
+	}
+}
+
+func TestFailureKeepsNames(t *testing.T) {
+	report, err := postgres.Migrate(t.Context(), config(t, freshURL(t)), load(t, files(
+		"1_a.sql", "CREATE TABLE orders (id int); INSERT INTO orders VALUES (NULL);",
+		"2_b.sql", `ALTER TABLE orders ALTER COLUMN id SET NOT NULL`)))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if m := report.Failure.Message; m != `column "id" of relation "orders" contains null values` {
+		t.Errorf("message: %s", m)
+	}
+	if report.Failure.Hint == "" {
+		t.Error("no hint")
+	}
+	var decoded map[string]any
+	b, _ := report.Encode()
+	if err := json.Unmarshal(b, &decoded); err != nil || decoded["outcome"] != "failed" {
+		t.Errorf("%s", b)
+	}
+}
+
+// What one migration sets must not be in force for the next, nor may it unset the runner's own settings or lock.
+func TestSettingsDoNotLeak(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE ROLE leak_role; CREATE SCHEMA other; GRANT ALL ON SCHEMA other TO leak_role; GRANT ALL ON SCHEMA public TO leak_role")
+	cfg := config(t, url)
+	migrate(t, cfg, load(t, files(
+		"1_a.sql", "SET search_path TO other; SET ROLE leak_role; SET lock_timeout TO '7min'; SET standard_conforming_strings TO on; CREATE TABLE in_other (id int); CREATE TEMP TABLE scratch (id int); PREPARE p AS SELECT 1; SELECT set_config('statement_timeout', '9min', false);",
+		"2_b.sql", "CREATE TABLE seen AS SELECT current_user::text AS who, current_setting('search_path') AS path, current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement, to_regclass('scratch') IS NULL AS clean, (SELECT count(*) FROM pg_prepared_statements) AS prepared, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks;",
+	)))
+	got := query(t, url, "SELECT * FROM public.seen")
+	if want := `postgres|"$user", public|300ms|0|t|0|1`; got[0] != want {
+		t.Errorf("%s, want %s", got[0], want)
+	}
+	if owner := query(t, url, "SELECT tableowner FROM pg_tables WHERE tablename = 'in_other' AND schemaname = 'other'"); len(owner) != 1 || owner[0] != "leak_role" {
+		t.Errorf("owner of other.in_other: %v", owner)
+	}
+}
+
+func TestPermissionDenied(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "DROP ROLE IF EXISTS outsider; CREATE ROLE outsider LOGIN")
+	cfg := config(t, strings.Replace(url, "postgres@", "outsider@", 1))
+	_, err := postgres.Migrate(t.Context(), cfg, load(t, numbered(1)))
+	if postgres.ExitCode(err) != migrations.ExitDenied || !strings.Contains(err.Error(), "CREATE SCHEMA") {
+		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
+	}
+}
+
+func TestConnectFailures(t *testing.T) {
+	good := freshURL(t)
+	for name, c := range map[string]struct {
+		url  string
+		code migrations.ExitCode
+	}{
+		"no such database":  {server.URL("nowhere"), migrations.ExitConfig},
+		"nobody listens":    {"postgres://postgres:hunter2@127.0.0.1:1/x?sslmode=disable", migrations.ExitUnreachable},
+		"unknown parameter": {good + "&schema=public", migrations.ExitConfig},
+		"no such role":      {strings.Replace(good, "postgres@", "nobody_here:hunter2@", 1), migrations.ExitDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t, c.url)
+			cfg.Retries = 1
+			report, err := postgres.Migrate(t.Context(), cfg, load(t, numbered(1)))
+			if postgres.ExitCode(err) != c.code || report.Failure == nil || report.Failure.Hint == "" {
+				t.Errorf("exit %d, want %d: %v", postgres.ExitCode(err), c.code, err)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("tells the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestParseConfigNeverRepeatsTheURL(t *testing.T) {
+	for _, url := range []string{
+		"postgres://user:hunter2@host:port/db", "postgres://user:hun/ter2@h/db", "postgres://u:hunter2@[::1/db", "hunter2", "host=a password='hunter2",
+		"postgres://u:%zzhunter2@h/db", "postgres://u:p@h/db?sslmode=hunter2", "postgres://u:p@h/db?sslrootcert=/hunter2",
+	} {
+		_, err := postgres.ParseConfig(func(name string) string {
+			return map[string]string{"DATABASE_URL": url}[name]
+		})
+		if postgres.ExitCode(err) != migrations.ExitConfig || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := postgres.ParseConfig(func(string) string { return "" }); postgres.ExitCode(err) != migrations.ExitConfig {
+		t.Errorf("nothing set: %v", err)
+	}
+}
+
+func TestParseConfigTakesLibpqVariables(t *testing.T) {
+	conn, err := postgres.ParseConfig(func(name string) string {
+		return map[string]string{"PGHOST": "db.example", "PGPORT": "6543", "PGUSER": "it's", "PGPASSWORD": `a\b'c`, "PGDATABASE": "o"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn.Host != "db.example" || conn.Port != 6543 || conn.User != "it's" || conn.Password != `a\b'c` || conn.Database != "o" {
+		t.Errorf("%+v", conn)
+	}
+}
