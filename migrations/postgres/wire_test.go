@@ -1,0 +1,101 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// wire watches or disturbs the connections of a configuration.
+type wire struct {
+	mu      sync.Mutex
+	dials   int
+	flights int                       // times the client began to write after it had read, the first write included
+	queries int                       // simple query messages
+	delay   time.Duration             // of what the server says, once for each flight: a round-trip time
+	breakAt func(written []byte) bool // true: the connection breaks instead of writing
+	rewrite func(read []byte)         // changes what the server says
+	onWrite func(written []byte)
+}
+
+// tap puts the wire into the configuration.
+func (w *wire) tap(cfg *postgres.Config) {
+	cfg.Conn.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, c net.Conn) (net.Conn, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dials++
+		return &tapped{Conn: c, wire: w, turned: true}, nil
+	}
+}
+
+func (w *wire) counts() (dials, flights, queries int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dials, w.flights, w.queries
+}
+
+type tapped struct {
+	net.Conn
+	wire   *wire
+	mu     sync.Mutex
+	turned bool // something was read since the last write
+	due    time.Time
+}
+
+func (t *tapped) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	turn := t.turned
+	t.turned = false
+	if turn {
+		t.due = time.Now().Add(t.wire.delay)
+	}
+	t.mu.Unlock()
+	t.wire.mu.Lock()
+	if turn {
+		t.wire.flights++
+	}
+	for rest := b; len(rest) >= 5 && rest[0] == 'Q'; {
+		t.wire.queries++
+		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint32(rest[1:5]))):]
+	}
+	broken := t.wire.breakAt != nil && t.wire.breakAt(b)
+	on := t.wire.onWrite
+	t.wire.mu.Unlock()
+	if on != nil {
+		on(b)
+	}
+	if broken {
+		t.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	return t.Conn.Write(b)
+}
+
+func (t *tapped) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	t.mu.Lock()
+	t.turned = true
+	due := t.due
+	t.mu.Unlock()
+	time.Sleep(time.Until(due))
+	if t.wire.rewrite != nil {
+		t.wire.rewrite(b[:n])
+	}
+	return n, err
+}
+
+// otherBackend changes the process id that the server announces, as a transaction pooler does.
+func otherBackend(read []byte) {
+	key := []byte{'K', 0, 0, 0, 12}
+	if i := bytes.Index(read, key); i >= 0 && i+9 <= len(read) {
+		pid := binary.BigEndian.Uint32(read[i+5:])
+		binary.BigEndian.PutUint32(read[i+5:], pid+1)
+	}
+}
