@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ func (w *work) build(files map[string][]byte) (built, error) {
 	opts := w.opts.Build
 	if opts == nil {
 		opts = krusty.MakeDefaultOptions()
+		opts.Reorder = krusty.ReorderOptionUnspecified // as the command does: the overlay may say
 	}
 	kustomization := filepath.Join(w.dir, filepath.FromSlash(w.kustomization.file))
 	fsys := &preview{FileSystem: filesys.MakeFsOnDisk(), generated: w.abs(entry), files: map[string][]byte{kustomization: w.edited}}
@@ -29,11 +31,18 @@ func (w *work) build(files map[string][]byte) (built, error) {
 	}
 	m, err := krusty.MakeKustomizer(opts).Run(fsys, w.abs(""))
 	if err != nil {
-		what := strings.ReplaceAll(err.Error(), w.dir+string(filepath.Separator), "")
+		what := withoutContent(strings.ReplaceAll(err.Error(), w.dir+string(filepath.Separator), ""))
 		return nil, Problems{{w.kustomization.file, 0, "kustomize cannot build the overlay: " + what, "make kustomize build " + w.overlay + " work"}}
 	}
 	return m.Resources(), nil
 }
+
+// Parts of kustomize's errors that repeat what it was working on, any of which may be a Secret's: the literals of a
+// generator, the text of a patch, a transformer's configuration, objects as JSON.
+var contentInError = regexp.MustCompile("(?s)literal sources?.*|\\[patch: .*|`.*`|\\[?\\{.*[}\\]]")
+
+// withoutContent takes them out of an error, which people and logs will see.
+func withoutContent(s string) string { return contentInError.ReplaceAllString(s, "(not shown)") }
 
 // find returns the resource of a kind and name; nil if there is none.
 func (b built) find(kind, name string) *resource.Resource {

@@ -3,13 +3,9 @@ package manifests
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	sigsjson "sigs.k8s.io/json"
 )
@@ -26,7 +22,8 @@ func patched(job *batchv1.Job, patch json.RawMessage) (*batchv1.Job, error) {
 	}
 	after, err := strategicpatch.StrategicMergePatch(before, patch, batchv1.Job{})
 	if err != nil {
-		return nil, &FieldError{"spec.job", "cannot be merged into the Job: " + err.Error(), "write it as a patch for kubectl patch --type strategic"}
+		what, _, _ := strings.Cut(err.Error(), "map[") // what follows repeats the patch, secrets included
+		return nil, &FieldError{"spec.job", "cannot be merged into the Job: " + strings.TrimRight(what, ": "), "write it as a patch for kubectl patch --type strategic"}
 	}
 	var out batchv1.Job
 	if err := json.Unmarshal(after, &out); err != nil {
@@ -79,44 +76,4 @@ func withoutDirectives(v any) any {
 		}
 	}
 	return v
-}
-
-// keepsPromises refuses patches that break how a Job is recognised, judged and kept by the controller and by Argo CD.
-func keepsPromises(was, is *batchv1.Job) error {
-	const owned = "belongs to the renderer"
-	meta := "spec.job.metadata."
-	if is.APIVersion != was.APIVersion || is.Kind != was.Kind {
-		return &FieldError{"spec.job.kind", owned, "leave apiVersion and kind out"}
-	}
-	if is.Name != was.Name || is.Namespace != "" || is.GenerateName != "" {
-		return &FieldError{meta + "name", owned, "leave name, generateName and namespace out: the overlay's namePrefix, nameSuffix and namespace apply"}
-	}
-	for _, k := range slices.Sorted(maps.Keys(was.Labels)) {
-		if is.Labels[k] != was.Labels[k] || is.Spec.Template.Labels[k] != was.Spec.Template.Labels[k] {
-			return &FieldError{meta + "labels", k + " " + owned, "leave it out"}
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(was.Annotations)) {
-		if is.Annotations[k] != was.Annotations[k] {
-			return &FieldError{meta + "annotations", k + " " + owned, "leave it out; the wave is set by spec.wave"}
-		}
-	}
-	if !reflect.DeepEqual(is.Spec.PodFailurePolicy, was.Spec.PodFailurePolicy) {
-		return &FieldError{"spec.job.spec.podFailurePolicy", owned, "leave it out: it follows from the runner's exit codes"}
-	}
-	if is.Spec.TTLSecondsAfterFinished != nil {
-		return &FieldError{"spec.job.spec.ttlSecondsAfterFinished", "lets the Job vanish before Argo CD has seen its end, and the sync would wait for ever",
-			"leave it out: the controller deletes finished Jobs"}
-	}
-	if is.Spec.Suspend != nil && *is.Spec.Suspend {
-		return &FieldError{"spec.job.spec.suspend", "keeps the Job from running, and the sync would wait for ever", "leave it out"}
-	}
-	pod := is.Spec.Template.Spec
-	if pod.RestartPolicy != corev1.RestartPolicyNever {
-		return &FieldError{"spec.job.spec.template.spec.restartPolicy", "podFailurePolicy needs Never", "leave it out"}
-	}
-	if !slices.ContainsFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == ContainerName }) {
-		return &FieldError{"spec.job.spec.template.spec.containers", "removes the container " + ContainerName, "keep it: its exit code is the migration's"}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,6 +65,8 @@ func TestPatchRefused(t *testing.T) {
 		{"a Job that never starts", `{"spec":{"suspend":true}}`, "spec.job.spec.suspend"},
 		{"restarts in place", `{"spec":{"template":{"spec":{"restartPolicy":"OnFailure"}}}}`, "spec.job.spec.template.spec.restartPolicy"},
 		{"no runner", `{"spec":{"template":{"spec":{"containers":[{"$patch":"delete","name":"migrate"},{"name":"x","image":"y"}]}}}}`, "spec.job.spec.template.spec.containers"},
+		{"a password in plain text", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"name":"PGPASSWORD","value":"hunter2"}]}]}}}}`, "spec.job.spec.template.spec"},
+		{"a password in a list without merge key", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"value":"hunter2"}]}]}}}}`, "spec.job"},
 		{"no failure policy", `{"spec":{"podFailurePolicy":null}}`, "spec.job.spec.podFailurePolicy"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
@@ -72,8 +75,8 @@ func TestPatchRefused(t *testing.T) {
 			_, err := manifests.Build(in)
 			if wrong := (*manifests.FieldError)(nil); !errors.As(err, &wrong) || wrong.Field != c.field {
 				t.Errorf("error %v, want one about %s", err, c.field)
-			} else if wrong.What == "" || wrong.Remedy == "" {
-				t.Errorf("error %v does not say what and how", err)
+			} else if wrong.What == "" || wrong.Remedy == "" || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %v does not say what and how, or tells the secret", err)
 			}
 		})
 	}
