@@ -142,3 +142,8 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	t.Logf("%d killed", killed)
 }
+
+// numberedWith is a directory of one migration.
+func numberedWith(sql string) fstest.MapFS {
+	return fstest.MapFS{"0001_x.sql": &fstest.MapFile{Data: []byte(sql)}}
+}

@@ -15,14 +15,15 @@ import (
 
 // wire watches or disturbs the connections of a configuration.
 type wire struct {
-	mu      sync.Mutex
-	dials   int
-	flights int                       // times the client began to write after it had read, the first write included
-	queries int                       // simple query messages
-	delay   time.Duration             // of what the server says, once for each flight: a round-trip time
-	breakAt func(written []byte) bool // true: the connection breaks instead of writing
-	rewrite func(read []byte)         // changes what the server says
-	onWrite func(written []byte)
+	mu         sync.Mutex
+	dials      int
+	flights    int                       // times the client began to write after it had read, the first write included
+	queries    int                       // simple query messages
+	delay      time.Duration             // of what the server says, once for each flight: a round-trip time
+	breakAt    func(written []byte) bool // true: the connection breaks instead of writing
+	breakAfter bool                      // … or just after it
+	rewrite    func(read []byte)         // changes what the server says
+	onWrite    func(written []byte)
 }
 
 // tap puts the wire into the configuration.
@@ -71,11 +72,15 @@ func (t *tapped) Write(b []byte) (int, error) {
 	if on != nil {
 		on(b)
 	}
-	if broken {
+	if broken && !t.wire.breakAfter {
 		t.Conn.Close()
 		return 0, net.ErrClosed
 	}
-	return t.Conn.Write(b)
+	n, err := t.Conn.Write(b)
+	if broken {
+		t.Conn.Close()
+	}
+	return n, err
 }
 
 func (t *tapped) Read(b []byte) (int, error) {

@@ -1,0 +1,278 @@
+package postgres_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+const setup = "CREATE TABLE d (v int); INSERT INTO d VALUES (1), (1), (2);"
+
+// valid lists the indexes on d by name, and whether they are valid.
+func valid(t *testing.T, url string) string {
+	t.Helper()
+	return strings.Join(query(t, url, "SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'public.d'::regclass ORDER BY 1"), " ")
+}
+
+func TestResumesAtTheFailedStatement(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	const head = "-- schemawave: no-transaction\nCREATE TABLE log (id int);\nINSERT INTO log VALUES (1);\n"
+	const index = "CREATE UNIQUE INDEX CONCURRENTLY u ON d (v);\nINSERT INTO log VALUES (2);\n"
+
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_d.sql", setup, "2_u.sql", head+index)))
+	if err == nil || report.Failure.SQLState != "23505" || report.Failure.Line != 4 || report.Count != 1 {
+		t.Fatalf("failure: %+v", report.Failure)
+	}
+	if got := valid(t, url); got != "u|f" {
+		t.Errorf("after the failure: %s", got)
+	}
+	if history, err := postgres.Status(t.Context(), cfg); err != nil || len(history.Unfinished) != 1 || history.Unfinished[0] != "2" {
+		t.Errorf("history: %+v, %v", history, err)
+	}
+
+	_, err = postgres.Migrate(t.Context(), cfg, load(t, files("1_d.sql", setup, "2_u.sql", strings.Replace(head, "VALUES (1)", "VALUES (7)", 1)+index)))
+	var e *postgres.Error
+	if postgres.ExitCode(err) != migrations.ExitRejected || !errors.As(err, &e) || e.Failure.Line != 3 {
+		t.Errorf("an executed statement was edited: %v", err)
+	}
+	_, err = postgres.Migrate(t.Context(), cfg, load(t, files("1_d.sql", setup, "2_u.sql", "-- schemawave: no-transaction\nCREATE TABLE log (id int);\n")))
+	if postgres.ExitCode(err) != migrations.ExitRejected {
+		t.Errorf("an executed statement was deleted: %v", err)
+	}
+
+	report = migrate(t, cfg, load(t, files("1_d.sql", setup, "2_u.sql", head+"DELETE FROM d WHERE v = 1;\n"+index)))
+	if report.Count != 1 || report.To != "2" {
+		t.Errorf("after the repair: %+v", report)
+	}
+	if got := valid(t, url); got != "u|t" {
+		t.Errorf("after the repair: %s", got)
+	}
+	if got := query(t, url, "SELECT string_agg(id::text, ',' ORDER BY id) FROM log"); got[0] != "1,2" {
+		t.Errorf("log: %v", got)
+	}
+}
+
+// The connection breaks at every single write of a run in turn, before or after it reached the server. The run goes on by
+// itself, and every migration is applied once.
+func TestConnectionLostAnywhere(t *testing.T) {
+	const n = 10
+	set := load(t, withIndexes(n))
+	for _, after := range []bool{false, true} {
+		for k := 1; ; k++ {
+			url := freshURL(t)
+			cfg := config(t, url)
+			writes := 0
+			w := &wire{breakAfter: after, breakAt: func([]byte) bool { writes++; return writes == k }}
+			w.tap(&cfg)
+			report, err := postgres.Migrate(t.Context(), cfg, set)
+			if err != nil {
+				t.Fatalf("lost at write %d (after: %t): %v", k, after, err)
+			}
+			if report.Outcome == migrations.OutcomeSucceeded && report.Count != n {
+				t.Errorf("lost at write %d (after: %t): %d reported as applied", k, after, report.Count)
+			}
+			whole(t, url, config(t, url), n)
+			if writes < k {
+				break
+			}
+		}
+	}
+}
+
+// An index that was finished just before the connection broke is not built again.
+func TestFinishedButNotJournalled(t *testing.T) {
+	for name, c := range map[string]struct{ before, sql, want string }{
+		"create":  {"", "CREATE INDEX CONCURRENTLY i ON d (v)", "i|t"},
+		"drop":    {"CREATE INDEX i ON d (v)", "DROP INDEX CONCURRENTLY i", ""},
+		"reindex": {"CREATE INDEX i ON d (v)", "REINDEX INDEX CONCURRENTLY i", "i|t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			query(t, url, setup+c.before)
+			cfg := config(t, url)
+			broken := 0
+			w := &wire{breakAt: func(b []byte) bool {
+				if broken == 0 && bytes.Contains(b, []byte(`"statement" SET finished`)) {
+					broken++
+					return true
+				}
+				return false
+			}}
+			w.tap(&cfg)
+			migrate(t, cfg, load(t, files("1_x.sql", c.sql)))
+			if broken != 1 {
+				t.Error("the connection did not break")
+			}
+			if got := valid(t, url); got != c.want {
+				t.Errorf("indexes: %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// holdSnapshot opens a transaction that every concurrent build has to wait for; end ends it.
+func holdSnapshot(t *testing.T, url, sql string) (end func()) {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "BEGIN;"+sql).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	end = func() { conn.Close(t.Context()) }
+	t.Cleanup(end)
+	return end
+}
+
+// eventually waits for a query to answer as wanted.
+func eventually(t *testing.T, url, sql, want string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	var got []string
+	for time.Now().Before(deadline) {
+		if got = query(t, url, sql); len(got) == 1 && got[0] == want {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("%s: %v, want %s", sql, got, want)
+}
+
+func TestKilledWhileBuildingAnIndex(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup)
+	end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
+	const sql = "CREATE INDEX CONCURRENTLY i ON d (v);"
+	cmd := runnerProcess(t, url, onDisk(t, numberedWith(sql)))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, url, "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('i') AND NOT indisvalid", "1")
+	cmd.Process.Kill()
+	cmd.Wait()
+	eventually(t, url, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'schemawave/%' AND datname = current_database()", "0")
+	end()
+	if got := valid(t, url); got != "i|f" {
+		t.Fatalf("indexes: %s", got)
+	}
+	migrate(t, config(t, url), load(t, numberedWith(sql)))
+	if got := valid(t, url); got != "i|t" {
+		t.Errorf("indexes: %s", got)
+	}
+}
+
+// An invalid index of any origin must not be taken for the real one by IF NOT EXISTS.
+func TestInvalidIndexOfAnotherTool(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup)
+	conn, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY u ON d (v)").ReadAll(); err == nil {
+		t.Fatal("duplicates were accepted")
+	}
+	query(t, url, "DELETE FROM d WHERE v = 1")
+	migrate(t, config(t, url), load(t, files("1_u.sql", `CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS U ON "public"."d" (v)`)))
+	if got := valid(t, url); got != "u|t" {
+		t.Errorf("indexes: %s", got)
+	}
+}
+
+// A concurrent build waits for old transactions however long the lock timeout is.
+func TestConcurrentBuildOutwaitsTheLockTimeout(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup)
+	cfg := config(t, url)
+	cfg.LockTimeout, cfg.Retries = 50*time.Millisecond, -1
+	end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
+	time.AfterFunc(400*time.Millisecond, end)
+	migrate(t, cfg, load(t, files("1_i.sql", "CREATE INDEX CONCURRENTLY i ON d (v)")))
+	if got := valid(t, url); got != "i|t" {
+		t.Errorf("indexes: %s", got)
+	}
+}
+
+func TestInterruptedDetachIsFinished(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE TABLE p (v int) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)")
+	end := holdSnapshot(t, url, "SELECT * FROM p")
+	cfg := config(t, url)
+	cfg.StatementTimeout, cfg.Retries = 300*time.Millisecond, -1
+	set := load(t, files("1_x.sql", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY"))
+	if _, err := postgres.Migrate(t.Context(), cfg, set); postgres.ExitCode(err) != migrations.ExitBusy {
+		t.Fatalf("first: %v", err)
+	}
+	if got := query(t, url, "SELECT inhdetachpending FROM pg_inherits"); len(got) != 1 || got[0] != "t" {
+		t.Fatalf("pending: %v", got)
+	}
+	end()
+	migrate(t, cfg, set)
+	if got := query(t, url, "SELECT count(*) FROM pg_inherits"); got[0] != "0" {
+		t.Errorf("still attached: %v", got)
+	}
+}
+
+func TestInterruptedReindexLeavesNothing(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup+"CREATE INDEX i ON d (v)")
+	end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
+	cfg := config(t, url)
+	cfg.StatementTimeout, cfg.Retries = 300*time.Millisecond, -1
+	set := load(t, files("1_x.sql", "REINDEX TABLE CONCURRENTLY d"))
+	if _, err := postgres.Migrate(t.Context(), cfg, set); err == nil {
+		t.Fatal("no error")
+	}
+	if got := valid(t, url); got != "i|t i_ccnew|f" {
+		t.Fatalf("indexes: %s", got)
+	}
+	end()
+	migrate(t, cfg, set)
+	if got := valid(t, url); got != "i|t" {
+		t.Errorf("indexes: %s", got)
+	}
+}
+
+// The settings of a file hold for its statements alone, resumed or not, and not for the journal.
+func TestSettingsOfAStepwiseFile(t *testing.T) {
+	url := freshURL(t)
+	role := fmt.Sprintf("owner_%d", time.Now().UnixNano())
+	query(t, url, "CREATE ROLE "+role+"; CREATE SCHEMA other AUTHORIZATION "+role+"; CREATE TABLE other.d (v int); ALTER TABLE other.d OWNER TO "+role+"; INSERT INTO other.d VALUES (1), (1)")
+	cfg := config(t, url)
+	sql := "SET search_path TO other;\nSET ROLE " + role + ";\nCREATE INDEX CONCURRENTLY i ON d (v);\nCREATE UNIQUE INDEX CONCURRENTLY u ON d (v);\n"
+	if report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", sql))); err == nil || report.Failure.Line != 4 {
+		t.Fatalf("first: %v", err)
+	}
+	query(t, url, "DELETE FROM other.d")
+	migrate(t, cfg, load(t, files("1_x.sql", sql)))
+	if got := query(t, url, "SELECT indexname FROM pg_indexes WHERE schemaname = 'other' ORDER BY 1"); strings.Join(got, " ") != "i u" {
+		t.Errorf("indexes: %v", got)
+	}
+}
+
+func TestStatementsThatCommitThemselves(t *testing.T) {
+	url := freshURL(t)
+	migrate(t, config(t, url), load(t, files(
+		"1_p.sql", "CREATE TABLE d (v int); CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..3 LOOP INSERT INTO d VALUES (i); COMMIT; END LOOP; END $$;",
+		"2_c.sql", "-- schemawave: no-transaction\nCALL fill();\nDO $$ BEGIN INSERT INTO d VALUES (4); COMMIT; END $$;\nVACUUM d;",
+		"3_v.sql", "VACUUM (ANALYZE) d;",
+	)))
+	if got := query(t, url, "SELECT count(*) FROM d"); got[0] != "4" {
+		t.Errorf("%s rows", got[0])
+	}
+	report, err := postgres.Migrate(t.Context(), config(t, freshURL(t)), load(t, files("1_c.sql", "DO $$ BEGIN COMMIT; END $$;")))
+	if err == nil || report.Failure.SQLState != "2D000" || !strings.Contains(report.Failure.Hint, "no-transaction") {
+		t.Errorf("in a transaction: %+v", report.Failure)
+	}
+}
