@@ -1,0 +1,204 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// logged is a buffer for concurrent writers.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+const locksHeld = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+// background starts a run that is under way when it returns, in a statement that sleeps.
+func background(t *testing.T, ctx context.Context, cfg postgres.Config, url, sql string) (wait func() (migrations.Report, error)) {
+	t.Helper()
+	set := load(t, files("0007_slow.sql", sql))
+	type result struct {
+		report migrations.Report
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		report, err := postgres.Migrate(ctx, cfg, set)
+		done <- result{report, err}
+	}()
+	eventually(t, url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()", "1")
+	return func() (migrations.Report, error) {
+		r := <-done
+		return r.report, r.err
+	}
+}
+
+func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
+	url := freshURL(t)
+	first := config(t, url)
+	first.Pod = "first-pod"
+	wait := background(t, t.Context(), first, url, "SELECT 'hunter2', pg_sleep(2)")
+
+	var log logged
+	second := config(t, url)
+	second.Deadline = 300 * time.Millisecond
+	second.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	report, err := postgres.Migrate(t.Context(), second, load(t, numbered(1)))
+	if postgres.ExitCode(err) != migrations.ExitBusy || !errors.Is(err, context.DeadlineExceeded) || report.Failure.Permanent {
+		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
+	}
+	for _, text := range []string{err.Error(), log.String()} {
+		if !strings.Contains(text, "schemawave/first-pod") || !strings.Contains(text, "0007_slow.sql") || strings.Contains(text, "hunter2") {
+			t.Errorf("about the holder: %s", text)
+		}
+	}
+	if _, err := wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInterruptedRunCancelsReportsAndUnlocks(t *testing.T) {
+	for name, sql := range map[string]string{
+		"transactional": "CREATE TABLE a (id int);\nSELECT pg_sleep(60);",
+		"step by step":  "-- schemawave: no-transaction\nSELECT pg_sleep(60);",
+		"on its own":    "-- schemawave: no-transaction\nDO $$ BEGIN PERFORM pg_sleep(60); END $$;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			wait := background(t, ctx, config(t, url), url, sql)
+			began := time.Now()
+			cancel()
+			report, err := wait()
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("took %v to stop", took)
+			}
+			f := report.Failure
+			if !errors.Is(err, context.Canceled) || f == nil || f.Code != migrations.ExitBusy || f.File != "0007_slow.sql" || f.Line != 2 {
+				t.Errorf("%v: %+v", err, f)
+			}
+			if got := query(t, url, locksHeld); got[0] != "0" {
+				t.Errorf("%s locks are held", got[0])
+			}
+			eventually(t, url, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'schemawave/%' AND datname = current_database()", "0")
+			if got := query(t, url, "SELECT outcome FROM schemawave.run"); got[0] != "failed" {
+				t.Errorf("run: %v", got)
+			}
+		})
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	cfg := config(t, freshURL(t))
+	cfg.Deadline = 500 * time.Millisecond
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", "SELECT pg_sleep(60)")))
+	if postgres.ExitCode(err) != migrations.ExitBusy || report.Failure.File != "1_x.sql" || !strings.Contains(report.Failure.Message, "deadline") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A migration that cannot get its lock gives up quickly, so that it does not hold up those behind it, and tries again.
+func TestLockTimeoutIsRetried(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup)
+	end := holdSnapshot(t, url, "SELECT * FROM d")
+	time.AfterFunc(700*time.Millisecond, end)
+	cfg := config(t, url)
+	cfg.LockTimeout = 100 * time.Millisecond
+	var log logged
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	set := load(t, files("1_a.sql", "CREATE TABLE a (id int)", "2_d.sql", "SELECT 1;\nALTER TABLE d ADD w int;", "3_b.sql", "CREATE TABLE b (id int)"))
+	if report := migrate(t, cfg, set); report.Count != 3 {
+		t.Errorf("report: %+v", report)
+	}
+	if !strings.Contains(log.String(), "55P03") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+func TestLockTimeoutIsReportedWhenItLasts(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, setup)
+	holdSnapshot(t, url, "SELECT * FROM d")
+	cfg := config(t, url)
+	cfg.LockTimeout, cfg.Retries = 50*time.Millisecond, 2
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_d.sql", "SELECT 1;\nALTER TABLE d ADD w int;")))
+	f := report.Failure
+	if postgres.ExitCode(err) != migrations.ExitBusy || f.SQLState != "55P03" || f.Permanent || f.Line != 2 || f.Hint == "" {
+		t.Errorf("%v: %+v", err, f)
+	}
+}
+
+func TestTerminatedBackendIsReplaced(t *testing.T) {
+	url := freshURL(t)
+	wait := background(t, t.Context(), config(t, url), url, "CREATE TABLE a (id int); SELECT pg_sleep(1)")
+	query(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'schemawave/%' AND datname = current_database()")
+	report, err := wait()
+	if err != nil || report.Count != 1 {
+		t.Errorf("%v: %+v", err, report)
+	}
+}
+
+func TestOneServerManyLedgers(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	migrate(t, cfg, load(t, numbered(2)))
+
+	other := cfg
+	other.Database = "customers"
+	report, err := postgres.Migrate(t.Context(), other, load(t, numbered(3)))
+	if postgres.ExitCode(err) != migrations.ExitConfig || report.Failure.Hint == "" || !strings.Contains(err.Error(), "orders") {
+		t.Errorf("another database's ledger: %v", err)
+	}
+	if _, err := postgres.Status(t.Context(), other); postgres.ExitCode(err) != migrations.ExitConfig {
+		t.Errorf("status of another database's ledger: %v", err)
+	}
+	other.LedgerSchema = `odd "schema"`
+	migrate(t, other, load(t, files("1_x.sql", "CREATE TABLE x (id int)")))
+	if got := recorded(t, other); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("other ledger: %v", got)
+	}
+	if got := recorded(t, cfg); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("first ledger: %v", got)
+	}
+}
+
+// A role that may not create schemas can migrate if the schema was made for it.
+func TestPreparedSchema(t *testing.T) {
+	url := freshURL(t)
+	conn, err := pgconn.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := "app_" + conn.Database
+	query(t, url, "CREATE ROLE "+role+" LOGIN; CREATE SCHEMA schemawave AUTHORIZATION "+role+"; GRANT CREATE ON SCHEMA public TO "+role)
+	cfg := config(t, strings.Replace(url, "postgres@", role+"@", 1))
+	if report := migrate(t, cfg, load(t, numbered(2))); report.Count != 2 {
+		t.Errorf("%+v", report)
+	}
+}
