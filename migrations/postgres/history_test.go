@@ -16,7 +16,7 @@ func TestHistoryIsEnforced(t *testing.T) {
 	a, b, c := "CREATE TABLE a (id int);", "CREATE TABLE b (id int);", "CREATE TABLE c (id int);"
 	migrate(t, cfg, load(t, files("10_a.sql", a, "30_c.sql", c)))
 
-	refuse := func(name, file string, want error, pairs ...string) {
+	refuse := func(name, file string, want any, pairs ...string) {
 		t.Helper()
 		report, err := postgres.Migrate(t.Context(), cfg, load(t, files(pairs...)))
 		if postgres.ExitCode(err) != migrations.ExitRejected || report.Failure == nil || report.Failure.Hint == "" || report.Failure.File != file {
