@@ -30,7 +30,6 @@ import (
 type Controller struct {
 	options Options
 	manager manager.Manager
-	lease   resourcelock.Interface // nil without leader election
 }
 
 // New prepares a controller. It talks to no one but the API server, to learn what kinds there are.
@@ -46,13 +45,14 @@ func New(o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Controller{options: o}
+	var lease resourcelock.Interface
 	if o.LeaderElection != nil {
-		if c.lease, err = o.LeaderElection.lock(o.Config); err != nil {
+		if lease, err = o.LeaderElection.lock(o.Config); err != nil {
 			return nil, err
 		}
 	}
-	if c.manager, err = ctrl.NewManager(o.Config, o.managerOptions(scheme, c.lease)); err != nil {
+	c := &Controller{options: o}
+	if c.manager, err = ctrl.NewManager(o.Config, o.managerOptions(scheme, lease)); err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
 	if err := c.wire(); err != nil {

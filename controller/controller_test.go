@@ -189,12 +189,15 @@ func TestOutage(t *testing.T) {
 // TestLeaders runs two replicas: one publishes, and when it goes the other carries on without repeating it.
 func TestLeaders(t *testing.T) {
 	c, n := newCluster(t), newNATS(t)
-	elect := func(o *controller.Options) {
-		o.LeaderElection = &controller.LeaderElection{
-			Namespace: c.apps, LeaseDuration: 4 * time.Second, RenewDeadline: 3 * time.Second, RetryPeriod: 500 * time.Millisecond,
+	elect := func(name string) func(o *controller.Options) {
+		return func(o *controller.Options) {
+			o.LeaderElection = &controller.LeaderElection{
+				Namespace: c.apps, Identity: "http://" + name + ":80/webhook",
+				LeaseDuration: 4 * time.Second, RenewDeadline: 3 * time.Second, RetryPeriod: 500 * time.Millisecond,
+			}
 		}
 	}
-	first := start(c, n, "first", elect)
+	first := start(c, n, "first", elect("first"))
 	a := c.application("orders", overlay)
 	one, two := c.release(1, env), c.release(2, env)
 	c.migrate(a, one, migrations.OutcomeSucceeded, "1")
@@ -205,9 +208,18 @@ func TestLeaders(t *testing.T) {
 		return nil
 	})
 	told := n.history() // with or without the start, as the election went
-	start(c, n, "second", elect)
+	second := start(c, n, "second", elect("second"))
+	if l, err := second.Leader(t.Context()); l != "http://first:80/webhook" {
+		t.Errorf("the leader is %q, %v", l, err)
+	}
 	first.stop()
-	time.Sleep(time.Second)
+	within(t, "a new leader", func() error {
+		l, err := second.Leader(t.Context())
+		if err == nil && l != "http://second:80/webhook" {
+			err = fmt.Errorf("the leader is %q", l)
+		}
+		return err
+	})
 	c.migrate(a, two, migrations.OutcomeSucceeded, "2")
 	within(t, "the second leader's event", func() error {
 		h := n.history()

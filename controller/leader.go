@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -19,17 +21,23 @@ func (l LeaderElection) lock(config *rest.Config) (resourcelock.Interface, error
 	return lock, nil
 }
 
-// Leader reads the identity of the replica that leads; empty while there is none, and without leader election.
+// Leader reads the identity of the replica that leads; empty while there is none, and without leader election. It reads the
+// Lease itself and not through the lock: the lock remembers what it read last, and would then renew a Lease that by now is
+// another's.
 func (c *Controller) Leader(ctx context.Context) (string, error) {
-	if c.lease == nil {
+	l := c.options.LeaderElection
+	if l == nil {
 		return "", nil
 	}
-	record, _, err := c.lease.Get(ctx)
-	if apierrors.IsNotFound(err) {
+	var lease coordinationv1.Lease
+	err := c.manager.GetAPIReader().Get(ctx, types.NamespacedName{Namespace: l.Namespace, Name: l.Name}, &lease)
+	switch {
+	case apierrors.IsNotFound(err):
 		return "", nil
-	}
-	if err != nil {
+	case err != nil:
 		return "", fmt.Errorf("find the leader: %w", err)
+	case lease.Spec.HolderIdentity == nil:
+		return "", nil
 	}
-	return record.HolderIdentity, nil
+	return *lease.Spec.HolderIdentity, nil
 }
