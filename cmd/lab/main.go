@@ -62,7 +62,14 @@ func command() *cobra.Command {
 		Short: "a real Kubernetes, Argo CD, PostgreSQL, NATS and git server on this machine",
 		Long: "lab runs a real single-node Kubernetes with Argo CD, PostgreSQL, NATS and a git server in namespaces of its own.\n" +
 			"Several labs can run side by side. A lab's state is in its directory, by default " + filepath.Join(host.Base, "default") + ".",
-		Example:       "  go run ./cmd/lab up\n  go run ./cmd/lab exec -- psql \"$DATABASE_URL\"\n  go run ./cmd/lab down",
+		Example: "  go run ./cmd/lab up\n  go run ./cmd/lab exec -- psql \"$DATABASE_URL\"\n  go run ./cmd/lab down",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}

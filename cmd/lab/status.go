@@ -2,10 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -73,42 +70,4 @@ func printStatus(cmd *cobra.Command, all []supervise.Status) error {
 		return fmt.Errorf("not healthy: %s; lab logs %s tells more", strings.Join(ill, ", "), ill[0])
 	}
 	return nil
-}
-
-func logsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "logs [COMPONENT]",
-		Short:   "print a component's log, or list the components that have one",
-		Example: "  lab logs kube-apiserver\n  lab logs kubelet --tail 50",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage{errors.New("one component at a time")}
-			}
-			return nil
-		},
-	}
-	lab := labFlag(cmd)
-	tail := cmd.Flags().Int("tail", 1000, "print this many of the last lines")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		l, err := lab()
-		if err != nil {
-			return err
-		}
-		if len(args) == 0 {
-			files, err := filepath.Glob(l.Path("logs", "*.log"))
-			for _, f := range files {
-				fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSuffix(filepath.Base(f), ".log"))
-			}
-			return err
-		}
-		lines, err := supervise.Tail(l.Path("logs", filepath.Base(args[0])+".log"), *tail)
-		if errors.Is(err, os.ErrNotExist) {
-			return usage{fmt.Errorf("no log of %q; lab logs lists them", args[0])}
-		}
-		for _, line := range lines {
-			fmt.Fprintln(cmd.OutOrStdout(), line)
-		}
-		return err
-	}
-	return cmd
 }

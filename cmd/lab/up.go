@@ -61,6 +61,9 @@ func optionFlags(cmd *cobra.Command) *stack.Options {
 // bringUp starts the lab and returns when it is up. tied: the lab ends with this process's thread. A lab that does not
 // come up is taken down again.
 func bringUp(ctx context.Context, l host.Lab, options stack.Options, tied bool) (stack.Config, error) {
+	if options.SyncWaveDelay%time.Second != 0 || options.SyncWaveDelay < 0 {
+		return stack.Config{}, usage{fmt.Errorf("sync wave delay %v: Argo CD knows whole seconds only", options.SyncWaveDelay)}
+	}
 	log := progress.New(os.Stderr)
 	config, err := provide(ctx, l, options, log)
 	if err != nil {

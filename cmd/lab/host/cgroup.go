@@ -32,8 +32,8 @@ func hierarchies() ([]string, error) {
 	return dirs, nil
 }
 
-// makeCgroups makes the lab's cgroup in every hierarchy; the kubelet wants to find it complete.
-func makeCgroups(id string) error {
+// MakeCgroups makes the cgroup of a lab's ID in every hierarchy; the kubelet wants to find it complete.
+func MakeCgroups(id string) error {
 	dirs, err := hierarchies()
 	if err != nil {
 		return err

@@ -16,6 +16,9 @@ const endTimeout = 20 * time.Second
 
 // End kills the lab and removes what is left of it. A lab that is not running is cleaned up all the same.
 func (l Lab) End() error {
+	if l.Inside() {
+		return errors.New("a command in the lab cannot end the lab; do it from outside")
+	}
 	if err := l.kill(); err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}

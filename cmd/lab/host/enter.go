@@ -21,13 +21,13 @@ var entered = []struct {
 	{"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS},
 }
 
-// Inside tells whether this process already lives in the lab.
+// Inside tells whether this process already lives in the lab. It asks about the thread: Run leaves one that has moved.
 func (l Lab) Inside() bool {
 	of, err := os.ReadFile(l.Path("netns"))
 	if err != nil {
 		return false
 	}
-	own, err := os.Readlink("/proc/self/ns/net")
+	own, err := os.Readlink("/proc/thread-self/ns/net")
 	return err == nil && own == string(of)
 }
 

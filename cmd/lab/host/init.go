@@ -81,8 +81,5 @@ func (l Lab) furnish(keep []string) error {
 	if err := l.mounts(append(keep, l.Dir)); err != nil {
 		return err
 	}
-	if err := makeCgroups(l.ID()); err != nil {
-		return err
-	}
 	return network()
 }

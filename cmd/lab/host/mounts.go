@@ -36,10 +36,11 @@ func (l Lab) mounts(keep []string) error {
 	if err := mount("proc", "/proc", "proc", ""); err != nil {
 		return err
 	}
-	for _, dir := range []string{"/run", "/dev/shm"} {
-		if err := mount("tmpfs", dir, "tmpfs", "mode=1777"); err != nil {
-			return err
-		}
+	if err := mount("tmpfs", "/run", "tmpfs", "mode=755"); err != nil {
+		return err
+	}
+	if err := mount("tmpfs", "/dev/shm", "tmpfs", "mode=1777"); err != nil {
+		return err
 	}
 	for _, dir := range covered {
 		if err := cover(dir, keep); err != nil {

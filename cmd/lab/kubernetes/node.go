@@ -51,7 +51,7 @@ func (c Cluster) kubelet(cgroup string) supervise.Component {
 		Name:  "kubelet",
 		After: []string{"kube-apiserver", "pause-image"},
 		Prepare: func(context.Context, io.Writer) error {
-			return writeJSON(c.path("kubelet.json"), c.kubeletConfig(cgroup))
+			return errors.Join(host.MakeCgroups(cgroup), writeJSON(c.path("kubelet.json"), c.kubeletConfig(cgroup)))
 		},
 		Command: []string{c.Kube, "kubelet", "--config=" + c.path("kubelet.json"), "--kubeconfig=" + c.userConfig("kubelet"),
 			"--root-dir=" + c.path("kubelet"), "--cert-dir=" + c.path("kubelet", "pki"),

@@ -1,0 +1,87 @@
+package argocd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// clusterFunc is a Cluster made of a function.
+type clusterFunc func(path string, object []byte) error
+
+func (f clusterFunc) Apply(_ context.Context, path string, object []byte) error { return f(path, object) }
+
+func example(t *testing.T, cluster Cluster) ArgoCD {
+	source := t.TempDir()
+	for _, kind := range crds {
+		dir := filepath.Join(source, "manifests", "crds")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, kind+"-crd.yaml"), []byte("kind: "+kind), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ArgoCD{Program: "/bin/argocd", Source: source, Dir: t.TempDir(), Kubeconfig: "/kubeconfig", Cluster: cluster,
+		SyncWaveDelay: 3 * time.Second, Reconciliation: 90 * time.Second}
+}
+
+func TestInstallsDefinitionsBeforeWhatTheyDefine(t *testing.T) {
+	var applied []string
+	refusals := 2 // the API server needs a moment to serve a new definition
+	a := example(t, clusterFunc(func(path string, object []byte) error {
+		if strings.Contains(path, "/appprojects/") {
+			if refusals--; refusals >= 0 {
+				return errors.New("404 Not Found")
+			}
+		}
+		if strings.Contains(path, "customresourcedefinitions") && !strings.HasPrefix(string(object), "kind: ") {
+			t.Errorf("%s: %s", path, object)
+		}
+		applied = append(applied, path[strings.LastIndex(path, "/")+1:])
+		return nil
+	}))
+	if err := a.install(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"applications.argoproj.io", "applicationsets.argoproj.io", "appprojects.argoproj.io",
+		"argocd", "argocd-cm", "argocd-rbac-cm", "argocd-secret", "default"}
+	if diff := cmp.Diff(want, applied); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestInstallTellsWhyItGaveUp(t *testing.T) {
+	a := example(t, clusterFunc(func(path string, _ []byte) error {
+		if strings.Contains(path, "/secrets/") {
+			return errors.New("no such thing")
+		}
+		return nil
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := a.install(ctx, nil); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSettingsReachArgoCD(t *testing.T) {
+	a := example(t, nil)
+	for _, c := range a.Components("api") {
+		if !strings.HasPrefix(c.Name, "argocd-") || c.Command == nil {
+			continue
+		}
+		for _, want := range []string{"ARGOCD_BINARY_NAME=" + c.Name, "ARGOCD_SYNC_WAVE_DELAY=3", "ARGOCD_RECONCILIATION_TIMEOUT=1m30s", "KUBECONFIG=/kubeconfig"} {
+			if !slices.Contains(c.Env, want) {
+				t.Errorf("%s lacks %s: %v", c.Name, want, c.Env)
+			}
+		}
+	}
+}
