@@ -18,7 +18,8 @@ import (
 // Options are what a Controller works with. Only Config is required.
 type Options struct {
 	Config Config
-	// Refresh is called with the overlays that changed on a branch. Nil: Argo CD finds out by its own poll.
+	// Refresh is called with the overlays that changed on a branch, through their bases or themselves, and with every other
+	// directory in which a push changed files. Nil: Argo CD finds out by its own poll.
 	Refresh RefreshFunc
 	// Report is told the outcome of each pass that found anything new, in the writer's goroutine: it must not block.
 	Report func(Report)

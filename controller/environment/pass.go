@@ -116,7 +116,7 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 		rep.Result, rep.Commit, rep.Rendered = Pushed, at.String(), outcome.rendered
 	}
 	w.settle(at, todo, outcome)
-	w.refresh.ask(append(slices.Clone(rep.Rendered), rep.Touched...))
+	w.refresh.ask(slices.Concat(rep.Rendered, todo.touched, todo.dirs))
 	return nil
 }
 

@@ -20,6 +20,7 @@ type plan struct {
 	render  []string        // the overlays to render, sorted
 	changed map[string]bool // those of which a source changed: what rendering gives is written, whatever is there
 	touched []string        // those of which others changed any file, sorted
+	dirs    []string        // the directories in which others changed files, sorted
 }
 
 // plan checks out the tip and finds the overlays that what happened since the last pass can reach.
@@ -63,7 +64,11 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	}
 	maps.DeleteFunc(w.failed, func(o string, _ string) bool { return !w.overlays[o] })
 	maps.DeleteFunc(w.held, func(o string, _ bool) bool { return !w.overlays[o] })
-	return plan{render: slices.Sorted(maps.Keys(all)), changed: source, touched: touched}, nil
+	dirs := map[string]bool{}
+	for _, ch := range changes {
+		dirs[path.Dir(ch.path)] = true
+	}
+	return plan{render: slices.Sorted(maps.Keys(all)), changed: source, touched: touched, dirs: slices.Sorted(maps.Keys(dirs))}, nil
 }
 
 // survey brings the list of overlays and their sources up to date with the checkout, reading only where files changed.

@@ -160,7 +160,7 @@ func TestTwoRepositoriesAreIndependent(t *testing.T) {
 	c.writers[1].wake()
 	select {
 	case paths := <-refreshed:
-		equal(t, "refreshed", paths, []string{"apps/orders"})
+		equal(t, "refreshed", paths, []string{"apps/base", "apps/orders"})
 	case <-time.After(20 * time.Second):
 		t.Fatal("no refresh of a push without rendering")
 	}

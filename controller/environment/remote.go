@@ -17,10 +17,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 // Bounds of one conversation with the host.
 const (
+	openTimeout  = time.Minute
 	fetchTimeout = 10 * time.Minute // a first fetch of a large repository
 	pushTimeout  = 2 * time.Minute
 	allHistory   = math.MaxInt32 // the depth with which git itself asks for everything
@@ -135,7 +137,9 @@ func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []by
 	if err != nil {
 		return err
 	}
-	s, err := t.NewReceivePackSession(r.dialer.endpoint, auth)
+	s, err := opened(ctx, func() (transport.ReceivePackSession, error) {
+		return t.NewReceivePackSession(r.dialer.endpoint, auth)
+	})
 	if err != nil {
 		return r.explain(ctx, "push", err)
 	}
@@ -167,7 +171,9 @@ func (r *remote) openUpload(ctx context.Context) (transport.UploadPackSession, *
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := t.NewUploadPackSession(r.dialer.endpoint, auth)
+	s, err := opened(ctx, func() (transport.UploadPackSession, error) {
+		return t.NewUploadPackSession(r.dialer.endpoint, auth)
+	})
 	if err != nil {
 		return nil, nil, r.explain(ctx, "fetch", err)
 	}
@@ -177,6 +183,32 @@ func (r *remote) openUpload(ctx context.Context) (transport.UploadPackSession, *
 		return nil, nil, r.explain(ctx, "fetch", err)
 	}
 	return s, adv, nil
+}
+
+// opened bounds opening a session, which over ssh go-git does without a context. A host that takes a connection and then
+// says nothing keeps one goroutine until it lets go.
+func opened[S io.Closer](ctx context.Context, open func() (S, error)) (S, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	type result struct {
+		session S
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		s, err := open()
+		if err == nil && ctx.Err() != nil {
+			s.Close() // nobody waits for it any more
+		}
+		done <- result{s, err}
+	}()
+	select {
+	case r := <-done:
+		return r.session, r.err
+	case <-ctx.Done():
+		var none S
+		return none, fmt.Errorf("the host takes the connection and says nothing: %w", ctx.Err())
+	}
 }
 
 func (r *remote) tipOf(adv *packp.AdvRefs) (plumbing.Hash, error) {
@@ -190,7 +222,10 @@ func (r *remote) tipOf(adv *packp.AdvRefs) (plumbing.Hash, error) {
 // explain tells what is wrong in a person's terms, and the remedy.
 func (r *remote) explain(ctx context.Context, op string, err error) error {
 	var unreachable *url.Error
+	var hostKey *knownhosts.KeyError
 	switch {
+	case errors.As(err, &hostKey):
+		return &Fault{FaultAuth, fmt.Errorf("%s: the host's key is not the one in credentials.knownHostsFile: compare it with ssh-keyscan, and with what the host publishes", op)}
 	case errors.Is(err, transport.ErrAuthenticationRequired), strings.Contains(err.Error(), "ssh: unable to authenticate"):
 		return &Fault{FaultAuth, fmt.Errorf("%s: the host refuses the credentials: check credentials, and that the token or key has not expired", op)}
 	case errors.Is(err, transport.ErrAuthorizationFailed):

@@ -1,0 +1,106 @@
+package environment
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/schemawave/schemawave/kustomize"
+)
+
+// example is one of the repository's examples as files.
+func example(t testing.TB, name string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	dir := os.DirFS(filepath.Join("..", "..", "examples", name))
+	err := fs.WalkDir(dir, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(dir, p)
+		files[p] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// real leaves listing and rendering to package kustomize.
+func real(o *Options) { o.List, o.Render = nil, nil }
+
+func TestShopIsRenderedByKustomize(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("shop", example(t, "shop"))
+	w := start(t, real, h.url("shop")).only()
+	rep := pass(t, w, Pushed)
+	overlays := []string{"orders/overlays/production", "orders/overlays/staging"}
+	equal(t, "rendered", rep.Rendered, overlays)
+	if len(rep.Broken) > 0 {
+		t.Fatalf("broken: %q", rep.Broken)
+	}
+	p.pull()
+	for _, o := range overlays {
+		r, err := kustomize.Render(t.Context(), filepath.Join(p.dir, o), kustomize.Options{Root: p.dir})
+		if err != nil || r.Changed() {
+			t.Errorf("%s is not what kustomize renders in a person's clone: %v\n%s", o, err, r.Diff())
+		}
+	}
+	pass(t, start(t, real, h.url("shop")).only(), Current)
+
+	p.commit("a migration", map[string]string{"orders/migrations/0002_add_note.sql": "ALTER TABLE orders ADD COLUMN note text;\n"})
+	p.push()
+	rep = pass(t, w, Pushed) // production has a target and waits for a person to raise it
+	p.pull()
+	equal(t, "touched", rep.Touched, overlays)
+	if !strings.Contains(p.git("show", "HEAD", "--", "orders/overlays/staging"), "ADD COLUMN note") {
+		t.Error("staging lacks the migration")
+	}
+
+	p.git("revert", "--no-edit", "HEAD")
+	p.push()
+	held := pass(t, w, Current).Held
+	equal(t, "held", held, rep.Rendered)
+	equal(t, "held by a new leader", pass(t, start(t, real, h.url("shop")).only(), Current).Held, rep.Rendered)
+}
+
+func TestRemovedMigrationIsCleanedUp(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("shop", example(t, "shop"))
+	before := p.show("orders/overlays/staging/kustomization.yaml")
+	w := start(t, real, h.url("shop")).only()
+	pass(t, w, Pushed)
+	p.pull()
+	p.git("rm", "-q", "orders/overlays/staging/schemamigration.yaml")
+	p.commit("no more migrations in staging", nil)
+	p.push()
+	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"orders/overlays/staging"})
+	if files := git(t, p.bare, "ls-tree", "-r", "--name-only", "main", "orders/overlays/staging"); strings.Contains(files, "schemawave/") {
+		t.Errorf("left behind:\n%s", files)
+	}
+	if after := p.show("orders/overlays/staging/kustomization.yaml"); after != before {
+		t.Errorf("the kustomization is not what it was:\n%s", after)
+	}
+	p.pull()
+	p.commit("elsewhere", map[string]string{"README.md": "x\n"})
+	p.push()
+	pass(t, w, Current)
+}
+
+func TestMistakeIsToldWithItsPlace(t *testing.T) {
+	h := newHost(t)
+	files := example(t, "shop")
+	files["orders/overlays/staging/schemamigration.yaml"] += "  tagret: x\n"
+	h.repository("shop", files)
+	w := start(t, real, h.url("shop")).only()
+	rep := pass(t, w, Pushed)
+	equal(t, "rendered", rep.Rendered, []string{"orders/overlays/production"})
+	why := rep.Broken["orders/overlays/staging"]
+	t.Log(why)
+	if !strings.Contains(why, "orders/overlays/staging/schemamigration.yaml:") || strings.Contains(why, w.checkout.dir) {
+		t.Errorf("broken: %q", why)
+	}
+}
