@@ -3,7 +3,7 @@ package migrations
 import "strings"
 
 // Redact returns sql with everything that may be data left out, on one line and in at most limit bytes: strings become
-// '…', dollar-quoted bodies $…$, numbers ?, comments vanish. Names stay, so that a person still knows the statement.
+// '…', dollar-quoted bodies $$…$$, numbers ?, comments vanish. Names stay, so that a person still knows the statement.
 func Redact(sql string, limit int) string {
 	var b strings.Builder
 	lex := lexer{src: sql}
@@ -20,7 +20,7 @@ func Redact(sql string, limit int) string {
 		case tokenString:
 			b.WriteString("'…'")
 		case tokenDollar:
-			b.WriteString("$…$")
+			b.WriteString("$$…$$")
 		case tokenNumber:
 			b.WriteByte('?')
 		case tokenBackslash:

@@ -87,7 +87,7 @@ func (r *Report) shorten() bool {
 		return false
 	}
 	longest := &r.Failure.Statement
-	for _, s := range []*string{&r.Failure.Message, &r.Failure.Hint} {
+	for _, s := range []*string{&r.Failure.Message, &r.Failure.Hint, &r.Failure.File} {
 		if len(*s) > len(*longest) {
 			longest = s
 		}

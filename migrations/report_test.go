@@ -1,0 +1,121 @@
+package migrations
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func longReport() Report {
+	at := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	r := Report{Format: ReportFormat, Database: "orders", Environment: "production", Digest: "sha256:" + strings.Repeat("a", 64),
+		From: "1", To: "20261122093000", Count: 5000, Run: "id", Started: at, Finished: at.Add(time.Second), Outcome: OutcomeSucceeded}
+	for i := range 5000 {
+		r.Applied = append(r.Applied, Version(fmt.Sprint(20260000000000+i)))
+	}
+	return r
+}
+
+func TestReportFitsATerminationMessage(t *testing.T) {
+	r := longReport()
+	r.Outcome = OutcomeFailed
+	for name, text := range map[string]string{
+		"short": "x", "long": strings.Repeat("long text ", 2000), "wide": strings.Repeat("ü€\U0001F600", 2000),
+		"escaped": strings.Repeat("<\"\\\x01>", 3000), "not UTF-8": strings.Repeat("\xff", 9000),
+	} {
+		r.Failure = &Failure{Code: ExitRejected, Permanent: true, SQLState: "42P07", File: "0007_x.sql", Line: 12, Column: 3, Statement: text, Message: text, Hint: text}
+		before := *r.Failure
+		b, err := r.Encode()
+		if err != nil || len(b) > MaxReportBytes || !utf8.Valid(b) {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+		if len(r.Applied) != 5000 || *r.Failure != before {
+			t.Errorf("%s: encoding changed the report", name)
+		}
+		got, err := DecodeReport(b)
+		if err != nil || got.Count != 5000 || got.Failure.File != "0007_x.sql" || got.Failure.Line != 12 || !got.Started.Equal(r.Started) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if len(got.Applied) > 0 && (got.Applied[0] != r.Applied[0] || got.Applied[len(got.Applied)-1] != r.Applied[4999]) {
+			t.Errorf("%s: applied from %s to %s", name, got.Applied[0], got.Applied[len(got.Applied)-1])
+		}
+	}
+}
+
+func TestReportCutsNoMoreThanNeeded(t *testing.T) {
+	r := longReport()
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DecodeReport(b); err != nil || len(got.Applied) < 50 || len(b) < MaxReportBytes/3 {
+		t.Errorf("%d of %d bytes, %d versions left, %v", len(b), MaxReportBytes, len(got.Applied), err)
+	}
+	r.Applied = r.Applied[:20]
+	b, _ = r.Encode()
+	if got, _ := DecodeReport(b); len(got.Applied) != 20 {
+		t.Errorf("%d versions left of 20", len(got.Applied))
+	}
+}
+
+func TestReportWithALongFileName(t *testing.T) {
+	r := longReport()
+	r.Failure = &Failure{File: strings.Repeat("x", 9000), Message: "m"}
+	if b, err := r.Encode(); err != nil || len(b) > MaxReportBytes {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	r.Database = strings.Repeat("x", 9000)
+	if _, err := r.Encode(); err == nil {
+		t.Error("what cannot be cut was accepted")
+	}
+}
+
+func TestDecodeReportRefusesOthers(t *testing.T) {
+	for _, text := range []string{"", "null", "{}", "panic: boom", `{"format":"x/v9"}`, `[]`} {
+		if _, err := DecodeReport([]byte(text)); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+	if _, err := DecodeReport([]byte(`{"format":"` + ReportFormat + `","later":1}`)); err != nil {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
+
+// The names of the fields are a contract with whoever reads termination messages.
+func TestReportFields(t *testing.T) {
+	r := Report{Format: ReportFormat, Failure: &Failure{Message: "m"}}
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"format", "database", "environment", "digest", "count", "run", "started", "finished", "outcome", "error"} {
+		if _, ok := got[field]; !ok {
+			t.Errorf("no field %s in %s", field, b)
+		}
+	}
+	if failure := got["error"].(map[string]any); failure["permanent"] != false || failure["message"] != "m" {
+		t.Errorf("%s", b)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []ExitCode{ExitDone, ExitUsage, ExitRejected, ExitUnreachable, ExitBug, ExitBusy, ExitDenied, ExitConfig} {
+		listed := false
+		for _, p := range PermanentExitCodes() {
+			listed = listed || p == c
+		}
+		if listed != c.Permanent() {
+			t.Errorf("%d: listed %t, permanent %t", c, listed, c.Permanent())
+		}
+	}
+	if CodeOf(nil) != ExitDone || CodeOf(fmt.Errorf("x")) != ExitBug || CodeOf(fmt.Errorf("x: %w", &Problem{Kind: NoFiles})) != ExitConfig {
+		t.Error("codes of errors")
+	}
+}

@@ -1,0 +1,167 @@
+package migrations
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestSplit(t *testing.T) {
+	for _, c := range []struct {
+		name, sql string
+		want      []string
+	}{
+		{"nothing", "", nil},
+		{"comments alone", "-- a;\n/* b; */ ;;", nil},
+		{"two", "SELECT 1; SELECT 2", []string{"SELECT 1", "SELECT 2"}},
+		{"comments inside stay, outside go", "/* a */ SELECT /* ; */ 1 -- x;\n; -- end", []string{"SELECT /* ; */ 1"}},
+		{"doubled quote", "SELECT 'a'';b'; SELECT 2", []string{"SELECT 'a'';b'", "SELECT 2"}},
+		{"backslash is an ordinary character", `SELECT 'a\'; SELECT 2`, []string{`SELECT 'a\'`, "SELECT 2"}},
+		{"but not in E strings", `SELECT E'a\';b'; SELECT 2`, []string{`SELECT E'a\';b'`, "SELECT 2"}},
+		{"nor in their continuation", "SELECT E'a' -- why\n 'b\\';c'; SELECT 2", []string{"SELECT E'a' -- why\n 'b\\';c'", "SELECT 2"}},
+		{"an identifier that ends in e", `SELECT 1 AS fe'a\'; SELECT 2`, []string{`SELECT 1 AS fe'a\'`, "SELECT 2"}},
+		{"bit and unicode strings", `SELECT B'1;', X'f;', N'a;', U&'\;'; x`, []string{`SELECT B'1;', X'f;', N'a;', U&'\;'`, "x"}},
+		{"quoted identifiers", `SELECT ";""", U&"\;"; x`, []string{`SELECT ";""", U&"\;"`, "x"}},
+		{"dollar quotes", "SELECT $$;$$, $a$;$$;$b$;$a$; x", []string{"SELECT $$;$$, $a$;$$;$b$;$a$", "x"}},
+		{"dollar in an identifier", "SELECT a$b; c$", []string{"SELECT a$b", "c$"}},
+		{"parameters", "SELECT $1;$2", []string{"SELECT $1", "$2"}},
+		{"nested comments", "SELECT /* /* ; */ ; */ 1; x", []string{"SELECT /* /* ; */ ; */ 1", "x"}},
+		{"operators and comments", "SELECT 1 +--;\n2; x", []string{"SELECT 1 +--;\n2", "x"}},
+		{"rules", "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); x", []string{"CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)", "x"}},
+		{"SQL-standard body", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2 AS end; END; x",
+			[]string{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2 AS end; END", "x"}},
+		{"procedure", "create or replace procedure p() begin /* ; */ atomic insert into t values (1); end; x",
+			[]string{"create or replace procedure p() begin /* ; */ atomic insert into t values (1); end", "x"}},
+		{"BEGIN alone", "BEGIN; SELECT 1; END; x", []string{"BEGIN", "SELECT 1", "END", "x"}},
+		{"a column called atomic", "SELECT begin, atomic FROM t; x", []string{"SELECT begin, atomic FROM t", "x"}},
+		{"numbers", "SELECT 1.5e-3,.5,1..2; x", []string{"SELECT 1.5e-3,.5,1..2", "x"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Script{SQL: c.sql}.Split()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var texts []string
+			for _, st := range got {
+				texts = append(texts, st.SQL)
+			}
+			if fmt.Sprintf("%q", texts) != fmt.Sprintf("%q", c.want) {
+				t.Errorf("%q\nwant %q", texts, c.want)
+			}
+		})
+	}
+}
+
+func TestSplitPlaces(t *testing.T) {
+	s := Script{Path: "a.sql", Line: 10, SQL: "-- head\nSELECT 'äö'; SELECT\n 2;\r\n\n\tSELECT 3"}
+	got, err := s.Split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"11:1", "11:14", "14:2"}
+	for i, st := range got {
+		if at := fmt.Sprintf("%d:%d", st.Line, st.Column); at != want[i] {
+			t.Errorf("statement %d at %s, want %s", i, at, want[i])
+		}
+		if s.SQL[st.Offset:st.Offset+len(st.SQL)] != st.SQL {
+			t.Errorf("statement %d is not at its offset", i)
+		}
+	}
+	if line, column := s.At(len(s.SQL) + 5); line != 14 || column != 10 {
+		t.Errorf("beyond the end: %d:%d", line, column)
+	}
+}
+
+func TestSplitNamesWhatIsUnclosed(t *testing.T) {
+	for sql, what := range map[string]string{
+		"SELECT 1;\n 'a":     "string",
+		"\nSELECT $x$ $y$":   "dollar-quoted string",
+		"SELECT\n/* /* */":   "comment",
+		"SELECT 1,\n\"a; \n": "quoted identifier",
+	} {
+		_, err := Script{Path: "a.sql", Line: 1, SQL: sql}.Split()
+		var p *Problem
+		if !errors.As(err, &p) || p.Line != 2 || !strings.Contains(p.What, what) {
+			t.Errorf("%q: %v", sql, err)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	for _, seed := range []string{
+		"SELECT 1; SELECT 2", "SELECT $a$;$a$ /* /* */ */; --", "E'\\';'", "CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE 1 END; END; x",
+		"(;);)", "U&\"\"\"", "$1$1$;$", "'a'\n'b'", "e'a'\n'\\'' ;", "\\i x", "1e5.e'", "\x00;\xff",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, sql string) {
+		s := Script{Path: "f.sql", Line: 1, SQL: sql}
+		statements, err := s.Split()
+		end := 0
+		for _, st := range statements {
+			if st.SQL == "" || st.Offset < end || sql[st.Offset:st.Offset+len(st.SQL)] != st.SQL {
+				t.Fatalf("statement %q at %d, the one before ends at %d", st.SQL, st.Offset, end)
+			}
+			if line, column := s.At(st.Offset); line != st.Line || column != st.Column {
+				t.Fatalf("place %d:%d, want %d:%d", st.Line, st.Column, line, column)
+			}
+			end = st.Offset + len(st.SQL)
+			again, err := Script{SQL: st.SQL}.Split()
+			if err != nil || len(again) != 1 || again[0].SQL != st.SQL {
+				t.Fatalf("%q divides again into %d statements (%v)", st.SQL, len(again), err)
+			}
+			st.NonTransactional()
+			st.Concurrent()
+		}
+		if rest, err2 := (Script{SQL: sql[end:]}).Split(); err == nil && (err2 != nil || len(rest) != 0) {
+			t.Fatalf("%q is left after the last statement", sql[end:])
+		}
+	})
+}
+
+func FuzzRedact(f *testing.F) {
+	f.Add("INSERT INTO t VALUES ('hunter2', 12.5, $$x$$) -- y", 100)
+	f.Add("SELECT 'ä", 9)
+	f.Add(`"unclosed`, 20)
+	f.Fuzz(func(t *testing.T, sql string, limit int) {
+		limit = min(max(limit, 0), 500)
+		got := Redact(sql, limit)
+		if len(got) > limit {
+			t.Fatalf("%d bytes, limit %d", len(got), limit)
+		}
+		if utf8.ValidString(sql) && !utf8.ValidString(got) {
+			t.Fatalf("%q is cut inside a character", got)
+		}
+		lex := lexer{src: got}
+		for tok := lex.next(); tok.kind != tokenEnd; tok = lex.next() {
+			text := got[tok.start:tok.end]
+			switch {
+			case tok.open, tok.end == len(got): // where it was cut
+			case tok.kind == tokenNumber, tok.note(), tok.kind == tokenString && text != "'…'", tok.kind == tokenDollar && text != "$$…$$":
+				t.Fatalf("%q holds %q", got, text)
+			}
+		}
+	})
+}
+
+func TestRedact(t *testing.T) {
+	for sql, want := range map[string]string{
+		"INSERT INTO t (a) VALUES ('hunter2', E'x\\'y', 12.5, $$b$$)": "INSERT INTO t (a) VALUES ('…', '…', ?, $$…$$)",
+		"SELECT 1 -- hunter2\n  , /* hunter2 */ \"A b\"":              `SELECT ? , "A b"`,
+		"ALTER ROLE x PASSWORD 'hunter2":                              "ALTER ROLE x PASSWORD '…'",
+		`\set password hunter2`:                                       `\…`,
+		`SELECT "hunter2`:                                             `SELECT "…"`,
+	} {
+		if got := Redact(sql, 200); got != want {
+			t.Errorf("%q: %q, want %q", sql, got, want)
+		}
+	}
+	if got := Redact("SELECT aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 20); got != "SELECT aaaaaaaaaa…" {
+		t.Errorf("%q", got)
+	}
+	if got := Redact("SELECT 1", 2); got != "" {
+		t.Errorf("%q", got)
+	}
+}
