@@ -55,9 +55,13 @@ func (b built) find(kind, name string) *resource.Resource {
 
 // decode reads a resource into a type of the Kubernetes API.
 func decode(r *resource.Resource, into any) error {
-	b, err := r.MarshalJSON()
+	var fields map[string]any
+	err := r.YNode().Decode(&fields) // RNode.MarshalJSON would write the whole object as YAML and parse it again
 	if err == nil {
-		err = json.Unmarshal(b, into)
+		var b []byte
+		if b, err = json.Marshal(fields); err == nil {
+			err = json.Unmarshal(b, into)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("read %s %s: %w", r.GetKind(), r.GetName(), err)

@@ -42,8 +42,9 @@ func (b built) makerOf(ref, final manifests.Reference) *resource.Resource {
 	if ref.Kind != "Secret" {
 		return nil
 	}
+	kinds := makers()
 	for _, r := range b {
-		for _, m := range makers() {
+		for _, m := range kinds {
 			group, _, _ := strings.Cut(r.GetApiVersion(), "/")
 			if m.kind == r.GetKind() && m.group == group && !isPreSync(r) && (m.makes(r, ref.Name) || m.makes(r, final.Name)) {
 				return r

@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"reflect"
@@ -85,11 +86,7 @@ func (v *verifier) content(o manifests.Object, r *resource.Resource) error {
 	}
 	switch want := o.Value.(type) {
 	case *corev1.ConfigMap:
-		var have corev1.ConfigMap
-		if err := decode(r, &have); err != nil {
-			return err
-		}
-		if !maps.Equal(want.Data, have.Data) || !reflect.DeepEqual(want.BinaryData, have.BinaryData) {
+		if !maps.Equal(want.Data, r.GetDataMap()) || !maps.Equal(base64Of(want.BinaryData), r.GetBinaryDataMap()) {
 			changed("the data")
 		}
 	case *corev1.Secret:
@@ -110,6 +107,15 @@ func (v *verifier) content(o manifests.Object, r *resource.Resource) error {
 		}
 	}
 	return nil
+}
+
+// base64Of returns binary data as it stands in YAML.
+func base64Of(data map[string][]byte) map[string]string {
+	out := map[string]string{}
+	for k, v := range data {
+		out[k] = base64.StdEncoding.EncodeToString(v)
+	}
+	return out
 }
 
 // jobChanges lists what differs that must not.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -215,15 +214,40 @@ func literal(s string) bool {
 	return true
 }
 
-// plain matches strings that no YAML parser takes for anything but a string, but for those of notPlain: words, flags, and
-// what begins with a digit but has a letter that no number and no timestamp has.
-var plain = regexp.MustCompile(`^(--)?[A-Za-z/][A-Za-z0-9 _./@%+,=:-]*$|^[0-9][A-Za-z0-9_.-]*[g-np-su-wyG-NP-SU-WY][A-Za-z0-9_.-]*$`)
+// isPlain reports whether no YAML parser takes s for anything but a string: words, paths and flags, and what begins with a
+// digit but has a letter that no number and no timestamp has.
+func isPlain(s string) bool {
+	t := strings.TrimPrefix(s, "--")
+	if t == "" {
+		return false
+	}
+	special := " _./@%+,=:-"
+	switch first := t[0]; {
+	case isLetter(first) || first == '/':
+	case isDigit(first) && t == s && strings.ContainsAny(s, "ghijklmnpqrsuvwyGHIJKLMNPQRSUVWY"):
+		special = "_.-"
+	default:
+		return false
+	}
+	for i := range len(t) {
+		if !isLetter(t[i]) && !isDigit(t[i]) && !strings.Contains(special, t[i:i+1]) {
+			return false
+		}
+	}
+	switch strings.ToLower(s) {
+	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false
+	}
+	return !strings.Contains(s, ": ") && !strings.HasSuffix(s, ":") && !strings.HasSuffix(s, " ")
+}
 
-var notPlain = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|nan|inf)$|: |:$| $`)
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // plainOrQuoted returns s as it is where that is unmistakable, else in double quotes.
 func plainOrQuoted(s string) string {
-	if plain.MatchString(s) && !notPlain.MatchString(s) {
+	if isPlain(s) {
 		return s
 	}
 	b := []byte{'"'}

@@ -1,0 +1,120 @@
+package kustomize
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+const complete1 = `# all there is
+apiVersion: schemawave.dev/v1alpha1
+kind: SchemaMigration
+metadata:
+  name: orders
+  labels: {a: b}
+  annotations: {config.kubernetes.io/local-config: "true", c: d}
+spec:
+  environment: production
+  source: {directory: ../../migrations, layout: goose}
+  database:
+    urlFrom: {secretKeyRef: {name: orders-db, key: url, optional: false}}
+    env:
+    - {name: PGSSLMODE, value: "require"}
+    - {name: PGAPPNAME, valueFrom: {configMapKeyRef: {name: pg, key: app}}}
+    envFrom:
+    - prefix: PG
+      secretRef: {name: more}
+  hook: PreSync
+  wave: -7
+  target: 0020
+  minCompatible: "1.10"
+  policy: {lockTimeout: 2s, statementTimeout: 0, deadline: 1h30m, outOfOrder: skip, retries: 0}
+  job:
+    spec: {template: {spec: {nodeSelector: {a: b}, tolerations: [{key: c}]}}}
+`
+
+func TestRead(t *testing.T) {
+	var problems Problems
+	all := read("orders.yaml", []byte(complete1), &problems)
+	if len(all) != 1 || len(problems) > 0 {
+		t.Fatalf("%d declarations, problems: %v", len(all), problems)
+	}
+	ref := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
+	want := manifests.SchemaMigration{
+		Name: "orders", Environment: "production",
+		Source: manifests.Source{Directory: "../../migrations", Layout: "goose"},
+		Database: manifests.Database{
+			URLFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: ref("orders-db"), Key: "url", Optional: new(false)}},
+			Env: []corev1.EnvVar{
+				{Name: "PGSSLMODE", Value: "require"},
+				{Name: "PGAPPNAME", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref("pg"), Key: "app"}}},
+			},
+			EnvFrom: []corev1.EnvFromSource{{Prefix: "PG", SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref("more")}}},
+		},
+		Wave: new(int32(-7)), Target: "20", MinCompatible: "1.10",
+		Policy: manifests.Policy{LockTimeout: new(2 * time.Second), StatementTimeout: new(time.Duration(0)), Deadline: new(90 * time.Minute), OutOfOrder: "skip", Retries: new(int32(0))},
+		Job:    []byte(`{"spec":{"template":{"spec":{"nodeSelector":{"a":"b"},"tolerations":[{"key":"c"}]}}}}`),
+	}
+	if d := cmp.Diff(want, all[0].SchemaMigration); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if !all[0].localConfig {
+		t.Error("the annotation is not seen")
+	}
+	for path, line := range map[string]int{"metadata.name": 5, "spec.database.env[1].valueFrom": 15, "spec.job.spec.template": 25, "spec.nothing": 8, "": 2} {
+		if got := all[0].line(path); got != line {
+			t.Errorf("%q stands in line %d, want %d", path, got, line)
+		}
+	}
+}
+
+func TestDurationZero(t *testing.T) {
+	for _, text := range []string{"0", "0s"} {
+		var problems Problems
+		all := read("x", []byte(strings.Replace(complete1, "lockTimeout: 2s", "lockTimeout: "+text, 1)), &problems)
+		if len(problems) > 0 || *all[0].Policy.LockTimeout != 0 {
+			t.Errorf("%s: %v", text, problems)
+		}
+	}
+}
+
+// FuzzRead: no input makes the reader panic, what it accepts can be validated, and every problem has a line and a remedy.
+func FuzzRead(f *testing.F) {
+	f.Add(complete1)
+	files, err := filepath.Glob("testdata/golden/*/in/overlays/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(content))
+	}
+	const head = "apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\n"
+	for _, tail := range []string{"metadata: &a {name: *a}\n", "spec: {job: {a: !!binary x, b: !!set {c}, d: 0x1f, e: .inf, f: 2001-12-14, g: 1_000}}\n", "spec: {<<: {a: b}}\n", "? [a]\n: b\n", "spec: ~\n---\n" + head} {
+		f.Add(head + tail)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		var problems Problems
+		all := read("x.yaml", []byte(content), &problems)
+		for _, p := range problems {
+			if p.What == "" || p.Remedy == "" || p.Line < 0 || p.Line > strings.Count(content, "\n")+strings.Count(content, "\r")+strings.Count(content, "\u0085")+strings.Count(content, "\u2028")+strings.Count(content, "\u2029")+2 {
+				t.Errorf("problem %+v", p)
+			}
+		}
+		for _, d := range all {
+			for _, e := range d.Validate() {
+				d.reject(e)
+			}
+		}
+	})
+}

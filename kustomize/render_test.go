@@ -1,0 +1,191 @@
+package kustomize_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/schemawave/schemawave/kustomize"
+)
+
+// TestConcurrent renders overlays of all kinds at once, some of which make kustomize load its schema, and wants the same as
+// one after the other.
+func TestConcurrent(t *testing.T) {
+	root := t.TempDir()
+	want := map[string]string{}
+	var all []string
+	for i := range 8 {
+		files := repo(good, "name: orders\n", fmt.Sprintf("name: orders-%d\n", i))
+		if i%2 == 0 {
+			files["overlay/kustomization.yaml"] = "namespace: x\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: a}\n    data: {b: c}\nconfigMapGenerator: [{name: a, literals: [d=e]}]\n"
+		}
+		dir := filepath.Join(root, fmt.Sprint(i))
+		writeTree(t, dir, files)
+		all = append(all, filepath.Join(dir, "overlay"))
+		collect(want, render(t, root, all[i]))
+	}
+	var (
+		group sync.WaitGroup
+		lock  sync.Mutex
+	)
+	for range 4 {
+		for _, overlay := range all {
+			group.Go(func() {
+				result, err := kustomize.Render(context.Background(), overlay, kustomize.Options{Root: root})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got := map[string]string{}
+				collect(got, result)
+				lock.Lock()
+				defer lock.Unlock()
+				for name, content := range got {
+					if want[name] != content {
+						t.Errorf("%s differs:\n%s", name, cmp.Diff(want[name], content))
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+}
+
+// TestDeterministic renders the same repository in two places, by different ways to name it, and wants the same bytes.
+func TestDeterministic(t *testing.T) {
+	files := repo(good, "    urlFrom:", "    env: [{name: B, value: b}, {name: A, value: a}]\n    urlFrom:")
+	for i := range 20 {
+		files[fmt.Sprintf("migrations/%04d_x.sql", i+3)] = fmt.Sprintf("SELECT %d;\n", i)
+	}
+	results := make([]map[string]string, 3)
+	for i := range results {
+		root := t.TempDir()
+		writeTree(t, root, files)
+		overlay := filepath.Join(root, "overlay")
+		opts := kustomize.Options{Root: root}
+		switch i {
+		case 1: // the repository is found by its .git
+			writeTree(t, root, map[string]string{".git/HEAD": "ref: refs/heads/main\n"})
+			opts.Root = ""
+		case 2: // through a link to the overlay
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(overlay, link); err != nil {
+				t.Fatal(err)
+			}
+			overlay = link
+		}
+		result, err := kustomize.Render(context.Background(), overlay, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results[i] = map[string]string{}
+		collect(results[i], result)
+		if d := cmp.Diff(results[0], results[i]); d != "" {
+			t.Errorf("render %d differs:\n%s", i, d)
+		}
+	}
+}
+
+// TestManyFiles carries more SQL than one ConfigMap holds through the real command.
+func TestManyFiles(t *testing.T) {
+	command := kustomizeCommand(t)
+	files := repo(good)
+	for i := range 30 {
+		files[fmt.Sprintf("migrations/%04d_x.sql", i+3)] = "SELECT 1;\n" + strings.Repeat("-- lorem ipsum \n", 8_000)
+	}
+	root := t.TempDir()
+	writeTree(t, root, files)
+	result := render(t, root, filepath.Join(root, "overlay"))
+	if err := result.Write(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(command, "build", filepath.Join(root, "overlay")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(out, []byte("schemawave.dev/component: sql")); n != 4 {
+		t.Errorf("%d ConfigMaps with SQL, want 4", n)
+	}
+	if n := bytes.Count(out, []byte("_x.sql:")); n != 30 {
+		t.Errorf("%d files, want 30", n)
+	}
+}
+
+// TestImage takes the runner from elsewhere.
+func TestImage(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, repo(good))
+	result, err := kustomize.Render(context.Background(), filepath.Join(root, "overlay"), kustomize.Options{Root: root, Image: "mirror.example.com/runner:7"})
+	if err != nil || !strings.Contains(result.Diff(), "image: mirror.example.com/runner:7\n") {
+		t.Errorf("%v\n%s", err, result.Diff())
+	}
+}
+
+// TestBuildOptions builds as Argo CD is told to.
+func TestBuildOptions(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, with(with(repo(good), "overlay/kustomization.yaml", "namespace: x\nresources: [../shared.yaml]\n"), "shared.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"))
+	overlay := filepath.Join(root, "overlay")
+	if _, err := kustomize.Render(context.Background(), overlay, kustomize.Options{Root: root}); err == nil {
+		t.Error("a file outside of the overlay is read by default")
+	}
+	build := krusty.MakeDefaultOptions()
+	build.LoadRestrictions = types.LoadRestrictionsNone
+	if _, err := kustomize.Render(context.Background(), overlay, kustomize.Options{Root: root, Build: build}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNotAnOverlay(t *testing.T) {
+	root, other := t.TempDir(), t.TempDir()
+	for overlay, why := range map[string]string{
+		filepath.Join(root, "nowhere"): "no such file or directory",
+		other:                          "outside of the repository",
+	} {
+		if _, err := kustomize.Render(context.Background(), overlay, kustomize.Options{Root: root}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: error %v, want %s", overlay, err, why)
+		}
+	}
+	if _, err := kustomize.Render(context.Background(), other, kustomize.Options{}); err == nil || !strings.Contains(err.Error(), "no git repository around") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, repo(good))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := kustomize.Render(ctx, filepath.Join(root, "overlay"), kustomize.Options{Root: root}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestComponent renders a declaration in a component, which overlays include.
+func TestComponent(t *testing.T) {
+	_, err := renderTree(t, with(repo(good), "overlay/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamespace: x\n"))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExample renders the repository's example.
+func TestExample(t *testing.T) {
+	root := copyTree(t, "../examples/shop")
+	for _, overlay := range overlays(t, root) {
+		if !render(t, root, overlay).Changed() {
+			t.Errorf("%s: nothing to render", overlay)
+		}
+	}
+}
