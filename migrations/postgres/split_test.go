@@ -15,7 +15,7 @@ import (
 var pieces = []string{
 	"'a;b'", "'it''s;'", `'c:\;'`, `E'\';'`, `E'a\\'`, "E'a'\n  ';b'", "E'a' -- ;\n '\\';'", "B'01'", "X'1F'", "U&'\\003B;'", "N';'",
 	"$$;$$", "$a$;$$;$b$;$a$", "$_1$'$_1$", `(SELECT 1 AS ";")`, `(SELECT 1 AS U&";\003B")`, "1.5e-3", ".5", "/* ; */ 1", "/* /* ; */ ' */ 1",
-	"1 -- ;'\n", "1 --\n + 2", "(1)", "CASE WHEN true THEN ';' END", "(SELECT x.case FROM (SELECT 1 AS case) x)", "1 /**/", "'ä;€'", "array[1,2][1]",
+	"1 -- ;'\n", "1 --\n + 2", "(1)", "CASE WHEN true THEN ';' END", "(SELECT x.case FROM (SELECT 1 AS case) x)", "1 /**/", "'ä;€'", "(array[1,2])[1]",
 }
 
 // TestSplitAgreesWithTheServer has PostgreSQL divide the same texts: by the number of statements it executes, and by
@@ -56,7 +56,7 @@ func TestSplitAgreesWithTheServer(t *testing.T) {
 			t.Errorf("%q: the server ran %d statements, split has %d", text, n, len(statements))
 		}
 		for j, st := range statements {
-			if strings.HasPrefix(st.SQL, "SELECT f(") || strings.HasPrefix(st.SQL, "SELECT begin(") {
+			if strings.HasPrefix(st.SQL, "SELECT f(") || strings.HasPrefix(st.SQL, "SELECT begin(") || strings.HasPrefix(st.SQL, "CALL") {
 				continue // what it calls was rolled back
 			}
 			if _, err := conn.Prepare(t.Context(), fmt.Sprintf("s%d_%d", i, j), st.SQL, nil); err != nil {
