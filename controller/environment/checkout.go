@@ -38,18 +38,18 @@ func newCheckout(dir string) (*checkout, error) {
 
 func (k *checkout) close() error { return k.root.Close() }
 
-// to brings the checkout to a tree, touching only what differs. After an error its state is unknown.
-func (k *checkout) to(c *clone, tree plumbing.Hash) error {
+// to brings the checkout to a tree, touching only what differs, and returns that. After an error its state is unknown.
+func (k *checkout) to(c *clone, tree plumbing.Hash) ([]change, error) {
 	changes, err := c.diff(k.tree, tree)
 	if err != nil {
-		return fmt.Errorf("check out: %w", err)
+		return nil, fmt.Errorf("check out: %w", err)
 	}
 	relink := false
 	for _, ch := range changes { // what goes must go first: a file may become a directory
 		if ch.from.exists() && (!ch.to.exists() || ch.from.mode != ch.to.mode) {
 			relink = relink || ch.from.mode == filemode.Symlink
 			if err := k.remove(ch.path); err != nil {
-				return fmt.Errorf("check out %s: %w", ch.path, err)
+				return nil, fmt.Errorf("check out %s: %w", ch.path, err)
 			}
 		}
 	}
@@ -59,14 +59,14 @@ func (k *checkout) to(c *clone, tree plumbing.Hash) error {
 		}
 		relink = relink || ch.to.mode == filemode.Symlink
 		if err := k.write(c, ch.path, ch.to); err != nil {
-			return fmt.Errorf("check out %s: %w", ch.path, err)
+			return nil, fmt.Errorf("check out %s: %w", ch.path, err)
 		}
 	}
 	k.tree = tree
 	if relink {
-		return k.relink()
+		err = k.relink()
 	}
-	return nil
+	return changes, err
 }
 
 // remove deletes a file, and the directories it leaves empty.

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // host is a real git host: git http-backend behind net/http, with repositories in a directory.
@@ -182,3 +184,5 @@ func tryGit(dir string, args ...string) (string, error) {
 	}
 	return out.String(), nil
 }
+
+func hash(s string) plumbing.Hash { return plumbing.NewHash(s) }

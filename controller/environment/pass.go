@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
@@ -141,13 +142,26 @@ func (w *writer) publish(ctx context.Context, head *object.Commit, edits []edit,
 	}
 	w.metrics.pushed(w.repo, time.Since(started))
 	w.log.Info("pushed", "commit", commit, "source", head.Hash, "overlays", len(overlays), "files", len(edits))
-	if err := w.clone.adopt(commit, pack); err != nil {
-		w.warn(err) // it is pushed: the next pass fetches it
+	if err := w.takeOver(commit, tree, pack, edits); err != nil {
+		w.warn(err) // it is pushed: the next pass begins with a new clone
 		w.forget()
-		return commit, nil
+	}
+	return commit, nil
+}
+
+// takeOver brings the clone to a commit that was pushed from the checkout.
+func (w *writer) takeOver(commit, tree plumbing.Hash, pack []byte, edits []edit) error {
+	if err := w.clone.adopt(commit, pack); err != nil {
+		return err
 	}
 	w.checkout.tree = tree
-	return commit, nil
+	var gone []change
+	for _, e := range edits {
+		if e.mode == filemode.Empty { // an overlay without migrations ends being one with its last generated file
+			gone = append(gone, change{path: e.path})
+		}
+	}
+	return w.survey(gone)
 }
 
 // settle remembers what a finished pass left.

@@ -41,10 +41,11 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 			return plan{}, err
 		}
 	}
-	if err := w.checkout.to(w.clone, tree); err != nil {
+	moved, err := w.checkout.to(w.clone, tree) // from the last try, which need not be the last finished pass
+	if err != nil {
 		return plan{}, err
 	}
-	if err := w.survey(w.checkout.linked(changes)); err != nil {
+	if err := w.survey(w.checkout.linked(moved)); err != nil {
 		return plan{}, err
 	}
 	if cold {

@@ -107,7 +107,7 @@ func TestRacingPushesLoseNothing(t *testing.T) {
 	t.Logf("%d pushes by a person, %d by the writer", n, len(ours))
 	tip := p.tip()
 	c.only().wake()
-	time.Sleep(2 * minPause)
+	time.Sleep(4 * minPause)
 	if p.tip() != tip {
 		t.Error("the writer answered its own commit")
 	}

@@ -118,11 +118,11 @@ func (s *stage) put(encode func(plumbing.EncodedObject) error) (plumbing.Hash, e
 	if err := encode(o); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	h, err := s.store.SetEncodedObject(o)
-	if err == nil && !slices.Contains(s.made, h) {
-		s.made = append(s.made, h)
+	if s.store.HasEncodedObject(o.Hash()) == nil {
+		return o.Hash(), nil
 	}
-	return h, err
+	s.made = append(s.made, o.Hash())
+	return s.store.SetEncodedObject(o)
 }
 
 // rewrite returns the tree that base becomes under the edits. Only trees on their paths are read and made; a directory
@@ -155,9 +155,11 @@ func (s *stage) rewrite(base plumbing.Hash, edits []edit) (plumbing.Hash, error)
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
-		entries[name] = entry{filemode.Dir, h}
-		if h.IsZero() {
-			entries[name] = entry{}
+		switch {
+		case !h.IsZero():
+			entries[name] = entry{filemode.Dir, h}
+		case entries[name].isDir():
+			delete(entries, name)
 		}
 	}
 	return s.tree(entries)

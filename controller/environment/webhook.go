@@ -1,10 +1,12 @@
 package environment
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -87,9 +89,11 @@ func (rc *receiver) reply(w http.ResponseWriter, host string, a answer) {
 		result = "malformed"
 	}
 	rc.controller.metrics.delivery(host, result)
-	if a.status != http.StatusAccepted {
-		rc.controller.log.Info("webhook not taken", "host", host, "status", a.status, "reason", a.text)
+	level := slog.LevelWarn
+	if a.status < 300 {
+		level = slog.LevelDebug // of an organisation's webhook most concern other repositories
 	}
+	rc.controller.log.Log(context.Background(), level, "webhook answered", "host", host, "status", a.status, "reason", a.text)
 	if a.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "10")
 	}

@@ -14,7 +14,7 @@ import (
 
 // Pauses of a writer.
 const (
-	minPause   = time.Second     // between two passes, however often it is woken: a flood of webhooks is not passed on
+	minPause   = time.Second / 4 // between two passes, however often it is woken: a flood of webhooks is not passed on
 	firstRetry = 2 * time.Second // after a failed pass; doubled each time
 	maxRetry   = 5 * time.Minute
 )
