@@ -239,7 +239,7 @@ func (r *remote) explain(ctx context.Context, op string, err error) error {
 	case errors.As(err, &unreachable):
 		return &Fault{FaultUnreachable, fmt.Errorf("%s: the host cannot be reached: %w", op, unreachable.Err)}
 	}
-	return &Fault{FaultUnreachable, fmt.Errorf("%s: %w", op, err)}
+	return &Fault{FaultUnreachable, fmt.Errorf("%s: the host does not answer as a git host should: check url: %w", op, err)}
 }
 
 // refused tells why the host did not take a push, in its own words where it said some.

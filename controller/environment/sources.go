@@ -75,7 +75,7 @@ func reach(root fs.FS, overlay string) []string {
 				continue
 			}
 			seen[name] = true
-			if !within(name, overlay) {
+			if !slices.ContainsFunc(paths, func(dir string) bool { return within(name, dir) }) {
 				paths = append(paths, name)
 			}
 			if info, err := fs.Stat(root, name); err == nil && info.IsDir() {

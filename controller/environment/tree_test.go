@@ -19,7 +19,7 @@ func TestRewriteAgreesWithGit(t *testing.T) {
 	p := h.repository("env", map[string]string{"keep/me": "x\n", "b/c/d": "1\n"})
 	w := start(t, nil, h.url("env")).only()
 	pass(t, w, Current)
-	for round := range 40 {
+	for round := range 25 {
 		head, err := w.clone.commit(w.done)
 		if err != nil {
 			t.Fatal(err)
