@@ -26,8 +26,12 @@ type Error struct {
 	Hint string // the remedy; may be empty
 }
 
-func (e *Error) Error() string { return e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Error() string                 { return e.Err.Error() }
+func (e *Error) Unwrap() error                 { return e.Err }
+func (e *Error) ExitCode() migrations.ExitCode { return e.Code }
+
+// coded is an error with an exit code: an *Error, or one of package migrations and its like.
+type coded interface{ ExitCode() migrations.ExitCode }
 
 // Exit returns err with the exit code it should end the process with; nil stays nil.
 func Exit(code migrations.ExitCode, err error) error {
@@ -46,7 +50,8 @@ func Usage(format string, args ...any) error {
 func Do(f func(ctx context.Context, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), c, args)
-		if e := (*Error)(nil); err == nil || errors.As(err, &e) {
+		var e coded
+		if err == nil || errors.As(err, &e) {
 			return err
 		}
 		return Exit(migrations.ExitBug, err)
@@ -72,16 +77,16 @@ func Run(ctx context.Context, root *cobra.Command, stderr io.Writer) migrations.
 	if err == nil {
 		return migrations.ExitDone
 	}
-	var e *Error
-	if !errors.As(err, &e) {
+	var c coded
+	if !errors.As(err, &c) {
 		// Only cobra itself returns bare errors, for commands and arguments it does not know.
-		e = &Error{Code: migrations.ExitUsage, Err: err, Hint: fmt.Sprintf("see %s --help", root.CommandPath())}
+		err = &Error{Code: migrations.ExitUsage, Err: err, Hint: fmt.Sprintf("see %s --help", root.CommandPath())}
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
-	if e.Hint != "" {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Hint != "" {
 		fmt.Fprintf(stderr, "  %s\n", e.Hint)
 	}
-	return e.Code
+	return migrations.CodeOf(err)
 }
 
 // Logger returns the logger of a command: text on a terminal's standard error, JSON when asked.

@@ -51,11 +51,6 @@ func (c Cluster) Apply(ctx context.Context, dir string) error {
 	return c.kubectl(ctx, "apply", "-k", dir)
 }
 
-// Remove runs kubectl delete on a kustomization directory and waits for everything to be gone.
-func (c Cluster) Remove(ctx context.Context, dir string) error {
-	return c.kubectl(ctx, "delete", "--ignore-not-found", "-k", dir)
-}
-
 // RolledOut waits until a Deployment's pods are the wanted ones and available.
 func (c Cluster) RolledOut(ctx context.Context, namespace, deployment string) error {
 	return c.kubectl(ctx, "rollout", "status", "-n", namespace, "deployment/"+deployment, "--timeout", "180s")

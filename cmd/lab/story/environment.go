@@ -5,6 +5,7 @@ package story
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -16,13 +17,15 @@ type Environment struct {
 	RepositoryURL string // an environment repository that the story may write, over HTTP
 	HookURL       string // where the lab's git server takes a push webhook for that repository; empty: the controller polls
 	Checkout      string // root of this project's source, for examples/ and manifests/
+	LabDir        string // of the lab whose containerd takes images; empty: the cluster can pull them
+	Binaries      string // what `make build` has built
 }
 
 // FromEnv reads an Environment from the variables that `lab exec` sets and that a cluster of one's own needs.
 func FromEnv(getenv func(string) string, checkout string) (Environment, error) {
 	e := Environment{
 		Kubeconfig: getenv("KUBECONFIG"), NATSURL: getenv("NATS_URL"), DatabaseURL: getenv("DATABASE_URL"),
-		RepositoryURL: getenv("REPOSITORY_URL"), Checkout: checkout,
+		RepositoryURL: getenv("REPOSITORY_URL"), Checkout: checkout, LabDir: getenv("LAB_DIR"), Binaries: filepath.Join(checkout, "bin"),
 	}
 	// The lab's git server makes repositories and takes webhooks on demand.
 	if git := getenv("GIT_URL"); e.RepositoryURL == "" && git != "" {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -74,6 +72,9 @@ func (s *Story) Install(ctx context.Context) error {
 	}
 	if err := copyTree(filepath.Join(s.env.Checkout, "manifests", "install"), filepath.Join(s.dir, "admin", "manifests", "install"), nil); err != nil {
 		return fmt.Errorf("copy the installation: %w", err)
+	}
+	if err := s.env.loadImages(ctx); err != nil {
+		return err
 	}
 	if err := s.Cluster.Apply(ctx, s.admin("platform")); err != nil {
 		return err
@@ -176,23 +177,4 @@ func (s *Story) Pod(ctx context.Context, app string) (phase string, ready bool, 
 		ready = ready || c.Ready
 	}
 	return phase, ready, nil
-}
-
-// Remove takes everything that the story has put into the cluster out again, and its databases.
-func (s *Story) Remove(ctx context.Context) error {
-	for _, part := range []string{"applications", "install", "platform"} {
-		if err := s.Cluster.Remove(ctx, s.admin(part)); err != nil {
-			return err
-		}
-	}
-	return os.RemoveAll(s.dir)
-}
-
-// redacted is a URL as it may be printed.
-func redacted(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Redacted()
 }

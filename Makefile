@@ -1,0 +1,59 @@
+# The front door: `make help`.
+
+GO     ?= go
+LAB     = $(GO) run ./cmd/lab
+BUILD   = $(GO) build -ldflags '-s -w'
+SOURCES = cmd controller events examples kustomize manifests migrations
+
+# One set of build flags for everything but the race detector, so that each dependency is compiled once.
+export CGO_ENABLED = 0
+export GOFLAGS     = -trimpath -buildvcs=false
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down build test e2e lint bench clean deps
+
+help: ## what this Makefile can do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL, NATS, git (KEEP=1 leaves it running)
+ifdef KUBECONFIG
+	@bin/demo
+else ifdef KEEP
+	@$(LAB) up
+	@$(LAB) exec -- bin/demo
+	@sed -n '/^## Look around/,$$p' docs/demo.md | sed '1d'
+else
+	@$(LAB) run -- bin/demo
+endif
+
+demo-down: ## end what `KEEP=1 make demo` left running
+	@$(LAB) down
+
+build: ## the binaries, into bin/
+	@echo "building Schemawave (about two minutes the first time)"
+	@mkdir -p bin
+	@$(BUILD) -o bin/ ./cmd/schemawave ./cmd/schemawave-runner ./cmd/lab/demo
+	@$(BUILD) -o bin/example-shop ./examples/shop/service
+
+test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kubernetes API server
+	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/lab/e2e)
+
+e2e: build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
+	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v ./cmd/lab/e2e
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l $(SOURCES))" || { gofmt -d $(SOURCES); exit 1; }
+	@$(GO) vet ./...
+	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+bench: deps ## benchmarks, each beside a floor or a peer
+	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
+
+# What the tests need beyond what a lab installs for itself: servers, and a C compiler for the race detector.
+PACKAGES = postgresql git gcc libc6-dev
+deps:
+	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	test -z "$$missing" || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
+
+clean: ## remove what was built here
+	@rm -rf bin

@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// ConnectBroker connects to NATS as the environment says. With retry it returns at once and connects when it can.
+func ConnectBroker(ctx context.Context, getenv func(string) string, name string, retry bool, log *slog.Logger) (*nats.Conn, error) {
+	options := jetstream.OptionsFromEnv(getenv)
+	options.Name, options.Retry, options.Log = name, retry, log
+	nc, err := jetstream.Connect(ctx, options)
+	return nc, BrokerError(err)
+}
+
+// BrokerError gives an error of package jetstream its exit code and remedy.
+func BrokerError(err error) error {
+	var (
+		config      *jetstream.ConfigError
+		denied      *jetstream.DeniedError
+		unreachable *jetstream.UnreachableError
+		wait        *jetstream.WaitError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &config):
+		return &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "set NATS_URL, and NATS_CREDS or NATS_NKEY to a file where the server asks for it"}
+	case errors.As(err, &denied):
+		return cli.Exit(migrations.ExitDenied, err)
+	case errors.As(err, &wait):
+		return &cli.Error{Code: answerCode(wait.Answer()), Err: err, Hint: answerHint(wait)}
+	case errors.As(err, &unreachable):
+		return &cli.Error{Code: migrations.ExitUnreachable, Err: err, Hint: "check NATS_URL, and that the streams exist: schemawave streams verify"}
+	}
+	return cli.Exit(migrations.ExitBug, err)
+}
+
+func answerCode(a events.Answer) migrations.ExitCode {
+	switch a {
+	case events.Incompatible:
+		return migrations.ExitConfig
+	case events.AttemptFailed:
+		return migrations.ExitRejected
+	}
+	return migrations.ExitBusy
+}
+
+func answerHint(e *jetstream.WaitError) string {
+	switch e.Answer() {
+	case events.NotYet:
+		return "wait longer with --timeout, or see where the migration is: schemawave status"
+	case events.AttemptFailed:
+		return "mend the migration and push it; --on-failure wait goes on waiting for that"
+	}
+	return ""
+}

@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// migrate is the command line of one run.
+type migrate struct {
+	dir, layout           string
+	minCompatible         string
+	report                string
+	output, logFormat     string
+	verbose               bool
+	outOfOrder            string
+	postgres.Config       // what is passed on as it is
+	getenv                func(string) string
+	stdout, stderr        io.Writer
+	reportedMinCompatible migrations.Version
+}
+
+func newMigrate(getenv func(string) string) *cobra.Command {
+	m := migrate{getenv: getenv}
+	c := &cobra.Command{
+		Use:   "migrate --dir DIR --database NAME",
+		Short: "Bring a database up to a directory of migrations",
+		Long: `Apply the migrations of a directory that a PostgreSQL database does not have yet, each in a transaction together with
+its row in the ledger (schema schemawave of the same database). Any number may run at once: one works, the others wait
+and find it done. With nothing to do it costs one connection and one query.
+
+Exit codes: 0 the database has them all · 65 a migration or the history is wrong · 69 the database cannot be reached ·
+75 busy, try again · 77 permission denied · 78 wrong configuration · 64 wrong usage.
+
+Environment: DATABASE_URL, or libpq's PG* variables; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger.`,
+		Example: `  DATABASE_URL=postgres://orders@localhost/orders schemawave-runner migrate --dir migrations --database orders
+  schemawave-runner migrate --dir /migrations --database orders --environment production --report /dev/termination-log`,
+		Args: cobra.NoArgs,
+		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+			m.stdout, m.stderr = c.OutOrStdout(), c.ErrOrStderr()
+			return m.run(ctx)
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&m.dir, "dir", "", "directory of SQL files (required)")
+	f.StringVar(&m.Database, "database", "", "logical name of the database; its ledger refuses any other (required)")
+	f.StringVar(&m.Environment, "environment", "", "what the report says of where this is, as in production")
+	f.StringVar(&m.layout, "layout", string(migrations.LayoutAuto), fmt.Sprintf("how files are named and divided, one of %v", migrations.Layouts()))
+	f.StringVar(&m.Target, "target", "latest", "apply up to this version")
+	f.StringVar(&m.minCompatible, "min-compatible", "", "oldest version whose readers still work, in place of what the migrations say")
+	f.StringVar(&m.outOfOrder, "out-of-order", string(migrations.OutOfOrderRefuse), "a migration older than what is applied: refuse, apply or skip it")
+	f.DurationVar(&m.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again")
+	f.DurationVar(&m.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
+	f.DurationVar(&m.Deadline, "deadline", 30*time.Minute, "how long the run may take in all, waiting and retries included; 0 without limit")
+	f.StringVar(&m.LedgerSchema, "ledger-schema", postgres.DefaultLedgerSchema, "schema that holds the ledger")
+	f.StringVar(&m.report, "report", "", "file that takes the report as JSON, as in /dev/termination-log")
+	f.StringVarP(&m.output, "output", "o", "text", "what to print at the end: text, or json (the report)")
+	f.StringVar(&m.logFormat, "log-format", "text", "text or json")
+	f.BoolVarP(&m.verbose, "verbose", "v", false, "log more")
+	return c
+}
+
+func (m *migrate) run(ctx context.Context) error {
+	log, err := m.check()
+	if err != nil {
+		return err
+	}
+	m.Job, m.Pod, m.ToolVersion = m.getenv("SCHEMAWAVE_JOB"), m.getenv("SCHEMAWAVE_POD"), cli.Version
+	m.OutOfOrder, m.Logger = migrations.OutOfOrder(m.outOfOrder), log
+	report, err := m.migrate(ctx)
+	if m.reportedMinCompatible != "" && report.Outcome != migrations.OutcomeFailed {
+		report.MinCompatible = m.reportedMinCompatible
+	}
+	return errors.Join(err, m.deliver(report))
+}
+
+// check finds what is wrong with the command line.
+func (m *migrate) check() (*slog.Logger, error) {
+	if m.dir == "" || m.Database == "" {
+		return nil, cli.Usage("--dir and --database are required")
+	}
+	if m.output != "text" && m.output != "json" {
+		return nil, cli.Usage("--output %q: want text or json", m.output)
+	}
+	if m.minCompatible != "" {
+		v, err := migrations.ParseVersion(m.minCompatible)
+		if err != nil {
+			return nil, cli.Usage("--min-compatible: %w", err)
+		}
+		m.reportedMinCompatible = v
+	}
+	return cli.Logger(m.stderr, m.logFormat, m.verbose)
+}
+
+// migrate does the work. The report is usable in any case.
+func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
+	started := time.Now()
+	set, err := migrations.Load(os.DirFS(m.dir), migrations.Layout(m.layout))
+	if err == nil {
+		m.Conn, err = postgres.ParseConfig(m.getenv)
+	}
+	if err != nil {
+		return migrations.Report{
+			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: set.Digest(),
+			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
+		}, err
+	}
+	return postgres.Migrate(ctx, m.Config, set)
+}
+
+// deliver writes the report where it was asked for, and says how it went.
+func (m *migrate) deliver(r migrations.Report) error {
+	b, err := r.Encode()
+	if err != nil {
+		return cli.Exit(migrations.ExitBug, err)
+	}
+	if m.output == "json" {
+		fmt.Fprintf(m.stdout, "%s\n", b)
+	} else if r.Failure == nil {
+		fmt.Fprintln(m.stdout, summary(r))
+	}
+	if m.report == "" {
+		return nil
+	}
+	if err := os.WriteFile(m.report, b, 0o644); err != nil {
+		return &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("write the report: %w", err), Hint: "give --report a file that can be written"}
+	}
+	return nil
+}
+
+func summary(r migrations.Report) string {
+	took := r.Finished.Sub(r.Started).Round(time.Millisecond)
+	switch r.Outcome {
+	case migrations.OutcomeCurrent:
+		return fmt.Sprintf("%s is current at version %s, in %s", r.Database, r.To, took)
+	case migrations.OutcomeAhead:
+		return fmt.Sprintf("%s is ahead of these migrations, at version %s: nothing to do, in %s", r.Database, r.To, took)
+	}
+	from := r.From
+	if from == "" {
+		from = "nothing"
+	}
+	return fmt.Sprintf("%s went from %s to version %s with %d migrations, in %s", r.Database, from, r.To, r.Count, took)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/controller/environment"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// config is the controller's configuration file. docs/install.md is its reference.
+type config struct {
+	NATS         natsConfig         `json:"nats"`
+	ArgoCD       argoConfig         `json:"argocd"`
+	Environments environment.Config `json:"environments"`
+	Image        string             `json:"image"` // of the runner in rendered Jobs; empty: this release's
+	Listen       listenConfig       `json:"listen"`
+}
+
+type natsConfig struct {
+	URL      string `json:"url"`      // empty: NATS_URL
+	Replicas int    `json:"replicas"` // copies of each stream; zero means 1
+}
+
+type argoConfig struct {
+	Namespaces       []string `json:"namespaces"`       // of Applications; none means everywhere
+	JobNamespaces    []string `json:"jobNamespaces"`    // of Jobs and Pods; none means everywhere
+	ApplicationsOnly bool     `json:"applicationsOnly"` // read no Jobs and Pods
+}
+
+type listenConfig struct {
+	Webhook string `json:"webhook"`
+	Metrics string `json:"metrics"`
+	Health  string `json:"health"`
+}
+
+// readConfig reads and checks the file. Every error names the field, or the line, and what to write instead.
+func readConfig(path string) (config, error) {
+	c := config{Listen: listenConfig{Webhook: ":8080", Metrics: ":8081", Health: ":8082"}}
+	c.Environments.Directory = "/work"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("read the configuration: %w", err), Hint: "name an existing file with --config"}
+	}
+	if err := yaml.UnmarshalStrict(b, &c); err != nil {
+		return c, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", " ")), Hint: "docs/install.md lists the fields"}
+	}
+	if n := c.NATS.Replicas; n < 0 || n > 5 {
+		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: nats.replicas: %d: want 1 to 5", path, n))
+	}
+	if len(c.Environments.Repositories) > 0 {
+		if err := c.Environments.Validate(); err != nil {
+			return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	return c, nil
+}

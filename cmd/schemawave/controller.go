@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/cmd/runner"
+	"github.com/schemawave/schemawave/controller"
+	"github.com/schemawave/schemawave/controller/environment"
+	"github.com/schemawave/schemawave/events/jetstream"
+	"github.com/schemawave/schemawave/kustomize"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+func newController(getenv func(string) string) *cobra.Command {
+	var file, logFormat string
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "controller --config FILE",
+		Short: "Render pushes, watch Argo CD, publish what is proven",
+		Long: `Keep environment repositories rendered, watch Argo CD Applications and migration Jobs, and publish what they prove to
+NATS. Several replicas may run: one leads, the others pass webhooks on to it and take over when it goes.
+
+Environment: KUBECONFIG outside a cluster; NATS_URL, NATS_CREDS or NATS_NKEY and the other NATS variables of
+schemawave wait; POD_NAMESPACE and POD_IP for leader election among replicas.`,
+		Example: "  schemawave controller --config /etc/schemawave/config.yaml",
+		Args:    cobra.NoArgs,
+		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+			log, err := cli.Logger(c.ErrOrStderr(), logFormat, verbose)
+			if err != nil {
+				return err
+			}
+			if file == "" {
+				return cli.Usage("--config is required")
+			}
+			config, err := readConfig(file)
+			if err != nil {
+				return err
+			}
+			return control(ctx, config, getenv, log)
+		}),
+	}
+	c.Flags().StringVar(&file, "config", "", "configuration file (required)")
+	c.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
+	return c
+}
+
+// control wires the parts together and runs them until ctx ends.
+func control(ctx context.Context, c config, getenv func(string) string, log *slog.Logger) error {
+	nc, err := broker(ctx, c.NATS, getenv, log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	proof, err := newProof(c, nc, getenv, log)
+	if err != nil {
+		return err
+	}
+	if err := proof.OnLeader(func(ctx context.Context) error { return ensureStreams(ctx, nc, c.NATS.Replicas, log) }); err != nil {
+		return cli.Exit(migrations.ExitBug, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if len(c.Environments.Repositories) > 0 {
+		hooks, err := newEnvironments(c, proof, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serve(ctx, c.Listen.Webhook, hooks) })
+	}
+	group.Go(func() error { return cli.Exit(migrations.ExitUnreachable, proof.Run(ctx)) })
+	return group.Wait()
+}
+
+// broker connects to NATS, now or when it is there: a controller whose broker is away starts, and catches up.
+func broker(ctx context.Context, c natsConfig, getenv func(string) string, log *slog.Logger) (*nats.Conn, error) {
+	return runner.ConnectBroker(ctx, func(name string) string {
+		if name == "NATS_URL" && c.URL != "" {
+			return c.URL
+		}
+		return getenv(name)
+	}, "schemawave controller "+getenv("POD_IP"), true, log)
+}
+
+// newProof makes the part that watches the cluster and publishes.
+func newProof(c config, nc *nats.Conn, getenv func(string) string, log *slog.Logger) (*controller.Controller, error) {
+	cluster, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("find the cluster: %w", err), Hint: "run it in a cluster, or set KUBECONFIG"}
+	}
+	publisher, err := jetstream.NewPublisher(nc)
+	if err != nil {
+		return nil, runner.BrokerError(err)
+	}
+	o := controller.Options{
+		Config: cluster, Publisher: publisher, Log: log,
+		ApplicationNamespaces: c.ArgoCD.Namespaces, JobNamespaces: c.ArgoCD.JobNamespaces, ApplicationsOnly: c.ArgoCD.ApplicationsOnly,
+		MetricsAddress: c.Listen.Metrics, HealthAddress: c.Listen.Health,
+	}
+	if namespace := getenv("POD_NAMESPACE"); namespace != "" {
+		o.LeaderElection = &controller.LeaderElection{Namespace: namespace, Identity: hookURL(getenv("POD_IP"), c.Listen.Webhook)}
+	}
+	proof, err := controller.New(o)
+	return proof, cli.Exit(migrations.ExitUnreachable, err)
+}
+
+// hookURL is where the other replicas reach this one's webhook receiver; empty if it does not know its own address.
+func hookURL(ip, listen string) string {
+	_, port, err := net.SplitHostPort(listen)
+	if ip == "" || err != nil {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(ip, port) + hookPath
+}
+
+const hookPath = "/webhook"
+
+// newEnvironments makes the part that renders pushes, run by the leader, and returns the receiver of webhooks, served by all.
+func newEnvironments(c config, proof *controller.Controller, log *slog.Logger) (http.Handler, error) {
+	e, err := environment.New(environment.Options{
+		Config: c.Environments, Logger: log, Metrics: ctrlmetrics.Registry,
+		Refresh: proof.Refresher().Refresh, Leader: proof.Leader, // whose identity is hookURL
+		Render: environment.Kustomize(kustomize.Options{Image: c.Image}),
+	})
+	if err != nil {
+		return nil, cli.Exit(migrations.ExitConfig, err)
+	}
+	if err := proof.OnLeader(e.Run); err != nil {
+		return nil, cli.Exit(migrations.ExitBug, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(hookPath, e.Webhook())
+	return mux, nil
+}
+
+// serve answers on addr until ctx ends, and lets what it is answering end.
+func serve(ctx context.Context, addr string, handler http.Handler) error {
+	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(bye)
+	})
+	err := server.ListenAndServe()
+	if stop() || !errors.Is(err, http.ErrServerClosed) {
+		return &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("serve webhooks: %w", err), Hint: "choose another address for listen.webhook"}
+	}
+	<-stopped
+	return nil
+}
+
+// ensureStreams makes the streams, trying until the broker is there. Streams with other settings are left alone and said:
+// whoever made them so has the last word.
+func ensureStreams(ctx context.Context, nc *nats.Conn, replicas int, log *slog.Logger) error {
+	streams, err := jetstream.NewStreams(nc)
+	if err != nil {
+		return err
+	}
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		err := streams.Ensure(ctx, jetstream.StreamOptions{Replicas: replicas})
+		if d := (*jetstream.DifferenceError)(nil); err == nil || errors.As(err, &d) {
+			if err != nil {
+				log.ErrorContext(ctx, "the streams are not as they should be", "err", err)
+			}
+			return nil
+		}
+		log.WarnContext(ctx, "the streams cannot be made; trying again", "err", err, "after", pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/kustomize"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+func newRender() *cobra.Command {
+	var check bool
+	var opts kustomize.Options
+	c := &cobra.Command{
+		Use:   "render OVERLAY...",
+		Short: "Write the migration Jobs that overlays declare",
+		Long: `Write, into the directory schemawave of each overlay, the objects that its SchemaMigration files declare, and list that
+directory in the overlay's kustomization. Nothing is written unless the overlay then builds. The same repository gives
+the same bytes on every machine.
+
+With --check nothing is written: the difference is printed, and the exit code is 65 if there is one.
+
+Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--check) · 64 wrong usage.`,
+		Example: `  schemawave render orders/overlays/production
+  schemawave render --check orders/overlays/*`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, args []string) error {
+			return render(ctx, c.OutOrStdout(), args, opts, check)
+		}),
+	}
+	c.Flags().BoolVar(&check, "check", false, "write nothing; print what would change")
+	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs (default: this release's)")
+	return c
+}
+
+// render renders all overlays, whatever becomes of one of them, and returns what was wrong with any.
+func render(ctx context.Context, out io.Writer, overlays []string, opts kustomize.Options, check bool) error {
+	var errs []error
+	stale := 0
+	for _, overlay := range overlays {
+		result, err := kustomize.Render(ctx, overlay, opts)
+		switch {
+		case err != nil:
+			errs = append(errs, rendering(err))
+		case !result.Changed():
+			fmt.Fprintf(out, "%s is up to date\n", overlay)
+		case check:
+			stale++
+			fmt.Fprint(out, result.Diff())
+		default:
+			if err := result.Write(); err != nil {
+				errs = append(errs, cli.Exit(migrations.ExitConfig, err))
+				continue
+			}
+			for _, f := range result.Files {
+				fmt.Fprintf(out, "%s %s\n", verb(f), f.Path)
+			}
+		}
+	}
+	if stale > 0 {
+		errs = append(errs, &cli.Error{Code: migrations.ExitRejected, Err: fmt.Errorf("%d of %d overlays are stale", stale, len(overlays)),
+			Hint: "run schemawave render without --check, and commit what it writes"})
+	}
+	return errors.Join(errs...)
+}
+
+// rendering gives an error that is not the repository's fault its exit code.
+func rendering(err error) error {
+	if p := (kustomize.Problems)(nil); errors.As(err, &p) {
+		return err
+	}
+	return cli.Exit(migrations.ExitConfig, err)
+}
+
+func verb(f kustomize.File) string {
+	switch {
+	case f.Before == nil:
+		return "created"
+	case f.After == nil:
+		return "removed"
+	}
+	return "changed"
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream"
+	"github.com/schemawave/schemawave/events/jetstream/natstest"
+	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"schemawave": func() { os.Exit(int(cli.Main(command()))) }})
+}
+
+// TestScripts runs the commands as a user does, against a real PostgreSQL and a real NATS.
+func TestScripts(t *testing.T) {
+	database, err := postgrestest.Start(t.Context(), postgrestest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { database.Stop() })
+	broker, err := natstest.Start(natstest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			url, err := database.NewDatabase(t.Context())
+			e.Setenv("DATABASE_URL", url)
+			e.Setenv("NATS_URL", broker.URL())
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"publish": func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+		},
+	})
+}
+
+// exits CODE COMMAND… runs a command and checks its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		got = e.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed] puts a state in the place of the last one, as the
+// controller does.
+func publish(ts *testscript.TestScript, url string, args []string) {
+	target, err := events.ParseTarget(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	nc, err := jetstream.Connect(ctx, jetstream.Options{URL: url})
+	ts.Check(err)
+	defer nc.Close()
+	p, err := jetstream.NewPublisher(nc)
+	ts.Check(err)
+	state, revision, err := p.State(ctx, target.Environment, target.Database, "")
+	ts.Check(err)
+	at := time.Now()
+	attempt := &events.Attempt{Outcome: events.OutcomeSucceeded, Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Run: at.String()}
+	state.LastAttempt = attempt
+	if len(args) > 1 && args[1] == "failed" {
+		attempt.Outcome = events.OutcomeFailed
+		attempt.Failure = &events.Failure{Permanent: true, SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
+	} else {
+		state.Ready = &events.Ready{Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Since: at}
+		if len(args) > 1 {
+			state.Ready.MinCompatible = args[1]
+		}
+	}
+	_, err = p.PublishState(ctx, state, revision, fmt.Sprint(at.UnixNano()))
+	ts.Check(err)
+}

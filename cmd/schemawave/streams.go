@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/cmd/runner"
+	"github.com/schemawave/schemawave/events/jetstream"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+func newStreams(getenv func(string) string) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "streams",
+		Short: "Create and check the NATS streams",
+		Long:  "Create and check the two JetStream streams that carry states and events. The controller does the same when it starts.",
+	}
+	var options jetstream.StreamOptions
+	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
+	c.AddCommand(
+		&cobra.Command{
+			Use:     "ensure",
+			Short:   "Create the streams that do not exist",
+			Long:    "Create the streams that do not exist. One that exists with other settings is reported and left as it is.",
+			Example: "  schemawave streams ensure --replicas 3",
+			Args:    cobra.NoArgs,
+			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+					return streamsError(s.Ensure(ctx, options))
+				})
+			}),
+		},
+		&cobra.Command{
+			Use:     "verify",
+			Short:   "List how the streams differ from what they should be",
+			Example: "  schemawave streams verify --replicas 3",
+			Args:    cobra.NoArgs,
+			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+					differences, err := s.Verify(ctx, options)
+					if err != nil {
+						return runner.BrokerError(err)
+					}
+					if len(differences) > 0 {
+						return streamsError(&jetstream.DifferenceError{Differences: differences})
+					}
+					fmt.Fprintln(c.OutOrStdout(), "the streams are as they should be")
+					return nil
+				})
+			}),
+		},
+	)
+	return c
+}
+
+func withStreams(ctx context.Context, getenv func(string) string, do func(context.Context, *jetstream.Streams) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	nc, err := runner.ConnectBroker(ctx, getenv, "schemawave streams", false, nil)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	streams, err := jetstream.NewStreams(nc)
+	if err != nil {
+		return runner.BrokerError(err)
+	}
+	return do(ctx, streams)
+}
+
+// streamsError gives a difference its exit code; other errors are the broker's.
+func streamsError(err error) error {
+	if d := (*jetstream.DifferenceError)(nil); err != nil && errors.As(err, &d) {
+		return &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "change the settings with the nats command, or give --replicas as the streams have it"}
+	}
+	return runner.BrokerError(err)
+}
