@@ -1,0 +1,125 @@
+package controller
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+func TestMigrationName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"schema-orders-20260101000000-8aed135b":             true,
+		"eu-schema-orders-20260101000000-8aed135b-blue":     true,
+		"schema-orders-20260101000000-8aed135b-marker":      false,
+		"schema-orders-20260101000000-8aed135b-guard":       false,
+		"eu-schema-orders-20260101000000-8aed135b-guard-eu": false,
+		"migrate-0001": false,
+	} {
+		if _, got := migrationName(name); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// TestCutNames: a database's name that may have been cut to fit is not guessed.
+func TestCutNames(t *testing.T) {
+	for database, want := range map[string]bool{
+		"orders":                           true,
+		"shop-abc123":                      true,  // looks like a hash, but is not long enough to have been cut
+		"orders-abc123":                    false, // may be what remains of orders-something-long
+		"a-database-with-a-very-long-name": false,
+		"customer-accounts":                false, // 17 characters are too many beside a timestamp
+	} {
+		name := manifests.ObjectName(database, "20260101000000", digest("1"))
+		n, ok := migrationName(name)
+		if !ok {
+			t.Fatalf("%s is no name", name)
+		}
+		got, ok := application{Environment: "production"}.targetOf(result{Name: n})
+		if ok != want || ok && got.Database != database {
+			t.Errorf("%s: %s, %t", name, got, ok)
+		}
+	}
+}
+
+func TestJobTarget(t *testing.T) {
+	job := func(name string, labels map[string]string) *batchv1.Job {
+		l := map[string]string{manifests.LabelManagedBy: "schemawave", manifests.LabelDatabase: "orders", manifests.LabelEnvironment: "production"}
+		for k, v := range labels {
+			l[k] = v
+		}
+		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: l}}
+	}
+	for _, c := range []struct {
+		name string
+		job  *batchv1.Job
+		want bool
+	}{
+		{"a migration says what it is", job("x", map[string]string{manifests.LabelComponent: "migration"}), true},
+		{"anything else does not migrate", job("schema-orders-1-8aed135b", map[string]string{manifests.LabelComponent: "guard"}), false},
+		{"without the label the name decides", job("schema-orders-1-8aed135b", nil), true},
+		{"a guard's name", job("schema-orders-1-8aed135b-guard", nil), false},
+		{"another's Job", job("schema-orders-1-8aed135b", map[string]string{manifests.LabelManagedBy: "helm"}), false},
+		{"a Job of no database", job("schema-orders-1-8aed135b", map[string]string{manifests.LabelDatabase: ""}), false},
+	} {
+		if _, got := jobTarget(c.job); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestOrigin finds revision and Application of a Job.
+func TestOrigin(t *testing.T) {
+	key := func(name string) types.NamespacedName { return types.NamespacedName{Namespace: "argocd", Name: name} }
+	j := madeJob("1", 11)
+	lists := word("1", "Running", "created", readable)
+	stranger := application{Key: key("other"), Readable: true}
+	named := application{Key: key("orders"), Readable: true, Operations: []operation{{Started: minute(11), Revision: "def"}}}
+	after := word("1", "Succeeded", reached, readable, func(a *application) {
+		a.Operations[0].Started, a.Operations[0].Finished = minute(12), minute(13)
+		a.History = []deployment{{Revision: "old", From: minute(1), To: minute(2)}, {Revision: "then", From: minute(10), To: minute(12)}}
+	})
+	remote := word("1", "Running", "created")
+	for _, c := range []struct {
+		name           string
+		apps           []application
+		want, revision string
+	}{
+		{"nobody", []application{stranger}, "", ""},
+		{"the operation that lists it", []application{stranger, lists}, "argocd/orders", "abc"},
+		{"the running operation of the one it is named after", []application{stranger, named}, "argocd/orders", "def"},
+		{"the history, if the operation came later", []application{after}, "argocd/orders", "then"},
+		{"never one whose Jobs are in another cluster", []application{remote}, "", ""},
+	} {
+		if app, revision := j.origin(c.apps); app != c.want || revision != c.revision {
+			t.Errorf("%s: %q at %q", c.name, app, revision)
+		}
+	}
+}
+
+func TestReadable(t *testing.T) {
+	for _, c := range []struct {
+		name                    string
+		o                       Options
+		server, cluster, within string
+		want                    bool
+	}{
+		{"this cluster by address", Options{}, "https://kubernetes.default.svc", "", "shop", true},
+		{"by name", Options{}, "", "in-cluster", "shop", true},
+		{"by a name of its own", Options{LocalServers: []string{"https://10.0.0.1"}}, "https://10.0.0.1", "", "shop", true},
+		{"another cluster", Options{}, "https://10.0.0.2", "", "shop", false},
+		{"a namespace that is watched", Options{JobNamespaces: []string{"shop"}}, "", "in-cluster", "shop", true},
+		{"one that is not", Options{JobNamespaces: []string{"bank"}}, "", "in-cluster", "shop", false},
+		{"no Jobs at all", Options{ApplicationsOnly: true}, "", "in-cluster", "shop", false},
+	} {
+		c.o.LocalServers = append(c.o.LocalServers, localServers...)
+		if got := c.o.readable(c.server, c.cluster, c.within); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
