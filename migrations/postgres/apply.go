@@ -51,18 +51,19 @@ func (t transaction) message() string {
 // Only the last commit waits for the disk: it makes all before it durable too (PostgreSQL, "Asynchronous Commit"), and
 // the schema and the ledger cannot part, for each migration's commit holds both.
 func (r *runner) applyTransactional(ctx context.Context, s *session, pending []migrations.Migration) (applied int, err error) {
-	batch := make([]transaction, len(pending))
-	messages := make([]string, len(pending))
-	previous := r.tip
-	for i, m := range pending {
-		batch[i] = r.transaction(m, previous, i < len(pending)-1)
-		messages[i] = batch[i].message()
-		previous = m.Version
+	first := r.tip
+	transaction := func(i int) transaction {
+		previous := first
+		if i > 0 {
+			previous = pending[i-1].Version
+		}
+		return r.transaction(pending[i], previous, i < len(pending)-1)
 	}
 	var failed *pgconn.PgError
 	var completed int
 	began := time.Now()
-	err = s.exchange(ctx, messages, false, func(i int, reply reply) bool {
+	message := func(i int) string { return transaction(i).message() }
+	err = s.exchange(ctx, len(pending), message, false, func(i int, reply reply) bool {
 		if failed != nil {
 			return false
 		}
@@ -77,13 +78,13 @@ func (r *runner) applyTransactional(ctx context.Context, s *session, pending []m
 		return true
 	})
 	switch {
-	case err != nil && applied < len(batch):
-		return applied, r.lost(err, batch[applied].migration)
+	case err != nil && applied < len(pending):
+		return applied, r.lost(err, pending[applied])
 	case err != nil:
 		return applied, err
 	case failed != nil:
-		return applied, r.explain(ctx, batch[applied], failed, completed)
-	case applied < len(batch):
+		return applied, r.explain(ctx, transaction(applied), failed, completed)
+	case applied < len(pending):
 		return applied, interrupted(ctx)
 	}
 	return applied, nil

@@ -162,25 +162,27 @@ func TestFailureKeepsNames(t *testing.T) {
 // What one migration sets must not be in force for the next, nor may it unset the runner's own settings or lock.
 func TestSettingsDoNotLeak(t *testing.T) {
 	url := freshURL(t)
-	query(t, url, "CREATE ROLE leak_role; CREATE SCHEMA other; GRANT ALL ON SCHEMA other TO leak_role; GRANT ALL ON SCHEMA public TO leak_role")
+	role := "leak_" + databaseName(t, url)
+	query(t, url, "CREATE ROLE "+role+"; CREATE SCHEMA other; GRANT ALL ON SCHEMA other TO "+role+"; GRANT ALL ON SCHEMA public TO "+role)
 	cfg := config(t, url)
 	migrate(t, cfg, load(t, files(
-		"1_a.sql", "SET search_path TO other; SET ROLE leak_role; SET lock_timeout TO '7min'; SET standard_conforming_strings TO on; CREATE TABLE in_other (id int); CREATE TEMP TABLE scratch (id int); PREPARE p AS SELECT 1; SELECT set_config('statement_timeout', '9min', false);",
+		"1_a.sql", "SET search_path TO other; SET ROLE "+role+"; SET lock_timeout TO '7min'; SET standard_conforming_strings TO on; CREATE TABLE in_other (id int); CREATE TEMP TABLE scratch (id int); PREPARE p AS SELECT 1; SELECT set_config('statement_timeout', '9min', false);",
 		"2_b.sql", "CREATE TABLE seen AS SELECT current_user::text AS who, current_setting('search_path') AS path, current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement, to_regclass('scratch') IS NULL AS clean, (SELECT count(*) FROM pg_prepared_statements) AS prepared, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks;",
 	)))
 	got := query(t, url, "SELECT * FROM public.seen")
 	if want := `postgres|"$user", public|300ms|0|t|0|1`; got[0] != want {
 		t.Errorf("%s, want %s", got[0], want)
 	}
-	if owner := query(t, url, "SELECT tableowner FROM pg_tables WHERE tablename = 'in_other' AND schemaname = 'other'"); len(owner) != 1 || owner[0] != "leak_role" {
+	if owner := query(t, url, "SELECT tableowner FROM pg_tables WHERE tablename = 'in_other' AND schemaname = 'other'"); len(owner) != 1 || owner[0] != role {
 		t.Errorf("owner of other.in_other: %v", owner)
 	}
 }
 
 func TestPermissionDenied(t *testing.T) {
 	url := freshURL(t)
-	query(t, url, "DROP ROLE IF EXISTS outsider; CREATE ROLE outsider LOGIN")
-	cfg := config(t, strings.Replace(url, "postgres@", "outsider@", 1))
+	role := "outsider_" + databaseName(t, url)
+	query(t, url, "CREATE ROLE "+role+" LOGIN")
+	cfg := config(t, strings.Replace(url, "postgres@", role+"@", 1))
 	_, err := postgres.Migrate(t.Context(), cfg, load(t, numbered(1)))
 	if postgres.ExitCode(err) != migrations.ExitDenied || !strings.Contains(err.Error(), "CREATE SCHEMA") {
 		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)

@@ -248,7 +248,7 @@ func (w *walk) inForce() string {
 
 // send sends one message. position is where in it the server found the error, in bytes after skip; negative if it did not say.
 func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.PgError, position int, err error) {
-	err = w.session.exchange(ctx, []string{message}, false, func(_ int, r reply) bool {
+	err = w.session.exchange(ctx, 1, func(int) string { return message }, false, func(_ int, r reply) bool {
 		pe = r.err
 		return true
 	})
@@ -281,7 +281,7 @@ func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, sql strin
 		}
 	}
 	answered := false
-	err = w.session.exchange(ctx, messages, false, func(i int, r reply) bool {
+	err = w.session.exchange(ctx, len(messages), func(i int) string { return messages[i] }, false, func(i int, r reply) bool {
 		if i == 0 {
 			pe, answered = r.err, true
 		}

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +63,7 @@ func TestResumesAtTheFailedStatement(t *testing.T) {
 // The connection breaks at every single write of a run in turn, before or after it reached the server. The run goes on by
 // itself, and every migration is applied once.
 func TestConnectionLostAnywhere(t *testing.T) {
-	const n = 10
+	const n = 6
 	set := load(t, withIndexes(n))
 	for _, after := range []bool{false, true} {
 		for k := 1; ; k++ {
@@ -247,7 +246,7 @@ func TestInterruptedReindexLeavesNothing(t *testing.T) {
 // The settings of a file hold for its statements alone, resumed or not, and not for the journal.
 func TestSettingsOfAStepwiseFile(t *testing.T) {
 	url := freshURL(t)
-	role := fmt.Sprintf("owner_%d", time.Now().UnixNano())
+	role := "owner_" + databaseName(t, url)
 	query(t, url, "CREATE ROLE "+role+"; CREATE SCHEMA other AUTHORIZATION "+role+"; CREATE TABLE other.d (v int); ALTER TABLE other.d OWNER TO "+role+"; INSERT INTO other.d VALUES (1), (1)")
 	cfg := config(t, url)
 	sql := "SET search_path TO other;\nSET ROLE " + role + ";\nCREATE INDEX CONCURRENTLY i ON d (v);\nCREATE UNIQUE INDEX CONCURRENTLY u ON d (v);\n"

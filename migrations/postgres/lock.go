@@ -41,14 +41,23 @@ func (l ledger) unlockSQL() string {
 func (l ledger) lock(ctx context.Context, s *session, log *slog.Logger) (state, error) {
 	var told time.Time
 	var who string
+	messages := []string{l.lockSQL(), l.readSQL("")}
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
-		replies, err := s.askAll(ctx, l.lockSQL(), l.readSQL(""))
+		replies, err := s.askAll(ctx, messages...)
 		if err != nil {
 			return state{}, err
 		}
 		if string(replies[0].rows[0][0]) == "t" {
-			return l.parse(replies[1].rows)
+			if len(replies) == 2 {
+				return l.parse(replies[1].rows)
+			}
+			rows, err := s.ask(ctx, l.readSQL(""))
+			if err != nil {
+				return state{}, err
+			}
+			return l.parse(rows)
 		}
+		messages = messages[:1] // the history is asked for again when the lock is there
 		if now := time.Now(); now.Sub(told) > tellsAgain {
 			told = now
 			who = l.holder(ctx, s)

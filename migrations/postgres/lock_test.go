@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
@@ -191,11 +189,7 @@ func TestOneServerManyLedgers(t *testing.T) {
 // A role that may not create schemas can migrate if the schema was made for it.
 func TestPreparedSchema(t *testing.T) {
 	url := freshURL(t)
-	conn, err := pgconn.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	role := "app_" + conn.Database
+	role := "app_" + databaseName(t, url)
 	query(t, url, "CREATE ROLE "+role+" LOGIN; CREATE SCHEMA schemawave AUTHORIZATION "+role+"; GRANT CREATE ON SCHEMA public TO "+role)
 	cfg := config(t, strings.Replace(url, "postgres@", role+"@", 1))
 	if report := migrate(t, cfg, load(t, numbered(2))); report.Count != 2 {

@@ -70,6 +70,12 @@ func parse(t testing.TB, url string) *pgconn.Config {
 	return conn
 }
 
+// databaseName is the database that a URL leads to; roles, which the whole server shares, are named after it.
+func databaseName(t testing.TB, url string) string {
+	t.Helper()
+	return parse(t, url).Database
+}
+
 // files makes a directory from pairs of name and content.
 func files(pairs ...string) fs.FS {
 	dir := fstest.MapFS{}

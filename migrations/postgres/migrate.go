@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/schemawave/schemawave/migrations"
@@ -158,17 +159,17 @@ func (r *runner) plan(st state) (migrations.Plan, error) {
 	return plan, nil
 }
 
-// recover counts the migrations whose commit was not acknowledged before the connection broke, but did happen.
+// recover sets right what this run has applied, after the connection broke: a commit may have happened without being
+// acknowledged, and, if the server itself crashed, one that was acknowledged before it was on disk may be gone.
 func (r *runner) recover(st state) {
-	known := make(map[migrations.Version]bool, len(r.applied))
-	for _, v := range r.applied {
-		known[v] = true
-	}
-	for _, v := range st.by(r.id) {
-		if !known[v] {
-			r.applied = append(r.applied, v)
+	recorded := st.by(r.id)
+	kept := slices.DeleteFunc(r.applied, func(v migrations.Version) bool { return !slices.Contains(recorded, v) })
+	for _, v := range recorded {
+		if !slices.Contains(kept, v) {
+			kept = append(kept, v)
 		}
 	}
+	r.applied = kept
 }
 
 // open makes the ledger if it is not there, and enters the run.

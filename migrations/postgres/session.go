@@ -40,15 +40,15 @@ func (e *lostError) Unwrap() error { return e.cause }
 // errCopyIn answers a COPY FROM STDIN that escaped the loader; the connection is given up.
 var errCopyIn = errors.New("COPY … FROM STDIN waits for data that a migration cannot send")
 
-// exchange sends the messages without waiting for one's reply before the next, and calls each with every reply in order.
-// When each returns false, no further message is sent; those under way are still answered and reported to it.
+// exchange sends n messages without waiting for one's reply before the next, and calls each with every reply in order. A
+// message is made when its turn comes, so that not all of them are in memory at once. When each returns false, no further message is sent; those under way are still answered and reported to it.
 //
 // When ctx ends, nothing more is sent and the server is asked to cancel, until all replies are there. The error is nil
 // then too, for the replies tell what happened; it is a *lostError if the connection broke.
 //
 // Rows are kept only if keepRows says so: a migration may select a whole table.
-func (s *session) exchange(ctx context.Context, messages []string, keepRows bool, each func(i int, r reply) bool) error {
-	f := &flight{session: s, messages: messages, keepRows: keepRows}
+func (s *session) exchange(ctx context.Context, n int, message func(i int) string, keepRows bool, each func(i int, r reply) bool) error {
+	f := &flight{session: s, total: n, message: message, keepRows: keepRows}
 	f.progress = sync.NewCond(&f.mu)
 	done := make(chan struct{})
 	var background sync.WaitGroup
@@ -67,7 +67,8 @@ func (s *session) exchange(ctx context.Context, messages []string, keepRows bool
 // flight is one exchange.
 type flight struct {
 	session  *session
-	messages []string
+	total    int
+	message  func(i int) string // called by the writer alone, in order
 	keepRows bool
 
 	mu       sync.Mutex
@@ -83,8 +84,8 @@ func (f *flight) write() {
 	defer f.set(&f.written)
 	for next, room := 0, 0; f.roomFor(next, &room); {
 		var buf []byte
-		for next < min(room, len(f.messages)) && len(buf) < windowBytes {
-			encoded, err := (&pgproto3.Query{String: f.messages[next]}).Encode(buf)
+		for next < min(room, f.total) && len(buf) < windowBytes {
+			encoded, err := (&pgproto3.Query{String: f.message(next)}).Encode(buf)
 			if err != nil { // longer than the protocol's 1 GiB
 				f.session.pg.Conn().Close()
 				return
@@ -107,11 +108,11 @@ func (f *flight) write() {
 func (f *flight) roomFor(next int, room *int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for !f.stopped && next < len(f.messages) && next-f.answered > windowMessages/2 {
+	for !f.stopped && next < f.total && next-f.answered > windowMessages/2 {
 		f.progress.Wait()
 	}
 	*room = f.answered + windowMessages
-	return !f.stopped && next < len(f.messages)
+	return !f.stopped && next < f.total
 }
 
 // announce tells the reader how many replies to expect, unless the exchange has been stopped meanwhile.
@@ -237,7 +238,7 @@ func (s *session) askAll(ctx context.Context, messages ...string) ([]reply, erro
 		return nil, interrupted(ctx)
 	}
 	var replies []reply
-	err := s.exchange(ctx, messages, true, func(_ int, r reply) bool {
+	err := s.exchange(ctx, len(messages), func(i int) string { return messages[i] }, true, func(_ int, r reply) bool {
 		replies = append(replies, r)
 		return r.err == nil
 	})
