@@ -64,6 +64,9 @@ func bringUp(ctx context.Context, l host.Lab, options stack.Options, tied bool) 
 	if options.SyncWaveDelay%time.Second != 0 || options.SyncWaveDelay < 0 {
 		return stack.Config{}, usage{fmt.Errorf("sync wave delay %v: Argo CD knows whole seconds only", options.SyncWaveDelay)}
 	}
+	if os.Geteuid() != 0 {
+		return stack.Config{}, errors.New("the lab makes namespaces, mounts and cgroups: it needs root")
+	}
 	log := progress.New(os.Stderr)
 	config, err := provide(ctx, l, options, log)
 	if err != nil {

@@ -16,7 +16,9 @@ import (
 // clusterFunc is a Cluster made of a function.
 type clusterFunc func(path string, object []byte) error
 
-func (f clusterFunc) Apply(_ context.Context, path string, object []byte) error { return f(path, object) }
+func (f clusterFunc) Apply(_ context.Context, path string, object []byte) error {
+	return f(path, object)
+}
 
 func example(t *testing.T, cluster Cluster) ArgoCD {
 	source := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (c Cache) Ensure(ctx context.Context, binaries []Binary, log *progress.Log)
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the binary cache: %w", err)
 	}
-	unlock, err := c.lock()
+	unlock, err := c.lock(log)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +95,17 @@ func (c Cache) key(b Binary) (string, error) {
 }
 
 // lock keeps other lab commands from building the same at the same time; the kernel frees it if this process dies.
-func (c Cache) lock() (unlock func(), err error) {
+func (c Cache) lock(log *progress.Log) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock the binary cache: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		log.Printf("waiting for another lab command that builds")
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock the binary cache: %w", err)
 	}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,10 +44,7 @@ func (l Lab) Start(lock *os.File, tied bool, args ...string) (report *os.File, e
 	}
 	if err := cmd.Start(); err != nil {
 		r.Close()
-		if errors.Is(err, syscall.EPERM) {
-			return nil, fmt.Errorf("make the lab's namespaces: %w; the lab needs root", err)
-		}
-		return nil, fmt.Errorf("make the lab's namespaces: %w", err)
+		return nil, fmt.Errorf("make the lab's namespaces: %w; root needs the capability CAP_SYS_ADMIN here", err)
 	}
 	go func() { _ = cmd.Wait() }() // End asks the kernel; this only reaps
 	return r, os.WriteFile(l.Path("pid"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o644)
