@@ -26,6 +26,7 @@ type Lister func(dir string) ([]string, error)
 // Kustomize renders with package kustomize. The root of the options is not used: it is the checkout's.
 func Kustomize(o kustomize.Options) Renderer {
 	return func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o := o // several overlays, also of different repositories, are rendered at once
 		o.Root = root
 		return kustomize.Render(ctx, filepath.Join(root, filepath.FromSlash(overlay)), o)
 	}
