@@ -2,7 +2,9 @@ package kustomize
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -63,20 +65,20 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 	i := slices.IndexFunc(b, func(r *resource.Resource) bool {
 		return r.GetKind() == ref.Kind && r.GetApiVersion() == "v1" && r.GetName() == final.Name && sameNamespace(r.GetNamespace(), namespace)
 	})
-	at := fieldOf(d.SchemaMigration, ref)
+	at, wave := fieldOf(d.SchemaMigration, ref), d.HookWave()
 	if i < 0 {
-		if maker := b.makerOf(ref, final); maker != nil {
+		if maker := b.makerOf(ref, final, wave); maker != nil {
 			d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the Secret %s is made by the %s %s of this overlay, after the migration would need it", at, final.Name, maker.GetKind(), maker.GetName()),
-				fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of an earlier wave; a migration in the Sync phase (hook: Sync) is not available yet", maker.GetKind()))
+				fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of a wave before %d; a migration in the Sync phase (hook: Sync) is not available yet", maker.GetKind(), wave))
 		}
 		return nil, nil
 	}
-	if isPreSync(b[i]) {
-		return nil, nil
+	if preSyncWave(b[i]) <= wave {
+		return nil, nil // within a wave, too, Argo CD applies it before the Job
 	}
 	if ref.Kind == "ServiceAccount" {
 		d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the ServiceAccount %s of this overlay does not exist yet when the migration first runs", at, final.Name),
-			"create it outside of this Application, or make it a PreSync hook of an earlier wave")
+			fmt.Sprintf("create it outside of this Application, or make it a PreSync hook of wave %d or before", wave))
 		return nil, nil
 	}
 	return copyOf(ref, b[i])
@@ -84,8 +86,14 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 
 func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
 
-func isPreSync(r *resource.Resource) bool {
-	return strings.Contains(r.GetAnnotations()["argocd.argoproj.io/hook"], "PreSync")
+// preSyncWave returns the wave in which an object is applied as a PreSync hook, one beyond all others if it is none.
+func preSyncWave(r *resource.Resource) int32 {
+	annotations := r.GetAnnotations()
+	if !strings.Contains(annotations["argocd.argoproj.io/hook"], "PreSync") {
+		return math.MaxInt32
+	}
+	wave, _ := strconv.ParseInt(annotations["argocd.argoproj.io/sync-wave"], 10, 32) // 0 if absent or no number, as for Argo CD
+	return int32(wave)
 }
 
 func copyOf(ref manifests.Reference, r *resource.Resource) (*manifests.Copy, error) {

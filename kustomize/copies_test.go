@@ -25,7 +25,9 @@ func TestSecretsThatComeLater(t *testing.T) {
 		{"Crunchy's users", object("postgres-operator.crunchydata.com/v1beta1", "PostgresCluster", "orders", "spec: {}\n"), "orders-pguser-shop", "PostgresCluster orders"},
 		{"Zalando's users", object("acid.zalan.do/v1", "postgresql", "orders", "spec: {}\n"), "shop.orders.credentials.postgresql.acid.zalan.do", "postgresql orders"},
 		{"a kind of the same name", object("example.com/v1", "ExternalSecret", "orders-db", "spec: {}\n"), "orders-db", ""},
-		{"a hook of its own", object("external-secrets.io/v1", "ExternalSecret", "orders-db", "  annotations: {argocd.argoproj.io/hook: PreSync}\nspec: {}\n"), "orders-db", ""},
+		{"a hook of an earlier wave", object("external-secrets.io/v1", "ExternalSecret", "orders-db", "  annotations: {argocd.argoproj.io/hook: PreSync, argocd.argoproj.io/sync-wave: \"-11\"}\nspec: {}\n"), "orders-db", ""},
+		{"a hook of the same wave", object("external-secrets.io/v1", "ExternalSecret", "orders-db", "  annotations: {argocd.argoproj.io/hook: PreSync, argocd.argoproj.io/sync-wave: \"-10\"}\nspec: {}\n"), "orders-db", "ExternalSecret orders-db"},
+		{"a hook of wave 0", object("external-secrets.io/v1", "ExternalSecret", "orders-db", "  annotations: {argocd.argoproj.io/hook: PreSync}\nspec: {}\n"), "orders-db", "ExternalSecret orders-db"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
@@ -44,7 +46,7 @@ func TestSecretsThatComeLater(t *testing.T) {
 			}
 			kind, _, _ := strings.Cut(c.want, " ")
 			wantProblems(t, err, "overlay/schema.yaml:9: spec.database.urlFrom: the Secret "+c.secret+" is made by the "+c.want+" of this overlay, after the migration would need it"+
-				" (create the "+kind+" outside of this Application, or make it a PreSync hook of an earlier wave; a migration in the Sync phase (hook: Sync) is not available yet)")
+				" (create the "+kind+" outside of this Application, or make it a PreSync hook of a wave before -10; a migration in the Sync phase (hook: Sync) is not available yet)")
 		})
 	}
 }
@@ -57,7 +59,7 @@ func TestServiceAccountComesLater(t *testing.T) {
 	if err == nil {
 		t.Fatal("not refused")
 	}
-	wantProblems(t, err, "overlay/schema.yaml:11: spec.job: the ServiceAccount eu-migrator of this overlay does not exist yet when the migration first runs (create it outside of this Application, or make it a PreSync hook of an earlier wave)")
+	wantProblems(t, err, "overlay/schema.yaml:11: spec.job: the ServiceAccount eu-migrator of this overlay does not exist yet when the migration first runs (create it outside of this Application, or make it a PreSync hook of wave -10 or before)")
 }
 
 // TestCopies covers the ways to name an input, and Secrets however they are written.

@@ -54,8 +54,9 @@ func isOverlay(dir string) (bool, error) {
 			}
 			return false, err
 		}
-		if len(read(e.Name(), content, &Problems{})) > 0 || mentions(content) && !parses(content) {
-			return true, nil
+		var problems Problems
+		if len(read(e.Name(), content, &problems)) > 0 || len(problems) > 0 {
+			return true, nil // what speaks of a SchemaMigration and is broken is for Render to complain about
 		}
 	}
 	return isGenerated(filepath.Join(dir, entry)), nil
@@ -65,13 +66,6 @@ func isOverlay(dir string) (bool, error) {
 func isGenerated(dir string) bool {
 	content, err := os.ReadFile(filepath.Join(dir, generatedKustomization))
 	return err == nil && bytes.HasPrefix(content, []byte(header))
-}
-
-// parses reports whether content is YAML; what is not, and speaks of a SchemaMigration, is for Render to complain about.
-func parses(content []byte) bool {
-	var problems Problems
-	read("", content, &problems)
-	return !slices.ContainsFunc(problems, func(p *Problem) bool { return p.Remedy == "correct the YAML" })
 }
 
 // isYAML reports whether a directory entry can be a file of manifests.

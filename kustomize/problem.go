@@ -2,7 +2,6 @@ package kustomize
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,16 +56,6 @@ func (ps Problems) ExitCode() migrations.ExitCode { return migrations.ExitReject
 
 func (ps *Problems) add(file string, line int, what, remedy string) {
 	*ps = append(*ps, &Problem{file, line, what, remedy})
-}
-
-// take adds the problems that err consists of, or returns err if it is something else.
-func (ps *Problems) take(err error) error {
-	var more Problems
-	if errors.As(err, &more) {
-		*ps = append(*ps, more...)
-		return nil
-	}
-	return err
 }
 
 // err returns nil if nothing is wrong.

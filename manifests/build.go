@@ -160,7 +160,7 @@ func (b *builder) inputMeta(name string, c Component) metav1.ObjectMeta {
 	return b.meta(name, c,
 		argoHook, "PreSync",
 		argoHookDelete, "HookSucceeded",
-		argoWave, strconv.Itoa(int(b.Migration.wave())),
+		argoWave, strconv.Itoa(int(b.Migration.HookWave())),
 		argoSyncOptions, "ServerSideApply=true")
 }
 

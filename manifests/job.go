@@ -40,7 +40,7 @@ func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 		ObjectMeta: b.meta(b.base, ComponentMigration,
 			argoHook, "PreSync",
 			argoHookDelete, "BeforeHookCreation",
-			argoWave, strconv.Itoa(int(b.Migration.wave()))),
+			argoWave, strconv.Itoa(int(b.Migration.HookWave()))),
 		Spec: batchv1.JobSpec{
 			ActiveDeadlineSeconds: new(int64((p.deadline() + farewell).Round(time.Second) / time.Second)),
 			BackoffLimit:          new(p.retries()),

@@ -58,8 +58,8 @@ const (
 	DefaultRetries  int32 = 3                // Pods after the first
 )
 
-// wave returns the sync wave of the hooks.
-func (m SchemaMigration) wave() int32 {
+// HookWave returns the sync wave of the hooks.
+func (m SchemaMigration) HookWave() int32 {
 	if m.Wave != nil {
 		return *m.Wave
 	}

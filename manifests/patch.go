@@ -49,14 +49,14 @@ func checkPatch(patch json.RawMessage) error {
 	if err != nil {
 		return &FieldError{"spec.job", strings.TrimPrefix(err.Error(), "json: "), "correct the type of this field"}
 	}
-	for _, e := range strict {
-		field := "spec.job"
-		if at, ok := e.(sigsjson.FieldError); ok {
-			field += "." + strings.TrimPrefix(at.FieldPath(), ".")
-		}
-		return &FieldError{field, "is not a field of a Job", "correct its name or leave it out"}
+	if len(strict) == 0 {
+		return nil
 	}
-	return nil
+	field := "spec.job"
+	if at, ok := strict[0].(sigsjson.FieldError); ok {
+		field += "." + strings.TrimPrefix(at.FieldPath(), ".")
+	}
+	return &FieldError{field, "is not a field of a Job", "correct its name or leave it out"}
 }
 
 // withoutDirectives drops what belongs to the merge and not to the Job: nulls, which delete, and keys like $patch.

@@ -130,11 +130,8 @@ func (v *validator) policy(p Policy) {
 	if d := p.Deadline; d != nil && *d < time.Second {
 		v.add("spec.policy.deadline", d.String()+" is less than a second", "give a run the time it needs, as in 30m")
 	}
-	for field, d := range map[string]*time.Duration{"lockTimeout": p.LockTimeout, "statementTimeout": p.StatementTimeout} {
-		if d != nil && *d < 0 {
-			v.add("spec.policy."+field, d.String()+" is negative", "use 0 for no limit")
-		}
-	}
+	v.timeout("spec.policy.lockTimeout", p.LockTimeout)
+	v.timeout("spec.policy.statementTimeout", p.StatementTimeout)
 	if r := p.Retries; r != nil && *r < 0 {
 		v.add("spec.policy.retries", fmt.Sprintf("%d is negative", *r), "use 0 for no retry")
 	}
@@ -142,5 +139,11 @@ func (v *validator) policy(p Policy) {
 	case "", "refuse", "apply", "skip":
 	default:
 		v.add("spec.policy.outOfOrder", fmt.Sprintf("%q is not known", p.OutOfOrder), "use refuse, apply or skip")
+	}
+}
+
+func (v *validator) timeout(field string, d *time.Duration) {
+	if d != nil && *d < 0 {
+		v.add(field, d.String()+" is negative", "use 0 for no limit")
 	}
 }

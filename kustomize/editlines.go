@@ -1,0 +1,139 @@
+package kustomize
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// oddBreak matches what ends a line in YAML 1.1 and nowhere else, so that the parser's line numbers are not ours.
+var oddBreak = regexp.MustCompile("\r[^\n]|\r$|\u0085|\u2028|\u2029")
+
+// edit works on the text. It returns nil where it cannot, and need not be right: the caller checks.
+func edit(content []byte, list *yaml.Node, add bool) []byte {
+	if oddBreak.Match(content) {
+		return nil
+	}
+	lines := bytes.SplitAfter(content, []byte("\n"))
+	eol := "\n"
+	if bytes.HasSuffix(lines[0], []byte("\r\n")) {
+		eol = "\r\n"
+	}
+	switch {
+	case add && list == nil:
+		return appendResources(content, eol)
+	case add && len(list.Content) == 0:
+		return fillEmpty(lines, list, eol)
+	case add:
+		return addAfterLast(lines, list, eol)
+	}
+	return dropEntries(lines, list)
+}
+
+func appendResources(content []byte, eol string) []byte {
+	out := slices.Clone(content)
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, eol...)
+	}
+	return append(out, "resources:"+eol+"- "+entry+eol...)
+}
+
+// fillEmpty turns "resources: []" or a bare "resources:" into a list with one element.
+func fillEmpty(lines [][]byte, list *yaml.Node, eol string) []byte {
+	at := list.Line - 1
+	line := strings.TrimRight(string(lines[at]), "\r\n")
+	key := strings.Index(line, "resources:")
+	if key != 0 {
+		return nil
+	}
+	line = strings.TrimRight(strings.Replace(line, " []", "", 1), " ")
+	return splice(lines, at, at+1, line+eol+"- "+entry+eol)
+}
+
+// addAfterLast adds an element behind the last one, in the form of the list.
+func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
+	last := list.Content[len(list.Content)-1]
+	line := string(lines[last.Line-1])
+	if list.Style&yaml.FlowStyle != 0 {
+		end := offset(line, last.Column) + len(last.Value)
+		if last.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+			end += len(`""`)
+		}
+		if end > len(line) {
+			return nil
+		}
+		return splice(lines, last.Line-1, last.Line, line[:end]+", "+entry+line[end:])
+	}
+	dash := strings.IndexByte(line, '-')
+	if dash < 0 || strings.TrimLeft(line[:dash], " ") != "" {
+		return nil
+	}
+	if !strings.HasSuffix(line, "\n") {
+		line += eol
+	}
+	return splice(lines, last.Line-1, last.Line, line+line[:offset(line, last.Column)]+entry+eol)
+}
+
+// offset returns where a column, counted in characters from 1, begins in a line; its end if the line is shorter.
+func offset(line string, column int) int {
+	for i := range line {
+		if column--; column == 0 {
+			return i
+		}
+	}
+	return len(line)
+}
+
+// dropEntries removes the lines with our entry, and the key if nothing remains under it.
+func dropEntries(lines [][]byte, list *yaml.Node) []byte {
+	if list.Style&yaml.FlowStyle != 0 {
+		return dropFromFlow(lines, list)
+	}
+	drop, remain := map[int]bool{}, 0
+	for _, n := range list.Content {
+		if isEntry(n.Value) {
+			drop[n.Line-1] = true
+		} else {
+			remain++
+		}
+	}
+	if remain == 0 {
+		for at := list.Line - 1; at >= 0; at-- {
+			if bytes.HasPrefix(lines[at], []byte("resources:")) {
+				drop[at] = true
+				break
+			}
+		}
+	}
+	out := []byte{} // even if nothing remains
+	for i, l := range lines {
+		if !drop[i] {
+			out = append(out, l...)
+		}
+	}
+	return out
+}
+
+// dropFromFlow removes ", schemawave" from a list in brackets.
+func dropFromFlow(lines [][]byte, list *yaml.Node) []byte {
+	last := list.Content[len(list.Content)-1]
+	if !isEntry(last.Value) || len(list.Content) == 1 {
+		return nil
+	}
+	line := string(lines[last.Line-1])
+	at := offset(line, last.Column)
+	comma := strings.LastIndexByte(line[:at], ',')
+	if comma < 0 || !strings.HasPrefix(line[at:], last.Value) {
+		return nil
+	}
+	return splice(lines, last.Line-1, last.Line, line[:comma]+line[at+len(last.Value):])
+}
+
+func splice(lines [][]byte, from, to int, with string) []byte {
+	out := bytes.Join(lines[:from], nil)
+	out = append(out, with...)
+	return append(out, bytes.Join(lines[to:], nil)...)
+}
