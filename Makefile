@@ -19,7 +19,7 @@ demo: build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL, NATS
 ifdef KUBECONFIG
 	@bin/demo
 else ifdef KEEP
-	@$(LAB) up
+	@$(LAB) status >/dev/null 2>&1 || $(LAB) up
 	@$(LAB) exec -- bin/demo
 	@sed -n '/^## Look around/,$$p' docs/demo.md | sed '1d'
 else

@@ -47,7 +47,7 @@ func Ledger(ctx context.Context, databaseURL string) ([]LedgerRow, error) {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "SELECT version, name, applied_at FROM schemawave.migration ORDER BY applied_at, version")
+	rows, err := conn.Query(ctx, "SELECT version, name, applied_at FROM schemawave.migration WHERE previous IS NOT NULL ORDER BY applied_at, version")
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}

@@ -56,7 +56,7 @@ func (o *observation) see(object any) {
 	switch x := object.(type) {
 	case *argo.Application:
 		op := x.Status.OperationState
-		if x.Name == Database+"-"+Staging && op != nil && op.SyncResult != nil && op.SyncResult.Revision == o.revision {
+		if x.Name == Database+"-"+Staging && op != nil && op.Operation.Sync != nil && op.Operation.Sync.Revision == o.revision {
 			first(&o.syncing)
 		}
 	case *batchv1.Job:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +27,6 @@ type Release struct {
 	Running   time.Time // its container ran
 	Finished  time.Time // the Job was complete or had failed
 	Published time.Time // the event arrived
-	Started   time.Time // the storefront's container ran; zero if it did not wait for this release
 }
 
 // Push writes files, pushes them as one commit, and follows it until NATS says how it ended in staging.
@@ -71,18 +71,26 @@ func (s *Story) release(ctx context.Context, message string, rendered func() err
 	}
 	r.Published = time.Now()
 	sync.fill(&r)
-	for _, m := range []struct {
+	s.tellMoments(r)
+	return r, nil
+}
+
+// tellMoments tells the steps of a sync in the order in which they were seen.
+func (s *Story) tellMoments(r Release) {
+	type moment struct {
 		t    time.Time
 		text string
-	}{
+	}
+	moments := []moment{
 		{r.Syncing, "Argo CD syncs it"}, {r.Created, "PreSync: Job " + r.Job}, {r.Running, "its Pod runs"},
 		{r.Finished, "the Job has ended"}, {r.Published, "NATS: " + r.Message.Subject},
-	} {
+	}
+	slices.SortStableFunc(moments, func(a, b moment) int { return a.t.Compare(b.t) })
+	for _, m := range moments {
 		if !m.t.IsZero() {
 			s.tell.TellAt(m.t, "%s", m.text)
 		}
 	}
-	return r, nil
 }
 
 // result waits for the event that ends the attempt at a revision.

@@ -73,6 +73,12 @@ func (s *Story) tellRelease(ctx context.Context) error {
 	if r.Event.Predicate != events.Succeeded {
 		return fmt.Errorf("migration 2 ended with %s", r.Message.Subject)
 	}
+	changed, err := s.Repo.Changed(ctx, r.Rendered)
+	if err != nil {
+		return err
+	}
+	s.tell.Tell("what the controller committed:")
+	s.tell.Show(changed)
 	if err := s.showEvent(r); err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (s *Story) tellBreak(ctx context.Context) error {
 	if failure == nil {
 		return fmt.Errorf("a wrong migration ended with %s", r.Message.Subject)
 	}
-	s.tell.Tell("where and why:")
+	s.tell.Tell("NATS says where, why, and what to do:")
 	s.tell.Show(failure.String())
 	message, err := s.Verdict(ctx)
 	if err != nil {
