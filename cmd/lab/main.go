@@ -62,7 +62,7 @@ func command() *cobra.Command {
 		Short: "a real Kubernetes, Argo CD, PostgreSQL, NATS and git server on this machine",
 		Long: "lab runs a real single-node Kubernetes with Argo CD, PostgreSQL, NATS and a git server in namespaces of its own.\n" +
 			"Several labs can run side by side. A lab's state is in its directory, by default " + filepath.Join(host.Base, "default") + ".",
-		Example: "  go run ./cmd/lab up\n  go run ./cmd/lab exec -- psql \"$DATABASE_URL\"\n  go run ./cmd/lab down",
+		Example: "  go run ./cmd/lab up\n  go run ./cmd/lab exec -- sh -c 'psql \"$DATABASE_URL\"'\n  go run ./cmd/lab down",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage{fmt.Errorf("unknown command %q", args[0])}

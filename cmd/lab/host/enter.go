@@ -79,14 +79,14 @@ func (l Lab) runOnThread(argv, env []string) (int, error) {
 // Become turns this process into the command, which ends with the parent's thread. The flag has to be set here: what
 // Go's Pdeathsig checks, the parent's number, cannot be seen across PID namespaces. Become returns only with an error.
 func Become(argv []string) error {
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("run %s: %w", argv[0], err)
-	}
 	path, err := exec.LookPath(argv[0])
-	if err != nil {
-		return fmt.Errorf("run %s: %w", argv[0], err)
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0)
 	}
-	return fmt.Errorf("run %s: %w", argv[0], syscall.Exec(path, argv, os.Environ()))
+	if err == nil {
+		err = syscall.Exec(path, argv, os.Environ())
+	}
+	return fmt.Errorf("run %s: %w", argv[0], err)
 }
 
 // enter moves the current thread into the lab's namespaces; of the PID namespace only its children become members.
