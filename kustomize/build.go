@@ -3,7 +3,6 @@ package kustomize
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,7 +28,7 @@ func (w *work) build(files map[string][]byte) (built, error) {
 	for name, content := range files {
 		fsys.files[filepath.Join(fsys.generated, name)] = content
 	}
-	m, err := krusty.MakeKustomizer(opts).Run(fsys, w.abs(""))
+	m, err := run(opts, fsys, w.abs(""))
 	if err != nil {
 		what := withoutContent(strings.ReplaceAll(err.Error(), w.dir+string(filepath.Separator), ""))
 		return nil, Problems{{w.kustomization.file, 0, "kustomize cannot build the overlay: " + what, "make kustomize build " + w.overlay + " work"}}
@@ -67,54 +66,4 @@ func decode(r *resource.Resource, into any) error {
 		return fmt.Errorf("read %s %s: %w", r.GetKind(), r.GetName(), err)
 	}
 	return nil
-}
-
-// preview is the disk with some files as they would be, and a directory of which nothing else is seen.
-type preview struct {
-	filesys.FileSystem
-	generated string            // absolute; holds nothing but files
-	files     map[string][]byte // by absolute path
-}
-
-func (p *preview) ReadFile(name string) ([]byte, error) {
-	if content, ok := p.files[filepath.Clean(name)]; ok {
-		return content, nil
-	}
-	return p.FileSystem.ReadFile(name)
-}
-
-func (p *preview) IsDir(name string) bool {
-	return filepath.Clean(name) == p.generated || p.FileSystem.IsDir(name)
-}
-
-func (p *preview) Exists(name string) bool {
-	_, ok := p.files[filepath.Clean(name)]
-	return ok || p.IsDir(name) || p.FileSystem.Exists(name)
-}
-
-func (p *preview) ReadDir(name string) ([]string, error) {
-	if filepath.Clean(name) != p.generated {
-		return p.FileSystem.ReadDir(name)
-	}
-	var names []string
-	for _, f := range slices.Sorted(maps.Keys(p.files)) {
-		if filepath.Dir(f) == p.generated {
-			names = append(names, filepath.Base(f))
-		}
-	}
-	return names, nil
-}
-
-func (p *preview) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
-	abs, err := filepath.Abs(name)
-	if err != nil {
-		return "", "", err
-	}
-	if abs == p.generated {
-		return filesys.ConfirmedDir(abs), "", nil
-	}
-	if _, ok := p.files[abs]; ok {
-		return filesys.ConfirmedDir(filepath.Dir(abs)), filepath.Base(abs), nil
-	}
-	return p.FileSystem.CleanedAbs(name)
 }

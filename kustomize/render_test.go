@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/schemawave/schemawave/kustomize"
 )
@@ -60,6 +61,40 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 	group.Wait()
+}
+
+// TestOwnSchema renders overlays with an OpenAPI schema of their own beside others without, at once: kustomize keeps one for
+// the whole process. With the schema the patch merges the list by key, without it replaces it, also afterwards.
+func TestOwnSchema(t *testing.T) {
+	const crd = `{"definitions": {"v1.Shop": {"properties": {"items": {"type": "array", "items": {"type": "object"}, "x-kubernetes-patch-merge-key": "name", "x-kubernetes-patch-strategy": "merge"}},
+		"x-kubernetes-group-version-kind": [{"group": "example.com", "kind": "Shop", "version": "v1"}]}}}`
+	const shop = "apiVersion: example.com/v1\nkind: Shop\nmetadata: {name: a}\nitems: [{name: one, size: 1}, {name: two}]\n"
+	const plain = "namespace: x\nresources: [shop.yaml]\npatches:\n- patch: |-\n    apiVersion: example.com/v1\n    kind: Shop\n    metadata: {name: a}\n    items: [{name: one, size: 2}]\n"
+	root := t.TempDir()
+	var group sync.WaitGroup
+	for i := range 12 {
+		kustomization := plain
+		if i%3 == 0 {
+			kustomization += "openapi: {path: schema.json}\n"
+		}
+		dir := filepath.Join(root, fmt.Sprint(i))
+		writeTree(t, dir, with(with(with(repo(good), "overlay/kustomization.yaml", kustomization), "overlay/shop.yaml", shop), "overlay/schema.json", crd))
+		group.Go(func() {
+			for range 3 {
+				if _, err := kustomize.Render(context.Background(), filepath.Join(dir, "overlay"), kustomize.Options{Root: root}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "1/overlay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := m.AsYaml(); err != nil || bytes.Contains(out, []byte("name: two")) {
+		t.Errorf("the schema of one overlay decides about another: %v\n%s", err, out)
+	}
 }
 
 // TestDeterministic renders the same repository in two places, by different ways to name it, and wants the same bytes.

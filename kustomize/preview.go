@@ -1,0 +1,99 @@
+package kustomize
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+)
+
+// schema guards the one OpenAPI schema that kyaml keeps for the whole process. Builds that leave it alone share it; one that
+// brings a schema of its own, by the field openapi of a kustomization, has it to itself and leaves no trace: otherwise it
+// would race with the others, and what they yield would depend on what was built before.
+var schema sync.RWMutex
+
+// run builds a directory. That it needs a schema of its own is known only once its kustomizations are read: then it is
+// begun again.
+func run(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error) {
+	schema.RLock()
+	m, err := krusty.MakeKustomizer(opts).Run(fsys, dir)
+	schema.RUnlock()
+	if !fsys.wantsSchema {
+		return m, err
+	}
+	schema.Lock()
+	defer schema.Unlock()
+	defer openapi.ResetOpenAPI()
+	fsys.exclusive = true
+	return krusty.MakeKustomizer(opts).Run(fsys, dir)
+}
+
+// preview is the disk with some files as they would be, and a directory of which nothing else is seen.
+type preview struct {
+	filesys.FileSystem
+	generated string            // absolute; holds nothing but files
+	files     map[string][]byte // by absolute path
+
+	wantsSchema bool // a kustomization that was read has the field openapi
+	exclusive   bool // and may have it
+}
+
+func (p *preview) ReadFile(name string) ([]byte, error) {
+	content, ok := p.files[filepath.Clean(name)]
+	if !ok {
+		var err error
+		if content, err = p.FileSystem.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(name)) && bytes.Contains(content, []byte("openapi")) {
+		if p.wantsSchema = true; !p.exclusive {
+			return nil, errors.New("its schema is in use")
+		}
+	}
+	return content, nil
+}
+
+func (p *preview) IsDir(name string) bool {
+	return filepath.Clean(name) == p.generated || p.FileSystem.IsDir(name)
+}
+
+func (p *preview) Exists(name string) bool {
+	_, ok := p.files[filepath.Clean(name)]
+	return ok || p.IsDir(name) || p.FileSystem.Exists(name)
+}
+
+func (p *preview) ReadDir(name string) ([]string, error) {
+	if filepath.Clean(name) != p.generated {
+		return p.FileSystem.ReadDir(name)
+	}
+	var names []string
+	for _, f := range slices.Sorted(maps.Keys(p.files)) {
+		if filepath.Dir(f) == p.generated {
+			names = append(names, filepath.Base(f))
+		}
+	}
+	return names, nil
+}
+
+func (p *preview) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return "", "", err
+	}
+	if abs == p.generated {
+		return filesys.ConfirmedDir(abs), "", nil
+	}
+	if _, ok := p.files[abs]; ok {
+		return filesys.ConfirmedDir(filepath.Dir(abs)), filepath.Base(abs), nil
+	}
+	return p.FileSystem.CleanedAbs(name)
+}
