@@ -37,28 +37,29 @@ func BrokerError(err error) error {
 	case errors.As(err, &denied):
 		return cli.Exit(migrations.ExitDenied, err)
 	case errors.As(err, &wait):
-		return &cli.Error{Code: answerCode(wait.Answer()), Err: err, Hint: answerHint(wait)}
+		return &cli.Error{Code: waitCode(wait), Err: err, Hint: waitHint(wait)}
 	case errors.As(err, &unreachable):
 		return &cli.Error{Code: migrations.ExitUnreachable, Err: err, Hint: "check NATS_URL, and that the streams exist: schemawave streams verify"}
 	}
 	return cli.Exit(migrations.ExitBug, err)
 }
 
-func answerCode(a events.Answer) migrations.ExitCode {
-	switch a {
-	case events.Incompatible:
+// waitCode tells apart a wait that ran out of time, whatever was the last word then, from one that is over for good.
+func waitCode(e *jetstream.WaitError) migrations.ExitCode {
+	switch {
+	case e.Cause != nil:
+		return migrations.ExitBusy
+	case e.Answer() == events.Incompatible:
 		return migrations.ExitConfig
-	case events.AttemptFailed:
-		return migrations.ExitRejected
 	}
-	return migrations.ExitBusy
+	return migrations.ExitRejected
 }
 
-func answerHint(e *jetstream.WaitError) string {
-	switch e.Answer() {
-	case events.NotYet:
+func waitHint(e *jetstream.WaitError) string {
+	switch {
+	case e.Cause != nil:
 		return "wait longer with --timeout, or see where the migration is: schemawave status"
-	case events.AttemptFailed:
+	case e.Answer() == events.AttemptFailed:
 		return "mend the migration and push it; --on-failure wait goes on waiting for that"
 	}
 	return ""

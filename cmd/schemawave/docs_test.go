@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/kustomize"
+	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
+)
+
+// block is a fenced piece of a document.
+type block struct {
+	at             string // file:line
+	language, text string
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// blocks reads the fenced blocks of README.md and docs.
+func blocks(t *testing.T) []block {
+	t.Helper()
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []block
+	for _, file := range append(files, "../../README.md") {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllSubmatchIndex(content, -1) {
+			found = append(found, block{
+				at:       fmt.Sprintf("%s:%d", strings.TrimPrefix(file, "../../"), 1+bytes.Count(content[:m[0]], []byte("\n"))),
+				language: string(content[m[2]:m[3]]), text: string(content[m[4]:m[5]]),
+			})
+		}
+	}
+	return found
+}
+
+// TestDocuments does with every fenced block of the documentation what a reader would.
+func TestDocuments(t *testing.T) {
+	database, err := postgrestest.Start(t.Context(), postgrestest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { database.Stop() })
+	tried := map[string]int{}
+	var config string
+	all := blocks(t)
+	for _, b := range all {
+		if strings.HasPrefix(b.text, "nats:") || strings.Contains(b.text, "config.yaml\nnats:") || strings.HasPrefix(b.text, "# config.yaml, ") {
+			config = b.text
+		}
+	}
+	for _, b := range all {
+		t.Run(b.at, func(t *testing.T) {
+			kind := kindOf(b)
+			tried[kind]++
+			switch kind {
+			case "SchemaMigration":
+				tryMigration(t, b.text)
+			case "Kustomization":
+				tryInstallation(t, b.text, config)
+			case "configuration":
+				tryConfig(t, b.text)
+			case "pod":
+				tryPod(t, b.text)
+			case "state":
+				tryState(t, b.text)
+			case "go":
+				tryGo(t, b.text)
+			case "sh":
+				tryShell(t, b.text, database)
+			case "sql":
+				trySQL(t, b.text, database)
+			default:
+				t.Errorf("nothing here knows how to try this block of %s", b.language)
+			}
+		})
+	}
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "state", "go", "sh", "sql"} {
+		if tried[kind] == 0 {
+			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
+		}
+	}
+}
+
+func kindOf(b block) string {
+	switch {
+	case b.language == "json":
+		return "state"
+	case b.language != "yaml":
+		return b.language
+	case strings.Contains(b.text, "kind: SchemaMigration"):
+		return "SchemaMigration"
+	case strings.Contains(b.text, "kind: Kustomization"):
+		return "Kustomization"
+	case strings.HasPrefix(b.text, "initContainers:"):
+		return "pod"
+	case strings.Contains(b.text, "\nnats:"):
+		return "configuration"
+	}
+	return "yaml"
+}
+
+// tryMigration renders the file in an overlay like that of the example.
+func tryMigration(t *testing.T, text string) {
+	root := t.TempDir()
+	write(t, root, ".git/HEAD", "ref: refs/heads/main\n")
+	write(t, root, "orders/migrations/20260101000000_create.sql", "CREATE TABLE orders (id int);\n")
+	write(t, root, "orders/overlays/production/kustomization.yaml", "namespace: production\n")
+	write(t, root, "orders/overlays/production/schemamigration.yaml", text)
+	result, err := kustomize.Render(t.Context(), filepath.Join(root, "orders/overlays/production"), kustomize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !result.Changed() {
+		t.Error("nothing is rendered from it")
+	}
+}
+
+// tryInstallation builds the kustomization over this checkout's manifests/install.
+func tryInstallation(t *testing.T, text, config string) {
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "install"), os.DirFS("../../manifests/install")); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	local := regexp.MustCompile(`https://github.com/schemawave/schemawave//manifests/install\?ref=v[0-9.]+`).ReplaceAllString(text, "../install")
+	if local == text {
+		t.Fatal("it does not refer to manifests/install")
+	}
+	write(t, root, "mine/kustomization.yaml", local)
+	write(t, root, "mine/config.yaml", config)
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := objects.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := strings.SplitN(config, "\n", 3)[1]; !bytes.Contains(built, []byte(first)) {
+		t.Errorf("the configuration did not take the place of the default one:\n%s", built)
+	}
+}
+
+func tryConfig(t *testing.T, text string) {
+	path := write(t, t.TempDir(), "config.yaml", text)
+	if _, err := readConfig(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryPod(t *testing.T, text string) {
+	var pod corev1.PodSpec
+	if err := yaml.UnmarshalStrict([]byte(text), &pod); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range pod.InitContainers {
+		root := command()
+		sub, args, err := root.Find(c.Args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sub.ParseFlags(args); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range sub.Flags().Args() {
+			if _, err := events.ParseTarget(target); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func tryState(t *testing.T, text string) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var s events.State
+	if err := decoder.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Satisfies("2").Answer != events.Satisfied {
+		t.Errorf("version 2 is not ready in %+v", s)
+	}
+}
+
+// tryGo compiles the block as the body of a function.
+func tryGo(t *testing.T, text string) {
+	const frame = `package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream"
+)
+
+func wait(ctx context.Context) error {
+%s}
+
+func main() { _ = wait(context.Background()) }
+`
+	path := write(t, t.TempDir(), "main.go", fmt.Sprintf(frame, text))
+	if out, err := exec.CommandContext(t.Context(), "go", "vet", path).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// tryShell runs the lines: make's targets must exist, our own commands must succeed against a fresh database.
+func tryShell(t *testing.T, text string, database *postgrestest.Server) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := database.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DATABASE_URL", url)
+	t.Chdir("../../examples/shop")
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0, words[0] == "export":
+		case words[0] == "make":
+			if !bytes.Contains(makefile, []byte("\n"+words[1]+":")) {
+				t.Errorf("make has no target %s", words[1])
+			}
+		case words[0] == "schemawave":
+			root := command()
+			root.SetArgs(words[1:])
+			if err := root.ExecuteContext(t.Context()); err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+		default:
+			t.Errorf("nothing here knows how to run %q", line)
+		}
+	}
+}
+
+// trySQL applies the block after the table that it changes.
+func trySQL(t *testing.T, text string, database *postgrestest.Server) {
+	url, err := database.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DATABASE_URL", url)
+	dir := t.TempDir()
+	write(t, dir, "20251201000000_orders.sql", "CREATE TABLE orders (id int, legacy_total int);\n")
+	write(t, dir, "20260101000000_block.sql", text)
+	root := command()
+	root.SetArgs([]string{"migrate", "--dir", dir, "--database", "orders"})
+	if err := root.ExecuteContext(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// write makes a file below dir, and returns its path.
+func write(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
