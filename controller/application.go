@@ -16,19 +16,22 @@ import (
 // read no Jobs. Without it the namespace that the Application deploys to is taken.
 const AnnotationEnvironment = "schemawave.dev/environment"
 
-// newApplication reads an Application. readable says whether the Jobs of a cluster and namespace can be read.
+// newApplication reads an Application. readable is that of the Options.
 func newApplication(a *argo.Application, readable func(server, name, namespace string) bool) application {
 	d := a.Spec.Destination
 	out := application{
 		Key:         types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
 		Environment: a.Annotations[AnnotationEnvironment],
 		Namespace:   d.Namespace,
-		Readable:    readable(d.Server, d.Name, d.Namespace),
+		Readable:    readable(d.Server, d.Name, ""),
 	}
 	if out.Environment == "" {
 		out.Environment = d.Namespace
 	}
 	if o, ok := newOperation(a.Status.OperationState); ok {
+		for i, r := range o.Results {
+			o.Results[i].Readable = readable(d.Server, d.Name, r.Key.Namespace)
+		}
 		out.Operations = []operation{o}
 	}
 	for _, h := range a.Status.History {

@@ -91,6 +91,9 @@ func (o Options) managerOptions(scheme *runtime.Scheme, lease resourcelock.Inter
 	return m
 }
 
+// looseEnd bounds how long the manager waits for passes that are under way when it stops.
+const looseEnd = 20 * time.Second
+
 // patience is how long a database waits after a pass that failed: from 100 ms to half a minute, so that results are out soon
 // after the broker is back.
 func patience() workqueue.TypedRateLimiter[target] {

@@ -1,13 +1,17 @@
 package controller_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -50,7 +54,8 @@ func (c *cluster) reject(a *argo.Application, r release) {
 // TestReleases follows three releases: one that succeeds, one that fails, and its correction.
 func TestReleases(t *testing.T) {
 	c, n := newCluster(t), newNATS(t)
-	start(c, n, "one", nil)
+	registry, health := prometheus.NewRegistry(), freeAddress(t)
+	start(c, n, "one", func(o *controller.Options) { o.Metrics, o.HealthAddress = registry, health })
 	a := c.application("orders", overlay)
 	one, two, three := c.release(1, env), c.release(2, env), c.release(3, env)
 
@@ -75,10 +80,66 @@ func TestReleases(t *testing.T) {
 	}
 	c.told(a, corev1.EventTypeWarning, "0002_step.sql:12:3: ", "drop the column first")
 
+	measures(t, registry, "schemawave_schema_info version=1", 1)
+	measures(t, registry, "schemawave_last_attempt_success", 0)
+
 	c.migrate(a, three, migrations.OutcomeSucceeded, "2", "3")
 	n.expect("started@1", "succeeded@1", "started@2", "failed@2", "started@3", "succeeded@3")
 	c.told(a, corev1.EventTypeNormal, "production/orders is at 3")
 	c.remain(three.job.Name)
+	measures(t, registry, "schemawave_schema_info version=3", 1)
+	measures(t, registry, "schemawave_last_attempt_success", 1)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		answer, err := http.Get("http://" + health + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", path, answer.Status)
+		}
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// measures waits until a metric, "name" or "name version=V", has a value, and is there once.
+func measures(t *testing.T, from prometheus.Gatherer, name string, want float64) {
+	t.Helper()
+	name, version, _ := strings.Cut(name, " version=")
+	within(t, "metric "+name, func() error {
+		families, err := from.Gather()
+		if err != nil {
+			return err
+		}
+		for _, f := range families {
+			if f.GetName() != name {
+				continue
+			}
+			if n := len(f.Metric); n != 1 {
+				return fmt.Errorf("%d series", n)
+			}
+			m := f.Metric[0]
+			for _, l := range m.Label {
+				if version != "" && l.GetName() == "version" && l.GetValue() != version {
+					return fmt.Errorf("version %s", l.GetValue())
+				}
+			}
+			if got := m.Gauge.GetValue(); got != want {
+				return fmt.Errorf("%v, want %v", got, want)
+			}
+			return nil
+		}
+		return errors.New("is not there")
+	})
 }
 
 // told waits for a Kubernetes Event on the Application that holds all parts.

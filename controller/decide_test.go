@@ -84,7 +84,7 @@ func word(version, phase, message string, change ...func(*application)) applicat
 	return a
 }
 
-func readable(a *application) { a.Readable = true }
+func readable(a *application) { a.Readable, a.Operations[0].Results[0].Readable = true, true }
 func unfinished(a *application) {
 	a.Operations[0].Finished = time.Time{}
 }

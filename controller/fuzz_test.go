@@ -70,7 +70,7 @@ func (b *bits) application() application {
 			op.Results = append(op.Results, result{
 				Key:  types.NamespacedName{Namespace: "shop", Name: "x"},
 				Name: manifests.Name{Database: one(b, "orders", "audit", "a-0123ab"), Version: v, Digest8: short(digest(string(v) + "1"))},
-				Hook: b.next(2) == 0, HasJob: b.next(2) == 0, Status: one(b, "", "Synced", "Pruned"),
+				Hook: b.next(2) == 0, HasJob: b.next(2) == 0, Readable: b.next(2) == 0, Status: one(b, "", "Synced", "Pruned"),
 				Phase: one(b, "", "Running", "Succeeded", "Failed", "Error"), Message: one(b, reached, "Deleted", "", backoff),
 			})
 		}

@@ -74,7 +74,7 @@ type application struct {
 	Key         types.NamespacedName
 	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
 	Namespace   string // that it deploys to
-	Readable    bool   // its Jobs are in this cluster, in a namespace that is watched
+	Readable    bool   // it deploys to this cluster, whose Jobs are watched
 	Operations  []operation
 	History     []deployment
 }
@@ -99,7 +99,8 @@ type result struct {
 	Status  string // of applying it: "" for a hook, "Synced", "Pruned", "SyncFailed"…
 	Phase   string // "Running", "Succeeded", "Failed", "Error"
 	Message string
-	HasJob  bool // the Job can be read and speaks for itself
+	// Readable says that the Job could be read if it existed, HasJob that it does, and speaks for itself.
+	Readable, HasJob bool
 }
 
 // deployment is one entry of an Application's history: a full sync that succeeded.

@@ -138,7 +138,7 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 	for i, a := range o.Applications {
 		for k, op := range a.Operations {
 			for n, r := range op.Results {
-				if !a.Readable {
+				if !r.Readable {
 					continue
 				}
 				has := gone[r.Key]

@@ -37,8 +37,17 @@ func (p people) tell(ctx context.Context, e events.Event) {
 	}
 	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
 	if e.Predicate == events.Failed {
-		p.recorder.Event(&a, corev1.EventTypeWarning, reasonFailed, e.Reason)
+		p.recorder.Event(&a, corev1.EventTypeWarning, reasonFailed, clip(e.Reason))
 		return
 	}
-	p.recorder.Event(&a, corev1.EventTypeNormal, reasonSucceeded, e.Reason)
+	p.recorder.Event(&a, corev1.EventTypeNormal, reasonSucceeded, clip(e.Reason))
+}
+
+// clip cuts a text to what the message of an Event may hold (Kubernetes API, Event v1: 1,024 bytes).
+func clip(text string) string {
+	const limit = 1024
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }

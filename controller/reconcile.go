@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,21 +30,30 @@ type reconciler struct {
 // Reconcile is one pass over one database: read the world, read what is published, decide, publish what is missing, and
 // only then forget and delete. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
 func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result, error) {
+	err := r.pass(ctx, t)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil // the end of the process, not of the pass: the next leader looks again
+	}
+	return reconcile.Result{}, err
+}
+
+func (r *reconciler) pass(ctx context.Context, t target) error {
 	captured := r.captures.peek(t)
 	o, err := r.world.observe(ctx, t, captured)
 	if err != nil {
-		return reconcile.Result{}, err
+		return err
 	}
 	if len(o.Jobs) == 0 && len(o.Applications) == 0 {
 		r.memory.forget(t)
-		return reconcile.Result{}, nil
+		r.captures.release(t, captured, func(capture) bool { return false })
+		return nil
 	}
 	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
 	cancel()
 	if err != nil {
 		r.metrics.published("read", err)
-		return reconcile.Result{}, fmt.Errorf("read the state of %s: %w", t, err)
+		return fmt.Errorf("read the state of %s: %w", t, err)
 	}
 	o.State = state
 	d := decide(o)
@@ -54,12 +61,12 @@ func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result,
 	state, err = r.publish(ctx, o, d, revision)
 	r.metrics.state(state)
 	if err != nil {
-		return reconcile.Result{}, err
+		return err
 	}
 	r.captures.release(t, captured, func(c capture) bool {
 		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })
 	})
-	return reconcile.Result{}, r.collect(ctx, d.Collect)
+	return r.collect(ctx, d.Collect)
 }
 
 // publish carries out the publications in order and returns the state that is then published.
@@ -82,12 +89,13 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 				return state, err
 			}
 			state, revision = *p.State, next
+			r.announce(ctx, p)
 		}
 		if err := r.publishEvent(ctx, p.Event); err != nil {
 			return state, err
 		}
 		told[p.Event.ID] = true
-		if p.State != nil || p.Event.Predicate == events.Started {
+		if p.Event.Predicate == events.Started {
 			r.announce(ctx, p)
 		}
 	}
@@ -158,64 +166,3 @@ func (r *reconciler) collect(ctx context.Context, jobs []job) error {
 	}
 	return nil
 }
-
-// memory spares repetition: of calls for events that are known to be out, and of log lines. Losing it costs one call for
-// each database.
-type memory struct {
-	mu     sync.Mutex
-	events map[target]map[string]bool
-	doubts map[target]string
-	said   map[string]bool
-}
-
-func newMemory() memory {
-	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, said: map[string]bool{}}
-}
-
-func (m *memory) told(t target, id string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.events[t][id]
-}
-
-// tell remembers the events of a pass in place of those of the pass before.
-func (m *memory) tell(t target, ids map[string]bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.events[t] = ids
-}
-
-func (m *memory) forget(t target) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.events, t)
-	delete(m.doubts, t)
-}
-
-// doubt logs what is not said and why, if that changed.
-func (m *memory) doubt(log *slog.Logger, t target, doubts []string) {
-	text := fmt.Sprint(doubts)
-	m.mu.Lock()
-	changed := m.doubts[t] != text
-	m.doubts[t] = text
-	m.mu.Unlock()
-	if changed {
-		for _, d := range doubts {
-			log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
-		}
-	}
-}
-
-// once logs a message the first time only.
-func (m *memory) once(log *slog.Logger, message string, args ...any) {
-	m.mu.Lock()
-	said := m.said[message]
-	m.said[message] = true
-	m.mu.Unlock()
-	if !said {
-		log.Warn(message, args...)
-	}
-}
-
-// looseEnd bounds how long the manager waits for passes that are under way when it stops.
-const looseEnd = 20 * time.Second

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -157,7 +156,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		},
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
-	if a.Readable {
+	if r.Readable {
 		v.Absent = &r.Key
 	}
 	if r.Status != "" && r.Status != "Synced" {
@@ -165,7 +164,7 @@ func judgeResult(a application, o operation, r result) verdict {
 	}
 	switch {
 	case r.Phase == "Running":
-		if a.Readable || !o.running() || o.Ending || !r.Hook && !strings.HasSuffix(r.Message, " created") {
+		if r.Readable || !o.running() || o.Ending || !r.Hook && !strings.HasSuffix(r.Message, " created") {
 			return v.silenced("") // the Job will tell, or does not run
 		}
 		v.Kind = running
@@ -178,7 +177,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		}
 	case r.Phase == "Succeeded":
 		return v.silenced(fmt.Sprintf("Argo CD says that the Job succeeded, but only because %q", r.Message))
-	case r.Phase == "Failed" && (r.Hook || !a.Readable):
+	case r.Phase == "Failed" && (r.Hook || !r.Readable):
 		f := messageFailure(r.Message)
 		v.Kind, v.Attempt.Outcome, v.Attempt.Failure = failed, events.OutcomeFailed, &f
 	default:
@@ -190,44 +189,6 @@ func judgeResult(a application, o operation, r result) verdict {
 // at is when the attempt happened, for the order of attempts. While an operation runs, its results bear no time of their
 // own: then the operation's start has to do.
 func (v verdict) at() time.Time { return attemptTime(v.Attempt) }
-
-// origin finds the Application that applied the Job and the revision it was applied at. An Application that lists the Job is
-// surer than the name the Job bears; an operation within which the Job was made is surer than the history.
-func (j job) origin(apps []application) (name, revision string) {
-	var a *application
-	for i := range apps {
-		if apps[i].Readable && apps[i].lists(j) {
-			a = &apps[i]
-			break
-		}
-		if apps[i].Readable && a == nil && (j.Instance == apps[i].Key.Name || j.Instance == apps[i].Key.Namespace+"_"+apps[i].Key.Name) {
-			a = &apps[i]
-		}
-	}
-	if a == nil {
-		return "", ""
-	}
-	for _, o := range a.Operations {
-		if within := !j.Created.Before(o.Started) && (o.Finished.IsZero() || !j.Created.After(o.Finished)); within &&
-			(o.lists(j) || o.running()) && o.Revision != "" {
-			return a.Key.String(), o.Revision
-		}
-	}
-	for _, h := range a.History {
-		if !j.Created.Before(h.From) && !j.Created.After(h.To) {
-			return a.Key.String(), h.Revision
-		}
-	}
-	return a.Key.String(), ""
-}
-
-func (a application) lists(j job) bool {
-	return slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
-}
-
-func (o operation) lists(j job) bool {
-	return slices.ContainsFunc(o.Results, func(r result) bool { return r.Key == j.Key })
-}
 
 // sameDigest compares two digests of which either may be known by its first eight digits alone, as names hold them.
 func sameDigest(a, b string) bool {

@@ -1,0 +1,65 @@
+package controller
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// memory spares repetition: of calls for events that are known to be out, and of log lines. Losing it costs one call for
+// each database.
+type memory struct {
+	mu     sync.Mutex
+	events map[target]map[string]bool
+	doubts map[target]string
+	said   map[string]bool
+}
+
+func newMemory() memory {
+	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, said: map[string]bool{}}
+}
+
+func (m *memory) told(t target, id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.events[t][id]
+}
+
+// tell remembers the events of a pass in place of those of the pass before.
+func (m *memory) tell(t target, ids map[string]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events[t] = ids
+}
+
+func (m *memory) forget(t target) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.events, t)
+	delete(m.doubts, t)
+}
+
+// doubt logs what is not said and why, if that changed.
+func (m *memory) doubt(log *slog.Logger, t target, doubts []string) {
+	text := fmt.Sprint(doubts)
+	m.mu.Lock()
+	changed := m.doubts[t] != text
+	m.doubts[t] = text
+	m.mu.Unlock()
+	if changed {
+		for _, d := range doubts {
+			log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
+		}
+	}
+}
+
+// once logs a message the first time only.
+func (m *memory) once(log *slog.Logger, message string, args ...any) {
+	m.mu.Lock()
+	said := m.said[message]
+	m.said[message] = true
+	m.mu.Unlock()
+	if !said {
+		log.Warn(message, args...)
+	}
+}

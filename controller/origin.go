@@ -1,0 +1,41 @@
+package controller
+
+import "slices"
+
+// origin finds the Application that applied the Job and the revision it was applied at. An Application that lists the Job is
+// surer than the name the Job bears; an operation within which the Job was made is surer than the history.
+func (j job) origin(apps []application) (name, revision string) {
+	var a *application
+	for i := range apps {
+		if apps[i].Readable && apps[i].lists(j) {
+			a = &apps[i]
+			break
+		}
+		if apps[i].Readable && a == nil && (j.Instance == apps[i].Key.Name || j.Instance == apps[i].Key.Namespace+"_"+apps[i].Key.Name) {
+			a = &apps[i]
+		}
+	}
+	if a == nil {
+		return "", ""
+	}
+	for _, o := range a.Operations {
+		if within := !j.Created.Before(o.Started) && (o.Finished.IsZero() || !j.Created.After(o.Finished)); within &&
+			(o.lists(j) || o.running()) && o.Revision != "" {
+			return a.Key.String(), o.Revision
+		}
+	}
+	for _, h := range a.History {
+		if !j.Created.Before(h.From) && !j.Created.After(h.To) {
+			return a.Key.String(), h.Revision
+		}
+	}
+	return a.Key.String(), ""
+}
+
+func (a application) lists(j job) bool {
+	return slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
+}
+
+func (o operation) lists(j job) bool {
+	return slices.ContainsFunc(o.Results, func(r result) bool { return r.Key == j.Key })
+}
