@@ -46,8 +46,9 @@ lint: ## gofmt, go vet, staticcheck
 	@$(GO) vet ./...
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
 
-bench: deps ## benchmarks, each beside a floor or a peer
+bench: deps build ## benchmarks, each beside a floor or a peer, and the way from a push to a ready schema
 	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
+	@$(LAB) run -- $(GO) test -run '^$$' -bench PushToReady -benchtime 10x ./cmd/lab/e2e
 
 # What the tests need beyond what a lab installs for itself: servers, and a C compiler for the race detector.
 PACKAGES = postgresql git gcc libc6-dev

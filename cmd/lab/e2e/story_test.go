@@ -18,7 +18,7 @@ import (
 )
 
 // begin installs Schemawave into the cluster and founds the environment repository.
-func begin(t *testing.T) *story.Story {
+func begin(t testing.TB) *story.Story {
 	t.Helper()
 	checkout, err := filepath.Abs("../../..")
 	if err != nil {

@@ -17,8 +17,9 @@ type Repository struct {
 	dir string
 }
 
-// Clone clones url into dir and fills it, if it is empty, with the tree below example, in which each key of replace is
-// replaced by its value. It commits nothing.
+// Clone clones the empty repository at url into dir and fills it with the tree below example, in which each key of replace
+// is replaced by its value. It commits nothing. A repository that has commits already is refused: the story begins at the
+// beginning, and nobody's work is overwritten.
 func Clone(ctx context.Context, url, dir, example string, replace map[string]string) (*Repository, error) {
 	r := &Repository{dir: dir}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -26,6 +27,9 @@ func Clone(ctx context.Context, url, dir, example string, replace map[string]str
 	}
 	if _, err := r.git(ctx, "clone", "--quiet", url, "."); err != nil {
 		return nil, err
+	}
+	if _, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); err == nil {
+		return nil, fmt.Errorf("%s has commits already: give an empty repository, or end the last demo with make demo-down", url)
 	}
 	if _, err := r.git(ctx, "checkout", "--quiet", "-B", "main"); err != nil {
 		return nil, err
