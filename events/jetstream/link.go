@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +17,9 @@ import (
 type link struct {
 	nc *nats.Conn
 
-	mu         sync.Mutex
-	guards     map[*guard]struct{}
-	trouble    error  // the last one that concerns no single subscription
-	reconnects uint64 // when trouble struck
+	mu      sync.Mutex
+	guards  map[*guard]struct{}
+	trouble error // the last one that concerns no single subscription, since somebody last saw the connection whole
 }
 
 // guard ends an operation when the server refuses a subject that concerns it.
@@ -64,7 +64,7 @@ func (l *link) hear(sub *nats.Subscription, err error) {
 	denied := denial(err)
 	if denied == nil {
 		if sub == nil {
-			l.trouble, l.reconnects = err, l.nc.Stats().Reconnects
+			l.trouble = err
 		}
 		return
 	}
@@ -85,14 +85,17 @@ func (l *link) inbox() string {
 // disconnected says why there is no server at the moment, and is nil if there is one.
 func (l *link) disconnected() error {
 	status := l.nc.Status()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if status == nats.CONNECTED {
+		l.trouble = nil
 		return nil
 	}
 	err := fmt.Errorf("nats at %s is not connected (%s)", redact(l.nc.Servers()), strings.ToLower(status.String()))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.trouble != nil && l.reconnects == l.nc.Stats().Reconnects {
-		err = fmt.Errorf("%w: %w", err, l.trouble)
+	// nats.go tells its handler of an address that it cannot reach, and keeps to itself what went wrong after that (TLS,
+	// credentials) until the next attempt.
+	if last := cmp.Or(l.nc.LastError(), l.trouble); last != nil {
+		err = fmt.Errorf("%w: %w", err, last)
 	}
 	return err
 }

@@ -33,10 +33,7 @@ func (v *vigil) keep(ctx context.Context) error {
 			return v.timedOut(cause(ctx))
 		case m := <-v.live:
 			v.hear(m)
-		case s := <-status:
-			if s == nats.CLOSED {
-				return v.closed()
-			}
+		case <-status: // it only wakes: what is so is seen by looking
 			timer.Reset(0)
 			continue
 		case <-timer.C:
