@@ -1,21 +1,18 @@
 package migrations
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"strings"
 )
 
-// Digest identifies the set: "sha256:" and the hex digest of its versions and checksums, oldest first. It depends on
-// nothing but the files' names and bytes.
+// Digest identifies the set, by the versions and the bytes of its files and nothing else. It is that of a Digester, and so
+// the one that a ledger shows once exactly this set is applied.
 func (s Set) Digest() string {
-	h := sha256.New()
+	var d Digester
 	for _, m := range s.Migrations {
-		io.WriteString(h, string(m.Version)+" "+m.Checksum+"\n") // a hash never fails
+		d.Add(m.Version, m.Checksum)
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return d.Sum()
 }
 
 // Latest is the newest version; empty for an empty set.

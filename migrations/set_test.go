@@ -36,6 +36,24 @@ func TestDigestIsStable(t *testing.T) {
 	}
 }
 
+func TestDigesterTakesAnyOrder(t *testing.T) {
+	want := set("1", "2", "3", "10").Digest()
+	var d Digester
+	for _, v := range []Version{"10", "1", "3", "2"} {
+		d.Add(v, "sha256:"+string(v))
+	}
+	if got := d.Sum(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	d.Add("11", "")
+	if got := d.Sum(); got != "" {
+		t.Errorf("of an unknown checksum: %s", got)
+	}
+	if (&Digester{}).Sum() != (Set{}).Digest() {
+		t.Error("of nothing")
+	}
+}
+
 func TestUpto(t *testing.T) {
 	s := set("1", "2", "3.1", "10")
 	for target, want := range map[string]Version{"": "10", "latest": "10", "2": "2", "003.1": "3.1", "10.0": "10", "1": "1"} {

@@ -29,13 +29,13 @@ type transaction struct {
 }
 
 // transaction prepares a migration that follows previous. async leaves the commit's flush to a later one.
-func (r *runner) transaction(m migrations.Migration, previous migrations.Version, async bool) transaction {
+func (r *runner) transaction(m migrations.Migration, previous migrations.Version, digest string, async bool) transaction {
 	t := transaction{migration: m, prefix: note(m.Up.Path) + "BEGIN;", before: 2}
 	if async {
 		t.prefix += "SET LOCAL synchronous_commit TO off;"
 		t.before++
 	}
-	t.prefix += r.ledger.insertSQL(m, previous, r.id) + ";"
+	t.prefix += r.ledger.insertSQL(m, previous, digest, r.id) + ";"
 	return t
 }
 
@@ -51,13 +51,13 @@ func (t transaction) message() string {
 // Only the last commit waits for the disk: it makes all before it durable too (PostgreSQL, "Asynchronous Commit"), and
 // the schema and the ledger cannot part, for each migration's commit holds both.
 func (r *runner) applyTransactional(ctx context.Context, s *session, pending []migrations.Migration) (applied int, err error) {
-	first := r.tip
+	first, digests := r.tip, r.digests(pending)
 	transaction := func(i int) transaction {
 		previous := first
 		if i > 0 {
 			previous = pending[i-1].Version
 		}
-		return r.transaction(pending[i], previous, i < len(pending)-1)
+		return r.transaction(pending[i], previous, digests[i], i < len(pending)-1)
 	}
 	var failed *pgconn.PgError
 	var completed int

@@ -150,8 +150,8 @@ func networkCause(err error) string {
 	}
 }
 
-// pooled says that the connection does not lead to one server session.
+// pooled says that the connection does not lead to one server session for sure.
 func pooled() *Error {
-	return misconfigured("the connection goes through a transaction pooler, behind which neither a lock nor a setting lasts",
-		"use the server's own address, or the pooler's port in session mode")
+	return misconfigured("the connection goes through a pooler, which may change the server session between transactions; neither a lock nor a setting would last",
+		"use the database server's own address")
 }

@@ -51,6 +51,10 @@ func TestHistoryIsEnforced(t *testing.T) {
 	if got := recorded(t, cfg); !slices.Equal(got, []string{"10", "30", "20", "40"}) {
 		t.Errorf("after a late one: %v", got)
 	}
+	history, err := postgres.Status(t.Context(), cfg)
+	if err != nil || history.Migrations[2].Digest != all.Digest() {
+		t.Errorf("the ledger does not show the set's digest: %+v, %v", history, err)
+	}
 }
 
 func TestRenamingAFileChangesNothing(t *testing.T) {

@@ -69,7 +69,7 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 		}
 	}
 	end := fmt.Sprintf("BEGIN;%s;DELETE FROM %s WHERE version = %s;COMMIT",
-		r.ledger.insertSQL(m, r.tip, r.id), r.ledger.table("statement"), literal(string(m.Version)))
+		r.ledger.insertSQL(m, r.tip, r.digests([]migrations.Migration{m})[0], r.id), r.ledger.table("statement"), literal(string(m.Version)))
 	if _, err := s.ask(ctx, end); err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -47,37 +45,21 @@ type state struct {
 	entries      []entry            // oldest first, without the root row
 }
 
-// readSQL asks for the state in one message. If the history is exactly the one that fingerprint stands for, the answer
-// is the root row alone, whatever the history's length; an empty fingerprint asks for all rows. The tables are named only
-// in text that is executed if they are there: a fresh database answers with no error, not even in the server's log.
-func (l ledger) readSQL(fingerprint string) string {
+// readSQL asks for the state in one message. If the history is exactly the set (the row applied last is the set's newest,
+// and carries its digest), the answer is the root row alone, however long the history; the empty set asks for all rows. The
+// tables are named only in text that is executed if they are there: a fresh database answers with no error, not even in
+// the server's log.
+func (l ledger) readSQL(set migrations.Set) string {
 	rows := fmt.Sprintf(`SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''),
-NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m WHERE m.version = '' OR
-(SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
-pg_catalog.string_agg(version || ' ' || checksum || pg_catalog.chr(10), '' ORDER BY version), 'UTF8')), 'hex')
-FROM %[1]s WHERE version <> '') IS DISTINCT FROM %[2]s`, l.table("migration"), literal(fingerprint))
+NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m WHERE m.version = ''
+OR NOT EXISTS (SELECT FROM %[1]s d WHERE d.version = %[2]s AND d.version <> '' AND d.digest = %[3]s
+AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = d.version))`, l.table("migration"), literal(string(set.Latest())), literal(set.Digest()))
 	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), pg_catalog.to_regnamespace(%s) IS NOT NULL;
 DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
 IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
 ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
 FETCH ALL FROM schemawave_ledger`,
 		literal(identifier(l.schema)), literal(l.table("migration")), literal(rows))
-}
-
-// fingerprint is the hash that readSQL's query computes, for a history that holds the set and nothing else. Versions
-// are in byte order, that of the primary key.
-func fingerprint(set migrations.Set) string {
-	rows := make([]string, len(set.Migrations))
-	for i, m := range set.Migrations {
-		rows[i] = string(m.Version) + " " + m.Checksum + "\n"
-	}
-	slices.SortFunc(rows, func(a, b string) int {
-		a, _, _ = strings.Cut(a, " ")
-		b, _, _ = strings.Cut(b, " ")
-		return strings.Compare(a, b)
-	})
-	sum := sha256.Sum256([]byte(strings.Join(rows, "")))
-	return hex.EncodeToString(sum[:])
 }
 
 // parse makes a state of readSQL's rows.
@@ -156,7 +138,7 @@ func (l ledger) createSQL(schemaExists bool, database string) string {
 `, l.table("run"))
 	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %[1]s (
 	version text COLLATE "C" PRIMARY KEY, previous text COLLATE "C" UNIQUE REFERENCES %[1]s (version),
-	name text NOT NULL, checksum text NOT NULL, min_compatible text NOT NULL DEFAULT '', down text, run uuid,
+	name text NOT NULL, checksum text NOT NULL, digest text NOT NULL DEFAULT '', min_compatible text NOT NULL DEFAULT '', down text, run uuid,
 	applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), duration interval,
 	CHECK ((version = '') = (previous IS NULL)));
 `, l.table("migration"))
@@ -177,14 +159,14 @@ func (l ledger) createSQL(schemaExists bool, database string) string {
 	return b.String()
 }
 
-// insertSQL records a migration as following the version applied before it.
-func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, run string) string {
+// insertSQL records a migration as following the version applied before it. digest is that of the history with it.
+func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, digest, run string) string {
 	down := "NULL"
 	if m.Down != nil {
 		down = literal(m.Down.SQL)
 	}
-	return fmt.Sprintf("INSERT INTO %s (version, previous, name, checksum, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-		l.table("migration"), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum),
+	return fmt.Sprintf("INSERT INTO %s (version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+		l.table("migration"), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum), literal(digest),
 		literal(string(m.MinCompatible)), down, literal(run))
 }
 
@@ -216,7 +198,7 @@ func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte,
 
 // read asks for the state on its own. same says that the history is exactly the set, entries are then left out.
 func (l ledger) read(ctx context.Context, s *session, set migrations.Set) (st state, same bool, err error) {
-	rows, err := s.ask(ctx, l.readSQL(fingerprint(set)))
+	rows, err := s.ask(ctx, l.readSQL(set))
 	if err != nil {
 		return state{}, false, err
 	}

@@ -40,7 +40,8 @@ type runner struct {
 	serverEncoding string
 	from           *migrations.Version // newest version before the run; nil until the ledger was read
 	to             migrations.Version
-	tip            migrations.Version // the version applied last
+	tip            migrations.Version   // the version applied last
+	known          []migrations.Applied // everything that is applied
 	minCompatible  migrations.Version
 	ahead          bool
 	applied        []migrations.Version
@@ -155,6 +156,7 @@ func (r *runner) plan(st state) (migrations.Plan, error) {
 		r.from = &plan.From
 	}
 	r.to, r.tip, r.minCompatible, r.ahead = plan.From, st.tip, plan.MinCompatible, len(plan.Ahead) > 0
+	r.known = st.applied()
 	r.recover(st)
 	return plan, nil
 }
@@ -248,11 +250,26 @@ func (r *runner) backOff(ctx context.Context, try int, why *Error) error {
 	return nil
 }
 
+// digests returns the digest of the history after each of the pending migrations.
+func (r *runner) digests(pending []migrations.Migration) []string {
+	var d migrations.Digester
+	for _, a := range r.known {
+		d.Add(a.Version, a.Checksum)
+	}
+	out := make([]string, len(pending))
+	for i, m := range pending {
+		d.Add(m.Version, m.Checksum)
+		out[i] = d.Sum()
+	}
+	return out
+}
+
 // done keeps account of a migration that was committed.
 func (r *runner) done(m migrations.Migration, took time.Duration) {
 	r.applied = append(r.applied, m.Version)
 	r.took[m.Version] = took
 	r.tip = m.Version
+	r.known = append(r.known, migrations.Applied{Version: m.Version, Checksum: m.Checksum})
 	if m.Version.Compare(r.to) > 0 {
 		r.to = m.Version
 	}

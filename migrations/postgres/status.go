@@ -20,6 +20,7 @@ type History struct {
 type Record struct {
 	migrations.Applied
 	Previous  migrations.Version // applied just before; empty for the first
+	Digest    string             // of the history up to and with this one; a set's digest, if just that was applied; may be empty
 	AppliedAt time.Time
 	Took      time.Duration // zero if the run ended before it could say
 	Run       string        // id of the run; empty for history taken over from elsewhere
@@ -50,7 +51,7 @@ func Status(ctx context.Context, cfg Config) (History, error) {
 SELECT m.*, 1 AS place FROM %[1]s m WHERE m.previous = ''
 UNION ALL SELECT m.*, c.place + 1 FROM %[1]s m JOIN chain c ON m.previous = c.version)
 SELECT version, name, checksum, min_compatible, previous, (extract(epoch FROM applied_at) * 1000000)::bigint,
-coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, '') FROM chain ORDER BY place`, l.table("migration")))
+coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, ''), digest FROM chain ORDER BY place`, l.table("migration")))
 	if err != nil {
 		return History{}, err
 	}
@@ -74,13 +75,13 @@ func parseRecord(row [][]byte) (Record, error) {
 		n, _ := strconv.ParseInt(string(b), 10, 64) // a bigint, by the query
 		return n
 	}
-	if len(row) != 9 {
-		return Record{}, fmt.Errorf("read the ledger: %d columns, want 9", len(row))
+	if len(row) != 10 {
+		return Record{}, fmt.Errorf("read the ledger: %d columns, want 10", len(row))
 	}
 	return Record{
 		Applied: migrations.Applied{Version: migrations.Version(row[0]), Name: string(row[1]), Checksum: string(row[2]),
 			MinCompatible: migrations.Version(row[3])},
 		Previous: migrations.Version(row[4]), AppliedAt: time.UnixMicro(micros(row[5])).UTC(),
-		Took: time.Duration(micros(row[6])) * time.Microsecond, Run: string(row[7]), Down: string(row[8]),
+		Took: time.Duration(micros(row[6])) * time.Microsecond, Run: string(row[7]), Down: string(row[8]), Digest: string(row[9]),
 	}, nil
 }
