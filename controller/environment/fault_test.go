@@ -57,6 +57,26 @@ func TestBrokenOverlayDoesNotHoldUpOthers(t *testing.T) {
 	}
 }
 
+// Its cause may lie where no change is seen.
+func TestBrokenOverlayIsTriedAgainWithEveryPush(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	r, ill := digestRenderer{version: "1"}, true
+	w := start(t, func(o *Options) {
+		o.Render = func(ctx context.Context, root, overlay string) (Rendering, error) {
+			if ill {
+				return nil, errors.New("a remote base does not answer")
+			}
+			return r.render(ctx, root, overlay)
+		}
+	}, h.url("env")).only()
+	pass(t, w, Current)
+	ill = false
+	p.commit("elsewhere", map[string]string{"README.md": "x\n"})
+	p.push()
+	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"apps/orders"})
+}
+
 // half writes one file and then fails, or panics.
 type half struct {
 	dir   string
@@ -197,8 +217,8 @@ func TestLostAnswerToPushIsNoSecondCommit(t *testing.T) {
 	h := newHost(t)
 	p := h.repository("env", shop("orders"))
 	w := start(t, nil, h.url("env")).only()
-	hook := filepath.Join(p.bare, "hooks", "post-receive") // the reference has moved; the answer is cut off
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\nkill -9 $PPID\n"), 0o755); err != nil {
+	hook := filepath.Join(p.bare, "hooks", "reference-transaction") // the branch has moved; then the host dies
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\n[ \"$1\" = committed ] && grep -q refs/heads/main && kill -9 $PPID\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	rep := pass(t, w, Pushed)
@@ -206,6 +226,24 @@ func TestLostAnswerToPushIsNoSecondCommit(t *testing.T) {
 		t.Errorf("pushed %s, the host has %s and %d commits of ours", rep.Commit, p.tip(), len(p.ours()))
 	}
 	pass(t, w, Unchanged)
+}
+
+func TestPushThatDiedOnTheWayIsNoSuccess(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	w := start(t, nil, h.url("env")).only()
+	hook := filepath.Join(p.bare, "hooks", "update")
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\nkill -9 $PPID\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, w, FaultUnreachable, "push: the host broke off without an answer")
+	if len(p.ours()) != 0 {
+		t.Fatal("the host has the commit")
+	}
+	if err := os.Remove(hook); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"apps/orders"})
 }
 
 func TestDamagedCloneIsMadeAnew(t *testing.T) {

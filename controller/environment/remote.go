@@ -159,7 +159,11 @@ func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []by
 	}
 	req.Commands = []*packp.Command{{Name: r.branch, Old: base, New: commit}}
 	req.Packfile = io.NopCloser(bytes.NewReader(pack))
-	if _, err := s.ReceivePack(ctx, req); err != nil {
+	report, err := s.ReceivePack(ctx, req)
+	if err == nil && report == nil { // go-git takes an empty answer for success
+		return &Fault{FaultUnreachable, errors.New("push: the host broke off without an answer")}
+	}
+	if err != nil {
 		return r.refused(ctx, err, said.String())
 	}
 	return nil
