@@ -16,7 +16,8 @@ import (
 
 // copyInputs looks for ConfigMaps and Secrets that a Job refers to and that the overlay itself creates: at the first
 // installation they do not exist yet when PreSync hooks run. It adds copies of them to the inputs, to be applied as hooks
-// before the Job, and reports whether there are any. How a name in the SchemaMigration became one in the overlay's output,
+// before the Job, and reports whether there are any. What is copied the overlay yields in plain text, so it is no secret to
+// the repository. How a name in the SchemaMigration became one in the overlay's output,
 // with prefix and content hash, is read off the Job that kustomize has put the right names into.
 func (w *work) copyInputs(b built) (bool, error) {
 	var problems Problems
@@ -68,8 +69,10 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 	at, wave := fieldOf(d.SchemaMigration, ref), d.HookWave()
 	if i < 0 {
 		if maker := b.makerOf(ref, final, wave); maker != nil {
-			d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the Secret %s is made by the %s %s of this overlay, after the migration would need it", at, final.Name, maker.GetKind(), maker.GetName()),
-				fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of a wave before %d; a migration in the Sync phase (hook: Sync) is not available yet", maker.GetKind(), wave))
+			d.problems.add(d.file, d.line(at),
+				fmt.Sprintf("%s: the Secret %s is made by the %s %s of this overlay, after the migration would need it", at, final.Name, maker.GetKind(), maker.GetName()),
+				fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of a wave before %d; "+
+					"a migration in the Sync phase (hook: Sync) is not available yet", maker.GetKind(), wave))
 		}
 		return nil, nil
 	}

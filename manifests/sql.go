@@ -59,7 +59,8 @@ func (b *builder) sqlConfigMaps() ([]chunk, error) {
 		keys[key] = p
 		cost := entrySize(key, content)
 		if !cost.fits() {
-			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("%s has %d bytes, more than a ConfigMap can carry (%d, fewer with many characters that JSON escapes)", p, len(content), maxObject-overhead),
+			return nil, &FieldError{"spec.source.directory",
+				fmt.Sprintf("%s has %d bytes, more than a ConfigMap can carry (%d, fewer with many characters that JSON escapes)", p, len(content), maxObject-overhead),
 				"split it into several migrations, and load bulk data another way"}
 		}
 		if len(chunks) == 0 || !used.plus(cost).fits() {
