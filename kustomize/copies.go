@@ -16,9 +16,11 @@ import (
 
 // copyInputs looks for ConfigMaps and Secrets that a Job refers to and that the overlay itself creates: at the first
 // installation they do not exist yet when PreSync hooks run. It adds copies of them to the inputs, to be applied as hooks
-// before the Job, and reports whether there are any. What Argo CD can build from the repository
-// in plain text is no secret to it; a generator that reads a file which git ignores would become one, and Argo CD cannot build it. How a name in the SchemaMigration became one in the overlay's output,
+// before the Job, and reports whether there are any. How a name in the SchemaMigration became one in the overlay's output,
 // with prefix and content hash, is read off the Job that kustomize has put the right names into.
+//
+// A Secret is copied as the overlay yields it, in plain text. Where Argo CD can build the overlay that text is in git
+// already; a generator that reads a file git ignores would bring it there, but Argo CD could not build that overlay.
 func (w *work) copyInputs(b built) (bool, error) {
 	var problems Problems
 	copied := false
