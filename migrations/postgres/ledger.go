@@ -45,15 +45,19 @@ type state struct {
 	entries      []entry            // oldest first, without the root row
 }
 
-// readSQL asks for the state in one message. If the history is exactly the set (the row applied last is the set's newest,
-// and carries its digest), the answer is the root row alone, however long the history; the empty set asks for all rows. The
-// tables are named only in text that is executed if they are there: a fresh database answers with no error, not even in
-// the server's log.
-func (l ledger) readSQL(set migrations.Set) string {
-	rows := fmt.Sprintf(`SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''),
-NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m WHERE m.version = ''
-OR NOT EXISTS (SELECT FROM %[1]s d WHERE d.version = %[2]s AND d.version <> '' AND d.digest = %[3]s
-AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = d.version))`, l.table("migration"), literal(string(set.Latest())), literal(set.Digest()))
+// readSQL asks for the state in one message. If the history is exactly the set that ends with latest and has the digest
+// (the row applied last says so), the answer is the root row alone, however long the history; an empty digest asks for all
+// rows. The tables are named only in text that is executed if they are there: a fresh database answers with no error, not
+// even in the server's log.
+func (l ledger) readSQL(latest migrations.Version, digest string) string {
+	same := "false"
+	if digest != "" {
+		same = fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.version = %[2]s AND d.version <> '' AND d.digest = %[3]s "+
+			"AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = d.version))", l.table("migration"), literal(string(latest)), literal(digest))
+	}
+	columns := fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
+		"NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m", l.table("migration"))
+	rows := columns + " WHERE m.version = '' UNION ALL " + columns + " WHERE m.version <> '' AND NOT " + same
 	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), pg_catalog.to_regnamespace(%s) IS NOT NULL;
 DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
 IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
@@ -196,14 +200,14 @@ func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte,
 		l.table("migration"), strings.Join(rows, ","))
 }
 
-// read asks for the state on its own. same says that the history is exactly the set, entries are then left out.
-func (l ledger) read(ctx context.Context, s *session, set migrations.Set) (st state, same bool, err error) {
-	rows, err := s.ask(ctx, l.readSQL(set))
+// read asks for the state on its own. Entries are left out where readSQL says; same tells.
+func (l ledger) read(ctx context.Context, s *session, latest migrations.Version, digest string) (st state, same bool, err error) {
+	rows, err := s.ask(ctx, l.readSQL(latest, digest))
 	if err != nil {
 		return state{}, false, err
 	}
 	st, err = l.parse(rows)
-	return st, st.exists && len(st.entries) == 0 && len(set.Migrations) > 0 && !st.empty, err
+	return st, st.exists && !st.empty && len(st.entries) == 0, err
 }
 
 // identifier quotes a name (PostgreSQL, "Identifiers and Key Words").

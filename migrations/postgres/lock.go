@@ -41,7 +41,7 @@ func (l ledger) unlockSQL() string {
 func (l ledger) lock(ctx context.Context, s *session, log *slog.Logger) (state, error) {
 	var told time.Time
 	var who string
-	messages := []string{l.lockSQL(), l.readSQL(migrations.Set{})}
+	messages := []string{l.lockSQL(), l.readSQL("", "")}
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
 		replies, err := s.askAll(ctx, messages...)
 		if err != nil {
@@ -51,7 +51,7 @@ func (l ledger) lock(ctx context.Context, s *session, log *slog.Logger) (state, 
 			if len(replies) == 2 {
 				return l.parse(replies[1].rows)
 			}
-			rows, err := s.ask(ctx, l.readSQL(migrations.Set{}))
+			rows, err := s.ask(ctx, l.readSQL("", ""))
 			if err != nil {
 				return state{}, err
 			}

@@ -32,6 +32,7 @@ func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Re
 type runner struct {
 	cfg     Config
 	set     migrations.Set // up to the target
+	digest  string         // of set
 	ledger  ledger
 	log     *slog.Logger
 	id      string
@@ -51,7 +52,7 @@ type runner struct {
 
 func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) error {
 	target, targetErr := set.Upto(cfg.Target)
-	r.set = target
+	r.set, r.digest = target, target.Digest()
 	cfg, err := cfg.withDefaults()
 	if err := errors.Join(targetErr, err); err != nil {
 		return err
@@ -108,7 +109,7 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
 	}()
 	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
-	st, same, err := r.ledger.read(ctx, s, r.set)
+	st, same, err := r.ledger.read(ctx, s, r.set.Latest(), r.digest)
 	if err != nil {
 		return err
 	}
@@ -176,7 +177,7 @@ func (r *runner) recover(st state) {
 
 // open makes the ledger if it is not there, and enters the run.
 func (r *runner) open(ctx context.Context, s *session, st state) error {
-	messages := []string{r.ledger.beginRunSQL(r.id, r.set.Digest(), r.cfg)}
+	messages := []string{r.ledger.beginRunSQL(r.id, r.digest, r.cfg)}
 	if !st.exists {
 		messages = append([]string{r.ledger.createSQL(st.schemaExists, r.cfg.Database)}, messages...)
 	}
@@ -311,7 +312,7 @@ func (r *runner) release(ctx context.Context, s *session) {
 // report tells how the run went.
 func (r *runner) report(cfg Config, err error) migrations.Report {
 	rep := migrations.Report{
-		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: r.set.Digest(),
+		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: r.digest,
 		To: r.to, Applied: r.applied, Count: len(r.applied), MinCompatible: r.minCompatible, Run: r.id,
 		Started: r.started.UTC(), Finished: time.Now().UTC(),
 	}

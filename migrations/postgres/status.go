@@ -40,7 +40,7 @@ func Status(ctx context.Context, cfg Config) (History, error) {
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
 	l := ledger{cfg.LedgerSchema}
-	st, _, err := l.read(ctx, s, migrations.Set{})
+	st, _, err := l.read(ctx, s, "", "")
 	if err != nil || !st.exists {
 		return History{}, err
 	}
