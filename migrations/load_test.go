@@ -209,6 +209,7 @@ func TestNonTransactional(t *testing.T) {
 		"REINDEX TABLE t":                                           "",
 		"REINDEX (VERBOSE) TABLE CONCURRENTLY t":                    "REINDEX CONCURRENTLY",
 		"REINDEX (CONCURRENTLY) INDEX i":                            "REINDEX CONCURRENTLY",
+		"REINDEX (VERBOSE, TABLESPACE x) SCHEMA s":                  "REINDEX SCHEMA",
 		"REINDEX DATABASE d":                                        "REINDEX DATABASE",
 		"VACUUM":                                                    "VACUUM",
 		"ALTER SYSTEM SET a = 1":                                    "ALTER SYSTEM",

@@ -61,12 +61,13 @@ func (s Statement) NonTransactional() string {
 }
 
 func (s Statement) nonTransactionalReindex() string {
-	for _, object := range []string{"SCHEMA", "DATABASE", "SYSTEM"} {
-		if slices.Contains(s.words[:min(4, len(s.words))], object) {
-			return "REINDEX " + object
-		}
-	}
-	if s.has("CONCURRENTLY") {
+	object := slices.IndexFunc(s.words, func(w string) bool {
+		return slices.Contains([]string{"INDEX", "TABLE", "SCHEMA", "DATABASE", "SYSTEM"}, w)
+	})
+	switch {
+	case object >= 0 && s.words[object] != "INDEX" && s.words[object] != "TABLE":
+		return "REINDEX " + s.words[object]
+	case s.has("CONCURRENTLY"):
 		return "REINDEX CONCURRENTLY"
 	}
 	return ""

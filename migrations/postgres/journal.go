@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -199,107 +198,6 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		_, err = w.session.ask(context.WithoutCancel(ctx), w.leave(i, pe != nil))
 		return pe, position, err
 	})
-}
-
-// repeat runs attempt until it succeeds, fails for good or the retries are used up. CALL and DO may have committed part
-// of their work and are not repeated in the same run.
-func (w *walk) repeat(ctx context.Context, st migrations.Statement, attempt func() (*pgconn.PgError, int, error)) error {
-	for try := 0; ; try++ {
-		pe, offset, err := attempt()
-		if err != nil {
-			return w.lostDuring(err)
-		}
-		if pe == nil {
-			return nil
-		}
-		place := -1
-		if offset >= 0 {
-			place = st.Offset + min(offset, len(st.SQL))
-		}
-		failure := w.place(ctx, w.migration.Up, st, place, pe)
-		partly := st.RunsOnItsOwn() && st.NonTransactional() == ""
-		if ctx.Err() != nil || !retryable(pe.Code) || partly || try >= w.cfg.Retries {
-			return failure
-		}
-		if err := w.backOff(ctx, try, failure); err != nil {
-			return err
-		}
-	}
-}
-
-// lostDuring adds the file to an error that does not name one.
-func (w *walk) lostDuring(err error) error {
-	if _, ok := err.(*lostError); ok {
-		return w.lost(err, w.migration)
-	}
-	if e, ok := err.(*Error); ok && e.Failure.File == "" {
-		e.Failure.File = w.migration.Up.Path
-	}
-	return err
-}
-
-// inForce is the file's own settings so far, as a prefix of a statement.
-func (w *walk) inForce() string {
-	if len(w.settings) == 0 {
-		return ""
-	}
-	return strings.Join(w.settings, ";\n") + ";\n"
-}
-
-// send sends one message. position is where in it the server found the error, in bytes after skip; negative if it did not say.
-func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.PgError, position int, err error) {
-	err = w.session.exchange(ctx, 1, func(int) string { return message }, false, func(_ int, r reply) bool {
-		pe = r.err
-		return true
-	})
-	if err != nil || pe == nil {
-		if err == nil && ctx.Err() != nil {
-			err = interrupted(ctx)
-		}
-		return nil, -1, err
-	}
-	position = -1
-	if pe.Position > 0 {
-		position = w.byteOffset(message, int(pe.Position)-1) - skip
-	}
-	_, cleanErr := w.session.askAll(context.WithoutCancel(ctx), "ROLLBACK", resetSQL)
-	return pe, position, cleanErr
-}
-
-// sendAlone sends the settings, the statement in a message of its own, and the reset, in one flight. Statements that
-// run beside others' work (CONCURRENTLY) hold up nobody while they wait for old transactions to end, so their patience is
-// not cut by the lock timeout.
-func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, sql string) (pe *pgconn.PgError, position int, err error) {
-	settings := w.inForce()
-	if strings.HasSuffix(st.NonTransactional(), "CONCURRENTLY") {
-		settings = "SET lock_timeout TO 0;" + settings
-	}
-	messages := []string{note(w.migration.Up.Path) + sql, resetSQL}
-	if settings != "" {
-		if _, err := w.session.ask(ctx, settings); err != nil {
-			return nil, -1, err
-		}
-	}
-	answered := false
-	err = w.session.exchange(ctx, len(messages), func(i int) string { return messages[i] }, false, func(i int, r reply) bool {
-		if i == 0 {
-			pe, answered = r.err, true
-		}
-		return true
-	})
-	switch {
-	case err != nil:
-		return nil, -1, err
-	case !answered:
-		return nil, -1, interrupted(ctx)
-	case pe == nil:
-		return nil, -1, nil
-	}
-	position = -1
-	if pe.Position > 0 {
-		position = w.byteOffset(messages[0], int(pe.Position)-1) - len(messages[0]) + len(sql)
-	}
-	return pe, position, nil
 }
 
 // sqlState returns the SQLSTATE of an error of this package, or "".

@@ -1,6 +1,6 @@
 // Package postgrestest starts a real, throw-away PostgreSQL server for tests, demonstrations and development. It needs the
-// server's programs on the machine (PATH or /usr/lib/postgresql/*/bin), works for root too, and leaves nothing behind:
-// the server dies with the process that started it.
+// server's programs on the machine (PATH or /usr/lib/postgresql/*/bin) and works for root too. Stop leaves nothing behind;
+// on Linux the server dies even with a process that is killed, of which only a temporary directory remains.
 package postgrestest
 
 import (
