@@ -17,6 +17,7 @@ type broker struct {
 	told   map[string]bool
 	log    []events.Event
 	ready  []events.Ready
+	calls  int         // to publish
 	fail   func() bool // whether the next call is lost, before or after it is stored
 }
 
@@ -49,6 +50,7 @@ func (b *broker) State(_ context.Context, environment, database, _ string) (even
 }
 
 func (b *broker) PublishState(_ context.Context, s events.State, expected uint64, id string) (uint64, error) {
+	b.calls++
 	if b.fail() {
 		return 0, errLost
 	}
@@ -70,6 +72,7 @@ func (b *broker) PublishState(_ context.Context, s events.State, expected uint64
 }
 
 func (b *broker) PublishEvent(_ context.Context, e events.Event) error {
+	b.calls++
 	if b.fail() {
 		return errLost
 	}

@@ -1,0 +1,108 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// TestNothingIsLostWithoutBroker replays a recording in which Argo CD deletes two failed Jobs and makes them anew, while
+// no answer comes from the broker: once one does, every attempt is told.
+func TestNothingIsLostWithoutBroker(t *testing.T) {
+	for mode, want := range map[string][]string{
+		"jobs":         {"succeeded 20260101000000", "failed 20260102000000", "failed 20260102000000", "failed 20260102000000"},
+		"applications": {"succeeded 20260101000000", "failed 20260102000000"}, // Argo CD tells retries apart by nothing
+	} {
+		t.Run(mode, func(t *testing.T) {
+			o, b := modes[mode], newBroker(t)
+			b.fail = func() bool { return true }
+			r := newReplica(t, newShelf(t, o), o, b)
+			for _, d := range recording(t, "b-exit65-retry5") {
+				r.deliver(d)
+				r.work()
+			}
+			b.fail = func() bool { return false }
+			if failed := r.work(); len(failed) > 0 {
+				t.Fatalf("passes fail: %v", failed)
+			}
+			var got []string
+			for _, e := range b.log {
+				got = append(got, string(e.Predicate)+" "+e.Attempt.Version)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+			if n := len(r.watch.of); n != 0 {
+				t.Errorf("captures of %d databases are kept", n)
+			}
+		})
+	}
+}
+
+// TestQuiet: passes over a world that did not change publish nothing, and do not even try.
+func TestQuiet(t *testing.T) {
+	for mode, o := range modes {
+		for _, name := range recordings(t) {
+			b := newBroker(t)
+			r := newReplica(t, newShelf(t, o), o, b)
+			for _, d := range recording(t, name) {
+				r.deliver(d)
+			}
+			r.work()
+			before := b.calls
+			r.start()
+			r.work()
+			r.start()
+			r.work()
+			if b.calls != before {
+				t.Errorf("%s, %s: %d calls too many", mode, name, b.calls-before)
+			}
+		}
+	}
+}
+
+// TestDepartedPod: a report counts although its Pod is gone before the Job's end is seen.
+func TestDepartedPod(t *testing.T) {
+	o, b := modes["jobs"], newBroker(t)
+	r := newReplica(t, newShelf(t, o), o, b)
+	labels := map[string]string{
+		manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelDatabase: "orders", manifests.LabelEnvironment: "production",
+		manifests.LabelComponent: string(manifests.ComponentMigration),
+	}
+	started := metav1.NewTime(minute(1))
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: manifests.ObjectName("orders", "1", digest("1")), UID: "job", Labels: labels, CreationTimestamp: started,
+		Annotations: map[string]string{manifests.AnnotationVersion: "1", manifests.AnnotationDigest: digest("1")},
+	}, Status: batchv1.JobStatus{StartTime: &started, Active: 1}}
+	report, err := migrations.Report{
+		Format: migrations.ReportFormat, Database: "orders", Environment: "production", Digest: digest("1"), To: "1",
+		Applied: []migrations.Version{"1"}, Outcome: migrations.OutcomeSucceeded,
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "pod", UID: "pod", Labels: labels,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
+	}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(report), FinishedAt: started}},
+	}}}}
+	done := j.DeepCopy()
+	done.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: started}}
+	for _, d := range []delivery{{object: j}, {object: p}, {object: p, deleted: true}, {object: done}} {
+		r.deliver(d)
+		r.work()
+	}
+	s := b.slot("production", "orders").state
+	if s.Ready == nil || s.Ready.Evidence != events.EvidenceReport || strings.Join(s.LastAttempt.Applied, "") != "1" {
+		t.Errorf("state: %+v", s)
+	}
+}
