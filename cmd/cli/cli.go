@@ -26,9 +26,11 @@ type Error struct {
 	Hint string // the remedy; may be empty
 }
 
+// Error, Unwrap, ExitCode and Remedy tell its parts.
 func (e *Error) Error() string                 { return e.Err.Error() }
 func (e *Error) Unwrap() error                 { return e.Err }
 func (e *Error) ExitCode() migrations.ExitCode { return e.Code }
+func (e *Error) Remedy() string                { return e.Hint }
 
 // coded is an error with an exit code: an *Error, or one of package migrations and its like.
 type coded interface{ ExitCode() migrations.ExitCode }

@@ -44,10 +44,10 @@ func BrokerError(err error) error {
 	return cli.Exit(migrations.ExitBug, err)
 }
 
-// waitCode tells apart a wait that ran out of time, whatever was the last word then, from one that is over for good.
+// waitCode tells apart what may pass, as time that ran out or an attempt that will be repeated, from what is over for good.
 func waitCode(e *jetstream.WaitError) migrations.ExitCode {
 	switch {
-	case e.Cause != nil:
+	case e.Cause != nil, e.Failure() != nil && !e.Failure().Permanent:
 		return migrations.ExitBusy
 	case e.Answer() == events.Incompatible:
 		return migrations.ExitConfig

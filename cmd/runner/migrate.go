@@ -42,7 +42,8 @@ and find it done. With nothing to do it costs one connection and one query.
 Exit codes: 0 the database has them all · 65 a migration or the history is wrong · 69 the database cannot be reached ·
 75 busy, try again · 77 permission denied · 78 wrong configuration · 64 wrong usage.
 
-Environment: DATABASE_URL, or libpq's PG* variables; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger.`,
+Environment: DATABASE_URL, or libpq's PG* variables; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger;
+SCHEMAWAVE_DIGEST is the digest that the migrations must have.`,
 		Example: `  DATABASE_URL=postgres://orders@localhost/orders schemawave-runner migrate --dir migrations --database orders
   schemawave-runner migrate --dir /migrations --database orders --environment production --report /dev/termination-log`,
 		Args: cobra.NoArgs,
@@ -105,7 +106,7 @@ func (m *migrate) check() (*slog.Logger, error) {
 // migrate does the work. The report is usable in any case.
 func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 	started := time.Now()
-	set, err := migrations.Load(os.DirFS(m.dir), migrations.Layout(m.layout))
+	set, err := m.load()
 	if err == nil {
 		m.Conn, err = postgres.ParseConfig(m.getenv)
 	}
@@ -116,6 +117,20 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 		}, err
 	}
 	return postgres.Migrate(ctx, m.Config, set)
+}
+
+// load reads the directory. Where SCHEMAWAVE_DIGEST says what was rendered, it must be that: a ConfigMap can be edited.
+func (m *migrate) load() (migrations.Set, error) {
+	set, err := migrations.Load(os.DirFS(m.dir), migrations.Layout(m.layout))
+	if err != nil {
+		return set, err
+	}
+	wanted, err := set.Upto(m.Target)
+	if want := m.getenv("SCHEMAWAVE_DIGEST"); err == nil && want != "" && wanted.Digest() != want {
+		err = &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("%s holds the migrations %s, but this Job was rendered for %s", m.dir, wanted.Digest(), want),
+			Hint: "render the overlay again, and leave the ConfigMaps as they are rendered"}
+	}
+	return set, err
 }
 
 // deliver writes the report where it was asked for, and says how it went.

@@ -41,7 +41,6 @@ type listenConfig struct {
 // readConfig reads and checks the file. Every error names the field, or the line, and what to write instead.
 func readConfig(path string) (config, error) {
 	c := config{Listen: listenConfig{Webhook: ":8080", Metrics: ":8081", Health: ":8082"}}
-	c.Environments.Directory = "/work"
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return c, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("read the configuration: %w", err), Hint: "name an existing file with --config"}
