@@ -20,8 +20,11 @@ type directives struct {
 // An unknown one, a misspelt one and one below the head are problems: what was asked for must not be lost silently.
 func readDirectives(src source, found *problems) directives {
 	var d directives
-	head := headLines(src.text)
+	head := -1 // counted when it is needed
 	for a := range annotations(src.text, directivePrefix) {
+		if head < 0 {
+			head = headLines(src.text)
+		}
 		bad := func(what, remedy string) {
 			found.add(&Problem{Kind: BadDirective, File: src.path, Line: a.line, What: what, Remedy: remedy})
 		}

@@ -16,6 +16,9 @@ type annotation struct {
 // trimmed. Like the tools that define them it takes no notice of quotes around.
 func annotations(text, prefix string) iter.Seq[annotation] {
 	return func(yield func(annotation) bool) {
+		if !strings.Contains(text, prefix) {
+			return
+		}
 		for l := range lines(text) {
 			rest, ok := strings.CutPrefix(strings.TrimSpace(l.text), "--")
 			if !ok {

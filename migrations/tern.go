@@ -9,6 +9,9 @@ const (
 )
 
 func marksTern(src source) bool {
+	if !strings.Contains(src.text, "---- ") {
+		return false
+	}
 	for l := range lines(src.text) {
 		if s := strings.TrimSpace(l.text); s == ternDivider || s == ternNoTx {
 			return true
