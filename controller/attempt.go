@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/migrations"
 )
 
 // attemptTime is when an attempt ended, or when it began where its end is not known.
@@ -17,11 +18,12 @@ func attemptTime(a events.Attempt) time.Time {
 }
 
 // compareAttempts orders attempts by their end. Ends are whole seconds of one clock, the cluster's: a Pod's own may be off by
-// minutes. The start, and at last the name of the run, decide between equals, so that the order is always the same.
+// minutes. Start, version and the name of the run decide between equals, so that the order is always the same.
 func compareAttempts(a, b events.Attempt) int {
 	return cmp.Or(
 		attemptTime(a).Compare(attemptTime(b)),
 		a.Started.Compare(b.Started),
+		migrations.Version(a.Version).Compare(migrations.Version(b.Version)),
 		strings.Compare(a.Run, b.Run),
 	)
 }
@@ -29,8 +31,8 @@ func compareAttempts(a, b events.Attempt) int {
 // sameAttempt reports whether a verdict tells of the attempt that is already published, perhaps by other evidence: that
 // of the Job then, of the Application now that the Job is gone.
 func sameAttempt(published events.Attempt, v verdict) bool {
-	if published.Run == v.Attempt.Run {
-		return true
+	if published.Run == v.Attempt.Run && sameDigest(published.Digest, v.Attempt.Digest) {
+		return true // two syncs may begin in the same second
 	}
 	if v.Attempt.Evidence != events.EvidenceApplication || published.Application != v.Attempt.Application ||
 		!sameDigest(published.Digest, v.Attempt.Digest) {

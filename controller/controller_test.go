@@ -214,7 +214,6 @@ func TestAway(t *testing.T) {
 	a := c.application("orders", overlay)
 	one, two := c.release(1, env), c.release(2, env)
 	c.migrate(a, one, migrations.OutcomeSucceeded, "1")
-	time.Sleep(time.Second) // the cluster's clock counts in seconds
 	c.reject(a, two)
 	for range 3 {
 		r := start(c, n, "one", nil)

@@ -184,6 +184,9 @@ func TestDecide(t *testing.T) {
 		{name: "an operation that is over runs nothing", apps: apps(word("1", "Running", "job.batch/x created")), want: nil},
 		{name: "a plain Job that did not change does not run", apps: apps(word("1", "Running", "job.batch/x unchanged", unfinished, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" }))), want: nil},
 		{name: "Argo CD's failure", apps: apps(word("2", "Failed", backoff)), state: published("1"), want: []string{"failed 2 ready=1 report"}},
+		{name: "of two syncs that began in one second the second failed", apps: apps(word("2", "Failed", backoff)), state: published("1", func(s *events.State) {
+			s.LastAttempt.Run, s.LastAttempt.Started, s.LastAttempt.Finished = "argocd/orders@2026-11-22T12:10:00Z", minute(10), minute(14)
+		}), want: []string{"failed 2 ready=1 report"}},
 		{name: "the Job told of this failure before it was deleted", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 12)), want: nil},
 		{name: "that was another operation's", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 8)), want: []string{"failed 2 ready=1 report"}},
 		{name: "a plain Job's failure may be of an earlier sync", apps: apps(word("2", "Failed", backoff, readable, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" }))), want: nil},
