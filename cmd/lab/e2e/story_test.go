@@ -7,7 +7,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +35,14 @@ func begin(t testing.TB) *story.Story {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		if log, err := s.Cluster.ControllerLog(context.WithoutCancel(t.Context())); err == nil {
+			t.Logf("the controller's log:\n%s", log)
+		}
+	})
 	if err := s.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +62,8 @@ func TestStory(t *testing.T) {
 		{"a migration is broken", broken},
 		{"the migration is mended", mended},
 		{"production is promoted", promoted},
+		{"an overlay is wrong", wrong},
+		{"NATS is away", away},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
@@ -153,16 +165,7 @@ func mended(t *testing.T, s *story.Story) {
 // promoted raises production's target: it was left alone by everything above.
 func promoted(t *testing.T, s *story.Story) {
 	wantLedger(t, s, "production", "1")
-	path := "orders/overlays/production/schemamigration.yaml"
-	content, err := os.ReadFile(filepath.Join("../../../examples/shop", path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raised := strings.Replace(string(content), `target: "1"`, `target: "3"`, 1)
-	if raised == string(content) {
-		t.Fatalf("%s has no target to raise", path)
-	}
-	if err := s.Repo.Write(path, raised); err != nil {
+	if err := s.Repo.Write("orders/overlays/production/schemamigration.yaml", productionUpTo(t, "3")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Repo.Push(t.Context(), "orders: production follows"); err != nil {
@@ -173,6 +176,104 @@ func promoted(t *testing.T, s *story.Story) {
 		return err == nil && state.Ready != nil && state.Ready.Version == "3"
 	})
 	wantLedger(t, s, "production", "1", "2", "3")
+}
+
+// productionUpTo is the example's production overlay with another target.
+func productionUpTo(t *testing.T, version string) string {
+	t.Helper()
+	content, err := os.ReadFile("../../../examples/shop/orders/overlays/production/schemamigration.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raised := strings.Replace(string(content), `target: "1"`, `target: "`+version+`"`, 1)
+	if raised == string(content) {
+		t.Fatal("the example's production overlay has no target to raise")
+	}
+	return raised
+}
+
+// wrong pushes an overlay that cannot be rendered together with one that can: the one is said, the other goes on, and the
+// first heals with its next push.
+func wrong(t *testing.T, s *story.Story) {
+	const path = "orders/overlays/staging/schemamigration.yaml"
+	right, err := os.ReadFile(filepath.Join("../../../examples/shop", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fourth = "orders/migrations/0004_currency.sql"
+	files := map[string]string{
+		path:   strings.Replace(string(right), "source:", "sorce:", 1),
+		fourth: "ALTER TABLE orders ADD COLUMN currency text NOT NULL DEFAULT 'EUR';\n",
+		"orders/overlays/production/schemamigration.yaml": productionUpTo(t, "4"),
+	}
+	for path, content := range files {
+		if err := s.Repo.Write(path, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Repo.Push(t.Context(), "orders: add a currency"); err != nil {
+		t.Fatal(err)
+	}
+	wantEventually(t, "production is ready at version 4", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Ready != nil && state.Ready.Version == "4"
+	})
+	wantReady(t, s, story.Staging, "3")
+	wantEventually(t, "the controller names the file, the line and the remedy", func(ctx context.Context) bool {
+		log, err := s.Cluster.ControllerLog(ctx)
+		return err == nil && strings.Contains(log, path+":7: ") && strings.Contains(log, "sorce")
+	})
+	r, err := s.Push(t.Context(), "orders: spell it right", map[string]string{path: string(right)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "4")
+}
+
+// away stops the NATS server while a migration runs: the event comes once it is back, and nothing else is lost.
+func away(t *testing.T, s *story.Story) {
+	nats := process(t, "nats-server")
+	if err := syscall.Kill(nats, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	resume := func() { syscall.Kill(nats, syscall.SIGCONT) }
+	t.Cleanup(resume)
+	back := time.AfterFunc(20*time.Second, resume)
+	defer back.Stop()
+	stopped := time.Now()
+	r, err := s.Push(t.Context(), "orders: note", map[string]string{"orders/migrations/0005_note.sql": "ALTER TABLE orders ADD COLUMN note text;\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "5")
+	wantReady(t, s, story.Staging, "5")
+	if applied := r.Event.Ready.Since; applied.Sub(stopped) > 20*time.Second || r.Published.Sub(stopped) < 20*time.Second {
+		t.Errorf("NATS was away from %s on for 20 s; the migration was applied at %s and told at %s: want applied meanwhile, told after",
+			stopped.Format(time.TimeOnly), applied.Format(time.TimeOnly), r.Published.Format(time.TimeOnly))
+	}
+}
+
+// process returns the id of the one process with a name.
+func process(t *testing.T, name string) int {
+	t.Helper()
+	var found []int
+	comms, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, comm := range comms {
+		if b, err := os.ReadFile(comm); err == nil && strings.HasPrefix(string(b), name) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, pid)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d processes are called %s, want 1: is this the lab?", len(found), name)
+	}
+	return found[0]
 }
 
 func wantSucceeded(t *testing.T, r story.Release, version string) {

@@ -48,22 +48,29 @@ func NewCluster(kubeconfig string) (Cluster, error) {
 
 // Apply runs kubectl apply on a kustomization directory.
 func (c Cluster) Apply(ctx context.Context, dir string) error {
-	return c.kubectl(ctx, "apply", "-k", dir)
+	_, err := c.kubectl(ctx, "apply", "-k", dir)
+	return err
 }
 
 // RolledOut waits until a Deployment's pods are the wanted ones and available.
 func (c Cluster) RolledOut(ctx context.Context, namespace, deployment string) error {
-	return c.kubectl(ctx, "rollout", "status", "-n", namespace, "deployment/"+deployment, "--timeout", "180s")
+	_, err := c.kubectl(ctx, "rollout", "status", "-n", namespace, "deployment/"+deployment, "--timeout", "180s")
+	return err
 }
 
-func (c Cluster) kubectl(ctx context.Context, args ...string) error {
+// ControllerLog is what the replicas of the controller have logged.
+func (c Cluster) ControllerLog(ctx context.Context) (string, error) {
+	return c.kubectl(ctx, "logs", "-n", "schemawave", "-l", "app.kubernetes.io/name=schemawave", "--tail", "-1")
+}
+
+func (c Cluster) kubectl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
-	return nil
+	return out.String(), nil
 }
 
 // PutSecret creates or replaces a Secret.

@@ -109,8 +109,11 @@ func (r *Repository) Rendered(ctx context.Context, source string) (string, error
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := r.git(ctx, "fetch", "--quiet", "origin", "main"); err != nil {
+		if _, err := r.git(ctx, "fetch", "--quiet", "origin", "main"); err != nil && ctx.Err() == nil {
 			return "", err
+		}
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("no rendered commit on top of %.8s: %w: see the controller's log", source, ctx.Err())
 		}
 		head, err := r.git(ctx, "log", "-1", "--format=%H", "--grep", "^Schemawave-Rendered: "+source, source+"..origin/main")
 		if err != nil {
@@ -122,7 +125,6 @@ func (r *Repository) Rendered(ctx context.Context, source string) (string, error
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("no rendered commit on top of %.8s: %w", source, ctx.Err())
 		case <-tick.C:
 		}
 	}
