@@ -155,7 +155,7 @@ func (r *reconciler) collect(ctx context.Context, jobs []job) error {
 		err := r.jobs.Delete(ctx, &obj, client.Preconditions{UID: &j.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		switch {
 		case err == nil:
-			r.Log.InfoContext(ctx, "deleted a superseded job", "job", j.Key, "version", j.Version, "digest", j.Digest)
+			r.Log.InfoContext(ctx, "deleted a superseded job", "job", j.Key.String(), "version", j.Version, "digest", j.Digest)
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		case apierrors.IsForbidden(err):
 			r.memory.once(r.Log, "superseded jobs are left in the cluster: deleting them is forbidden; grant delete on jobs", "error", err)

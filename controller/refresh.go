@@ -49,7 +49,7 @@ func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths [
 			continue
 		}
 		n++
-		r.log.InfoContext(ctx, "asked Argo CD to look at git", "application", key, "branch", branch)
+		r.log.InfoContext(ctx, "asked Argo CD to look at git", "application", key.String(), "branch", branch)
 	}
 	return n, errors.Join(errs...)
 }

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -60,6 +62,9 @@ schemawave wait; POD_NAMESPACE and POD_IP for leader election among replicas.`,
 
 // control wires the parts together and runs them until ctx ends.
 func control(ctx context.Context, c config, getenv func(string) string, log *slog.Logger) error {
+	// the libraries' only way to be told where to log
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	klog.SetLogger(logr.FromSlogHandler(log.Handler()))
 	nc, err := broker(ctx, c.NATS, getenv, log)
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ func (w *writer) publish(ctx context.Context, head *object.Commit, edits []edit,
 		return plumbing.ZeroHash, err
 	}
 	w.metrics.pushed(w.repo, time.Since(started))
-	w.log.Info("pushed", "commit", commit, "source", head.Hash, "overlays", len(overlays), "files", len(edits))
+	w.log.Info("pushed", "commit", commit.String(), "source", head.Hash.String(), "overlays", len(overlays), "files", len(edits))
 	if err := w.takeOver(commit, tree, pack, edits); err != nil {
 		w.warn(err) // it is pushed: the next pass begins with a new clone
 		w.forget()
