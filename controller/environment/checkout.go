@@ -130,15 +130,21 @@ func (k *checkout) relink() error {
 			return fmt.Errorf("check out %s: %w", name, err)
 		}
 	}
-	for removed := true; removed; { // leaving one out can break another, never mend it
-		removed = false
+	for { // leaving one out can break another, never mend it
+		var out []string // judged together, so that the order of the map decides nothing
 		for name := range k.links {
 			if _, err := k.root.Stat(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				removed = k.root.Remove(name) == nil || removed
+				out = append(out, name)
 			}
 		}
+		removed := false
+		for _, name := range out {
+			removed = k.root.Remove(name) == nil || removed
+		}
+		if !removed {
+			return nil
+		}
 	}
-	return nil
 }
 
 // path returns where a slash-separated path of the repository is on disk.
