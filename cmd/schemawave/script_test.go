@@ -45,8 +45,9 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"publish": func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+			"exits":    exits,
+			"publish":  func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+			"announce": func(ts *testscript.TestScript, _ bool, args []string) { announce(ts, broker.URL(), args[0]) },
 		},
 	})
 }
@@ -70,11 +71,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed] puts a state in the place of the last one, as the
-// controller does.
-func publish(ts *testscript.TestScript, url string, args []string) {
-	target, err := events.ParseTarget(args[0])
+// announce ENVIRONMENT/DATABASE@VERSION tells of a success, as the controller does.
+func announce(ts *testscript.TestScript, url, arg string) {
+	target, err := events.ParseTarget(arg)
 	ts.Check(err)
+	withPublisher(ts, url, func(ctx context.Context, p *jetstream.Publisher) error {
+		return p.PublishEvent(ctx, events.Event{
+			Predicate: events.Succeeded, Time: time.Now().UTC(), Environment: target.Environment, Database: target.Database, Reason: arg + " is ready",
+		})
+	})
+}
+
+func withPublisher(ts *testscript.TestScript, url string, do func(context.Context, *jetstream.Publisher) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	nc, err := jetstream.Connect(ctx, jetstream.Options{URL: url})
@@ -82,20 +90,32 @@ func publish(ts *testscript.TestScript, url string, args []string) {
 	defer nc.Close()
 	p, err := jetstream.NewPublisher(nc)
 	ts.Check(err)
-	state, revision, err := p.State(ctx, target.Environment, target.Database, "")
+	ts.Check(do(ctx, p))
+}
+
+// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed] puts a state in the place of the last one, as the
+// controller does.
+func publish(ts *testscript.TestScript, url string, args []string) {
+	target, err := events.ParseTarget(args[0])
 	ts.Check(err)
 	at := time.Now()
 	attempt := &events.Attempt{Outcome: events.OutcomeSucceeded, Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Run: at.String()}
-	state.LastAttempt = attempt
-	if len(args) > 1 && args[1] == "failed" {
-		attempt.Outcome = events.OutcomeFailed
-		attempt.Failure = &events.Failure{Permanent: true, SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
-	} else {
-		state.Ready = &events.Ready{Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Since: at}
-		if len(args) > 1 {
-			state.Ready.MinCompatible = args[1]
+	withPublisher(ts, url, func(ctx context.Context, p *jetstream.Publisher) error {
+		state, revision, err := p.State(ctx, target.Environment, target.Database, "")
+		if err != nil {
+			return err
 		}
-	}
-	_, err = p.PublishState(ctx, state, revision, fmt.Sprint(at.UnixNano()))
-	ts.Check(err)
+		state.LastAttempt = attempt
+		if len(args) > 1 && args[1] == "failed" {
+			attempt.Outcome = events.OutcomeFailed
+			attempt.Failure = &events.Failure{Permanent: true, SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
+		} else {
+			state.Ready = &events.Ready{Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Since: at}
+			if len(args) > 1 {
+				state.Ready.MinCompatible = args[1]
+			}
+		}
+		_, err = p.PublishState(ctx, state, revision, fmt.Sprint(at.UnixNano()))
+		return err
+	})
 }

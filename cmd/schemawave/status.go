@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schemawave/schemawave/cmd/cli"
-	"github.com/schemawave/schemawave/cmd/runner"
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/events/jetstream"
 )
@@ -32,27 +31,20 @@ to change it went.`,
 			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			nc, err := runner.ConnectBroker(ctx, getenv, "schemawave status", false, nil)
-			if err != nil {
-				return err
-			}
-			defer nc.Close()
-			streams, err := jetstream.NewStreams(nc)
-			if err != nil {
-				return runner.BrokerError(err)
-			}
-			states, err := streams.States(ctx)
-			if err != nil {
-				return runner.BrokerError(err)
-			}
-			if output == "json" {
-				return json.NewEncoder(c.OutOrStdout()).Encode(states)
-			}
-			return printStatus(c.OutOrStdout(), states, time.Now())
+			return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+				states, err := s.States(ctx)
+				if err != nil {
+					return err
+				}
+				if output == "json" {
+					return json.NewEncoder(c.OutOrStdout()).Encode(states)
+				}
+				return printStatus(c.OutOrStdout(), states, time.Now())
+			})
 		}),
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	c.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long NATS may take")
+	c.Flags().DurationVar(&timeout, "timeout", patience, "how long NATS may take")
 	return c
 }
 

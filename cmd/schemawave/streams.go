@@ -30,9 +30,9 @@ func newStreams(getenv func(string) string) *cobra.Command {
 			Example: "  schemawave streams ensure --replicas 3",
 			Args:    cobra.NoArgs,
 			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
-				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
-					return streamsError(s.Ensure(ctx, options))
-				})
+				ctx, cancel := context.WithTimeout(ctx, patience)
+				defer cancel()
+				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error { return s.Ensure(ctx, options) })
 			}),
 		},
 		&cobra.Command{
@@ -41,13 +41,15 @@ func newStreams(getenv func(string) string) *cobra.Command {
 			Example: "  schemawave streams verify --replicas 3",
 			Args:    cobra.NoArgs,
 			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+				ctx, cancel := context.WithTimeout(ctx, patience)
+				defer cancel()
 				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
 					differences, err := s.Verify(ctx, options)
 					if err != nil {
-						return runner.BrokerError(err)
+						return err
 					}
 					if len(differences) > 0 {
-						return streamsError(&jetstream.DifferenceError{Differences: differences})
+						return &jetstream.DifferenceError{Differences: differences}
 					}
 					fmt.Fprintln(c.OutOrStdout(), "the streams are as they should be")
 					return nil
@@ -58,10 +60,11 @@ func newStreams(getenv func(string) string) *cobra.Command {
 	return c
 }
 
+// withStreams connects, works, and gives its errors their exit codes.
 func withStreams(ctx context.Context, getenv func(string) string, do func(context.Context, *jetstream.Streams) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	connecting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	nc, err := runner.ConnectBroker(ctx, getenv, "schemawave streams", false, nil)
+	nc, err := runner.ConnectBroker(connecting, getenv, "schemawave", false, nil)
 	if err != nil {
 		return err
 	}
@@ -70,13 +73,16 @@ func withStreams(ctx context.Context, getenv func(string) string, do func(contex
 	if err != nil {
 		return runner.BrokerError(err)
 	}
-	return do(ctx, streams)
+	return streamsError(do(ctx, streams))
 }
+
+// patience is how long NATS may take to answer.
+const patience = 10 * time.Second
 
 // streamsError gives a difference its exit code; other errors are the broker's.
 func streamsError(err error) error {
 	if d := (*jetstream.DifferenceError)(nil); err != nil && errors.As(err, &d) {
-		return &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "change the settings with the nats command, or give --replicas as the streams have it"}
+		return cli.Exit(migrations.ExitConfig, err)
 	}
 	return runner.BrokerError(err)
 }

@@ -2,9 +2,11 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,55 +28,95 @@ func (s *Streams) States(ctx context.Context) ([]events.State, error) {
 	return states, err
 }
 
-func (s *Streams) states(ctx context.Context) ([]events.State, error) {
-	consumer, err := s.js.OrderedConsumer(ctx, events.StateStream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+func (s *Streams) states(ctx context.Context) (states []events.State, err error) {
+	err = s.each(ctx, events.StateStream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy},
+		func(m jetstream.Msg, revision uint64) error {
+			subject, err := events.ParseSubject(m.Subject())
+			if err != nil {
+				return err
+			}
+			state, err := stored{revision: revision, data: m.Data()}.state(subject.Environment, subject.Database, subject.Tenant)
+			states = append(states, state)
+			return err
+		})
+	return states, err
+}
+
+// Events lists the events since a time, oldest first, in one environment or, for the empty one, in all. The stream keeps
+// them for EventAge. Messages that are no events are left out, and make up an error beside the others. Like States, it is
+// for auditors and terminals.
+func (s *Streams) Events(ctx context.Context, environment string, since time.Time) ([]events.Event, error) {
+	ctx, release := s.guardAPI(ctx)
+	defer release()
+	var list []events.Event
+	var odd []error
+	err := s.retry(ctx, "list events", func(ctx context.Context) error {
+		list, odd = nil, nil
+		return s.each(ctx, events.EventStream, jetstream.OrderedConsumerConfig{
+			FilterSubjects: []string{events.EventFilter(environment)},
+			DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		}, func(m jetstream.Msg, _ uint64) error {
+			if e, err := event(m); err != nil {
+				odd = append(odd, err)
+			} else {
+				list = append(list, e)
+			}
+			return nil
+		})
 	})
+	return list, errors.Join(append(odd, err)...)
+}
+
+// each calls fn with every message that a consumer of that kind finds in the stream now. An error of fn is final: the
+// message would be no better the next time.
+func (s *Streams) each(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig, fn func(m jetstream.Msg, revision uint64) error) error {
+	consumer, err := s.js.OrderedConsumer(ctx, stream, config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	pending := consumer.CachedInfo().NumPending
 	if pending == 0 {
-		return nil, nil
+		return nil
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer messages.Stop()
-	states := make([]events.State, 0, pending)
 	for pending > 0 {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		pending = meta.NumPending
-		subject, err := events.ParseSubject(m.Subject())
-		if err != nil {
-			return nil, final{fmt.Errorf("list states: %w", err)}
+		if err := fn(m, meta.Sequence.Stream); err != nil {
+			return final{err}
 		}
-		state, err := stored{revision: meta.Sequence.Stream, data: m.Data()}.state(subject.Environment, subject.Database, subject.Tenant)
-		if err != nil {
-			return nil, final{fmt.Errorf("list states: %w", err)}
-		}
-		states = append(states, state)
 	}
-	return states, nil
+	return nil
 }
 
-// Follow calls fn with each event from now on, one after the other, in one environment or, for the empty one, in all. A
-// message that is no event comes as an error and does not end it. It goes on through restarts of the server and returns
-// ctx's error when ctx ends, or why it could not begin.
-func (s *Streams) Follow(ctx context.Context, environment string, fn func(events.Event, error)) error {
+func event(m jetstream.Msg) (events.Event, error) {
+	e, err := events.ParseEvent(nats.Header(m.Headers()).Get, m.Data())
+	if err != nil {
+		return e, fmt.Errorf("message on %s: %w", m.Subject(), err)
+	}
+	return e, nil
+}
+
+// Follow calls fn with each event since a time, or for the zero time from now on, one after the other, in one environment
+// or, for the empty one, in all. A message that is no event comes as an error and does not end it. It goes on through
+// restarts of the server and returns ctx's error when ctx ends, or why it could not begin.
+func (s *Streams) Follow(ctx context.Context, environment string, since time.Time, fn func(events.Event, error)) error {
 	guarded, release := s.guardAPI(ctx)
 	defer release()
 	var following jetstream.ConsumeContext
 	err := s.retry(guarded, "follow events", func(ctx context.Context) (err error) {
-		following, err = s.follow(ctx, environment, fn)
+		following, err = s.follow(ctx, environment, since, fn)
 		return err
 	})
 	if err != nil {
@@ -89,25 +131,21 @@ func (s *Streams) Follow(ctx context.Context, environment string, fn func(events
 	}
 }
 
-func (s *Streams) follow(ctx context.Context, environment string, fn func(events.Event, error)) (jetstream.ConsumeContext, error) {
+func (s *Streams) follow(ctx context.Context, environment string, since time.Time, fn func(events.Event, error)) (jetstream.ConsumeContext, error) {
 	stream, err := s.js.Stream(ctx, events.EventStream)
 	if err != nil {
 		return nil, err
 	}
-	// A place in the stream, not "new": a consumer that is made again after a restart must not skip what came meanwhile.
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{events.EventFilter(environment)},
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:    stream.CachedInfo().State.LastSeq + 1,
-	})
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{events.EventFilter(environment)}}
+	if since.IsZero() {
+		// A place in the stream, not "new": a consumer that is made again after a restart must not skip what came meanwhile.
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
+	} else {
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	consumer, err := stream.OrderedConsumer(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return consumer.Consume(func(m jetstream.Msg) {
-		e, err := events.ParseEvent(nats.Header(m.Headers()).Get, m.Data())
-		if err != nil {
-			err = fmt.Errorf("message on %s: %w", m.Subject(), err)
-		}
-		fn(e, err)
-	})
+	return consumer.Consume(func(m jetstream.Msg) { fn(event(m)) })
 }

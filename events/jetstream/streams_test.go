@@ -167,7 +167,7 @@ func TestFollowGoesOnThroughARestart(t *testing.T) {
 	ctx, cancel := context.WithCancel(bounded(t))
 	heard, done := make(chan string, 10), make(chan error, 1)
 	go func() {
-		done <- streams.Follow(ctx, "prod", func(e events.Event, err error) {
+		done <- streams.Follow(ctx, "prod", time.Time{}, func(e events.Event, err error) {
 			if err != nil {
 				heard <- "error"
 				return
@@ -204,6 +204,28 @@ func TestFollowGoesOnThroughARestart(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
+	}
+
+	// the same, looked at afterwards: the odd message is told and loses nothing else
+	list, err := streams.Events(bounded(t), "prod", time.Now().Add(-time.Hour))
+	var reasons []string
+	for _, e := range list {
+		reasons = append(reasons, e.Reason)
+	}
+	if got := strings.Join(reasons, " "); got != "before first second" || err == nil || !strings.Contains(err.Error(), ".odd") {
+		t.Errorf("the events are %q, %v, want before, first and second, and an error about the odd one", got, err)
+	}
+	if list, err := streams.Events(bounded(t), "staging", time.Now().Add(time.Hour)); len(list) != 0 || err != nil {
+		t.Errorf("the future holds %v, %v", list, err)
+	}
+	again, stop := context.WithCancel(bounded(t))
+	defer stop()
+	past := make(chan string, 10)
+	if err := streams.Follow(again, "prod", time.Now().Add(-time.Hour), func(e events.Event, _ error) { past <- e.Reason; stop() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("following from the past ended with %v", err)
+	}
+	if got := <-past; got != "before" {
+		t.Errorf("following from the past began with %q, want before", got)
 	}
 }
 

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -64,6 +65,7 @@ func TestStory(t *testing.T) {
 		{"production is promoted", promoted},
 		{"an overlay is wrong", wrong},
 		{"NATS is away", away},
+		{"a person looks around", lookAround},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
@@ -250,6 +252,32 @@ func away(t *testing.T, s *story.Story) {
 	if applied := r.Event.Ready.Since; applied.Sub(stopped) > 20*time.Second || r.Published.Sub(stopped) < 20*time.Second {
 		t.Errorf("NATS was away from %s on for 20 s; the migration was applied at %s and told at %s: want applied meanwhile, told after",
 			stopped.Format(time.TimeOnly), applied.Format(time.TimeOnly), r.Published.Format(time.TimeOnly))
+	}
+}
+
+// lookAround runs what the documentation gives to look around with, as it stands there.
+func lookAround(t *testing.T, _ *story.Story) {
+	page, err := os.ReadFile("../../../docs/demo.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Look around\n")
+	t.Setenv("TMPDIR", t.TempDir())
+	ran := 0
+	for line := range strings.Lines(section) {
+		command, ok := strings.CutPrefix(line, "    ")
+		if !ok {
+			continue
+		}
+		ran++
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
+		cmd.Dir = "../../.."
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
+			t.Errorf("%s%v\n%s", command, err, out)
+		}
+	}
+	if !found || ran < 5 {
+		t.Errorf("%d commands were found, want several: is the documentation still where it was?", ran)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 // Release is one push and what came of it in staging.
 type Release struct {
+	Title    string // the developer's commit message
 	Source   string // the developer's commit
 	Rendered string // the controller's commit on top of it
 	Job      string
@@ -51,7 +52,7 @@ func (s *Story) release(ctx context.Context, message string, rendered func() err
 	}
 	defer sub.Unsubscribe()
 
-	var r Release
+	r := Release{Title: message}
 	if r.Source, err = s.Repo.Push(ctx, message); err != nil {
 		return r, err
 	}
@@ -72,6 +73,7 @@ func (s *Story) release(ctx context.Context, message string, rendered func() err
 	r.Published = time.Now()
 	sync.fill(&r)
 	s.tellMoments(r)
+	s.releases = append(s.releases, r)
 	return r, nil
 }
 

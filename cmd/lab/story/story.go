@@ -29,10 +29,11 @@ type Story struct {
 	Repo      *Repository
 	Databases map[string]string // each environment's database URL
 
-	env  Environment
-	tell *Narrator
-	dir  string
-	nc   *nats.Conn
+	env      Environment
+	tell     *Narrator
+	dir      string
+	nc       *nats.Conn
+	releases []Release
 }
 
 // Begin connects to everything. The directory dir, which must exist, takes the developer's clone.

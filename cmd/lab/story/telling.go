@@ -42,7 +42,20 @@ func (s *Story) Tell(ctx context.Context) error {
 			return err
 		}
 	}
+	s.sumUp()
 	return nil
+}
+
+// sumUp lists every push with what came of it, and how long after the push.
+func (s *Story) sumUp() {
+	s.tell.Chapter("Summary")
+	var text strings.Builder
+	fmt.Fprintf(&text, "%-28s %-10s %9s %9s %9s\n", "push", "result", "rendered", "job", "told")
+	for _, r := range s.releases {
+		after := func(t time.Time) float64 { return max(0, t.Sub(r.Pushed).Seconds()) }
+		fmt.Fprintf(&text, "%-28s %-10s %8.1fs %8.1fs %8.1fs\n", r.Title, r.Event.Predicate, after(r.Committed), after(r.Created), after(r.Published))
+	}
+	s.tell.Show(text.String())
 }
 
 func (s *Story) tellFounding(ctx context.Context) error {
