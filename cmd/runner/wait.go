@@ -81,7 +81,7 @@ func (w wait) run(ctx context.Context, getenv func(string) string, args []string
 	}
 	if w.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, w.timeout, fmt.Errorf("gave up after %s", w.timeout))
 		defer cancel()
 	}
 	host, _ := os.Hostname() // for people who read the server's connection list; a missing name is no reason to stop
