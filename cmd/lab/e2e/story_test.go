@@ -5,9 +5,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +18,10 @@ import (
 	"time"
 
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/cmd/lab/story"
 	"github.com/schemawave/schemawave/events"
@@ -65,6 +72,7 @@ func TestStory(t *testing.T) {
 		{"production is promoted", promoted},
 		{"an overlay is wrong", wrong},
 		{"NATS is away", away},
+		{"the leader is killed", orphaned},
 		{"a person looks around", lookAround},
 	}
 	for _, step := range steps {
@@ -253,6 +261,66 @@ func away(t *testing.T, s *story.Story) {
 		t.Errorf("NATS was away from %s on for 20 s; the migration was applied at %s and told at %s: want applied meanwhile, told after",
 			stopped.Format(time.TimeOnly), applied.Format(time.TimeOnly), r.Published.Format(time.TimeOnly))
 	}
+}
+
+// orphaned kills the leading replica of the controller while a migration runs: the other one takes over, and tells of the
+// result once.
+func orphaned(t *testing.T, s *story.Story) {
+	killed := make(chan error, 1)
+	go func() { killed <- killLeader(t.Context(), s, "schema-orders-6-") }()
+	r, err := s.Push(t.Context(), "orders: slow", map[string]string{"orders/migrations/0006_slow.sql": "SELECT pg_sleep(5);\n"})
+	if err := errors.Join(err, <-killed); err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "6")
+	wantReady(t, s, story.Staging, "6")
+	// the message above was heard as it was published; what is stored is what counts
+	told := map[events.Predicate]int{}
+	wantEventually(t, "the stream tells the end of version 6", func(ctx context.Context) bool {
+		list, err := s.Events(ctx, story.Staging)
+		clear(told)
+		for _, e := range list {
+			if e.Attempt != nil && e.Attempt.Version == "6" {
+				told[e.Predicate]++
+			}
+		}
+		return err == nil && told[events.Succeeded] > 0
+	})
+	if told[events.Started] != 1 || told[events.Succeeded] != 1 || len(told) != 2 {
+		t.Errorf("of version 6 was told: %v, want that it started and succeeded, once each", told)
+	}
+}
+
+// killLeader waits for a Job whose name begins with prefix to run, and then ends the Pod of the leading replica at once.
+func killLeader(ctx context.Context, s *story.Story, prefix string) error {
+	for {
+		jobs, err := s.Cluster.MigrationJobs(ctx, story.Staging)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(jobs, func(j batchv1.Job) bool { return strings.HasPrefix(j.Name, prefix) && j.Status.Active > 0 }) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	var lease coordinationv1.Lease
+	if err := s.Cluster.Get(ctx, client.ObjectKey{Namespace: "schemawave", Name: "schemawave"}, &lease); err != nil {
+		return err
+	}
+	var pods corev1.PodList
+	if err := s.Cluster.List(ctx, &pods, client.InNamespace("schemawave")); err != nil {
+		return err
+	}
+	for _, pod := range pods.Items {
+		if strings.Contains(*lease.Spec.HolderIdentity, "//"+pod.Status.PodIP+":") {
+			return s.Cluster.Delete(ctx, &pod, client.GracePeriodSeconds(0))
+		}
+	}
+	return fmt.Errorf("no Pod has the address of the leader, %s", *lease.Spec.HolderIdentity)
 }
 
 // lookAround runs what the documentation gives to look around with, as it stands there.

@@ -62,6 +62,15 @@ func (s *Story) State(ctx context.Context, environment, database string) (events
 	return state, err
 }
 
+// Events lists what NATS has been told of an environment since the story began.
+func (s *Story) Events(ctx context.Context, environment string) ([]events.Event, error) {
+	streams, err := jetstream.NewStreams(s.nc)
+	if err != nil {
+		return nil, err
+	}
+	return streams.Events(ctx, environment, s.tell.began)
+}
+
 // Install prepares the platform and installs the controller, as the administrator of a cluster would.
 func (s *Story) Install(ctx context.Context) error {
 	s.tell.Chapter("An administrator installs Schemawave")
