@@ -15,7 +15,7 @@ export GOFLAGS     = -trimpath -buildvcs=false
 help: ## what this Makefile can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL, NATS, git (KEEP=1 leaves it running)
+demo: deps build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL, NATS, git (KEEP=1 leaves it running)
 ifdef KUBECONFIG
 	@bin/demo
 else ifdef KEEP
@@ -38,7 +38,7 @@ build: ## the binaries, into bin/
 test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kubernetes API server
 	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/lab/e2e)
 
-e2e: build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
+e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
 	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v ./cmd/lab/e2e
 
 lint: ## gofmt, go vet, staticcheck
@@ -50,8 +50,9 @@ bench: deps build ## benchmarks, each beside a floor or a peer, and the way from
 	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
 	@$(LAB) run -- $(GO) test -run '^$$' -bench PushToReady -benchtime 10x ./cmd/lab/e2e
 
-# What the tests need beyond what a lab installs for itself: servers, and a C compiler for the race detector.
-PACKAGES = postgresql git gcc libc6-dev
+# What is needed beyond what a lab installs for itself: for the tests a server, and a C compiler for the race detector.
+demo e2e: PACKAGES = git curl
+test bench: PACKAGES = postgresql git gcc libc6-dev
 deps:
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	test -z "$$missing" || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
