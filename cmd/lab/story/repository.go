@@ -18,8 +18,7 @@ type Repository struct {
 }
 
 // Clone clones the empty repository at url into dir and fills it with the tree below example, in which each key of replace
-// is replaced by its value. It commits nothing. A repository that has commits already is refused: the story begins at the
-// beginning, and nobody's work is overwritten.
+// is replaced by its value. It commits nothing.
 func Clone(ctx context.Context, url, dir, example string, replace map[string]string) (*Repository, error) {
 	r := &Repository{dir: dir}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -27,9 +26,6 @@ func Clone(ctx context.Context, url, dir, example string, replace map[string]str
 	}
 	if _, err := r.git(ctx, "clone", "--quiet", url, "."); err != nil {
 		return nil, err
-	}
-	if _, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); err == nil {
-		return nil, fmt.Errorf("%s has commits already: give an empty repository, or end the last demo with make demo-down", url)
 	}
 	if _, err := r.git(ctx, "checkout", "--quiet", "-B", "main"); err != nil {
 		return nil, err
@@ -40,6 +36,16 @@ func Clone(ctx context.Context, url, dir, example string, replace map[string]str
 		}
 	}
 	return r, nil
+}
+
+// unused refuses a repository that has commits already: the story begins at the beginning, and overwrites nobody's work. One
+// that cannot be read may not have been made yet; Clone will tell.
+func unused(ctx context.Context, url string) error {
+	heads, err := (&Repository{}).git(ctx, "ls-remote", "--heads", url)
+	if err == nil && heads != "" {
+		return fmt.Errorf("%s has commits already: give an empty repository, or end the last demo with make demo-down", url)
+	}
+	return nil
 }
 
 // copyTree copies the files below from to the directory to, with replacements.

@@ -73,6 +73,9 @@ func (s *Story) Events(ctx context.Context, environment string) ([]events.Event,
 
 // Install prepares the platform and installs the controller, as the administrator of a cluster would.
 func (s *Story) Install(ctx context.Context) error {
+	if err := unused(ctx, s.env.RepositoryURL); err != nil {
+		return err
+	}
 	s.tell.Chapter("An administrator installs Schemawave")
 	example := filepath.Join(s.env.Checkout, "examples", "shop")
 	for _, part := range []string{"platform", "applications", "install"} {
