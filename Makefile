@@ -19,7 +19,7 @@ demo: deps build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL,
 ifdef KUBECONFIG
 	@bin/demo
 else ifdef KEEP
-	@$(LAB) status >/dev/null 2>&1 || $(LAB) up
+	@$(LAB) status >/dev/null 2>&1 || $(LAB) up >/dev/null # what it prints holds the database's password
 	@$(LAB) exec -- bin/demo
 	@sed -n '/^## Look around/,$$p' docs/demo.md | sed '1d'
 else

@@ -34,8 +34,8 @@ Without a version, any proven one will do. It needs NATS only: no database, no K
 
 It waits through an absent server, stream or state, and ends at once when an attempt at the version failed.
 
-Exit codes: 0 ready · 75 not ready in time · 65 the migration failed · 78 the schema no longer serves this version ·
-77 NATS denies it · 69 nothing could be learnt from NATS · 64 wrong usage.
+Exit codes: 0 ready · 75 not ready in time, or failed for a reason that may pass · 65 the migration failed for good ·
+78 the schema no longer serves this version · 77 NATS denies it · 69 nothing could be learnt from NATS · 64 wrong usage.
 
 Environment: NATS_URL, NATS_CREDS or NATS_NKEY (files), NATS_CA, NATS_CERT, NATS_KEY (files), NATS_INBOX_PREFIX.`,
 		Example: `  schemawave-runner wait production/orders@20261122093000
