@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,9 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // owner is the account that runs the server. PostgreSQL refuses to run as root.
@@ -47,15 +51,16 @@ func (o owner) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: o.credential}
 }
 
-// process is the postmaster.
+// process is the postmaster or the pooler.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	end  syscall.Signal // ends it at once
+	done chan struct{}  // closed when it has ended
 }
 
-// startProcess runs the program with its output going to dir/log. It is to end with the thread that started it, so one
-// thread is kept for it until it is done.
-func startProcess(program string, args []string, dir string) (*process, error) {
+// startProcess runs the program with its output going to dir/log. It is to end, by the signal end, with the thread that
+// started it, so one thread is kept for it until it is done.
+func startProcess(program string, args []string, dir string, end syscall.Signal) (*process, error) {
 	o, err := unprivileged()
 	if err != nil {
 		return nil, err
@@ -64,10 +69,10 @@ func startProcess(program string, args []string, dir string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(program, args...), end: end, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
 	p.cmd.SysProcAttr = o.attributes()
-	dieWithParent(p.cmd.SysProcAttr)
+	dieWithParent(p.cmd.SysProcAttr, end)
 	p.cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is for the tests, not for the server
 	started := make(chan error)
 	go func() {
@@ -90,6 +95,37 @@ func (p *process) stop() {
 		return
 	default:
 	}
-	p.cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // it may have ended by itself
+	p.cmd.Process.Signal(p.end) //nolint:errcheck // it may have ended by itself
 	<-p.done
+}
+
+// await asks until something answers at url, the process exits, a minute passes or ctx ends.
+func (p *process) await(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgconn.Connect(ctx, url)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("the server ended: %s", p.log())
+		case <-ctx.Done():
+			return fmt.Errorf("the server does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// log returns the end of what the process wrote.
+func (p *process) log() string {
+	b, err := os.ReadFile(filepath.Join(p.cmd.Dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	const most = 2000
+	return string(b[max(0, len(b)-most):])
 }

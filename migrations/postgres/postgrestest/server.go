@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
-	"time"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -104,19 +104,17 @@ func (s *Server) initialise(ctx context.Context, bin string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), args...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, owner.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, tail(out))
+		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	return nil
 }
 
 // boot starts the server on a free port and waits until it answers.
 func (s *Server) boot(ctx context.Context, bin string, settings map[string]string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	var err error
+	if s.port, err = freePort(); err != nil {
 		return err
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	merged := map[string]string{
 		"port": strconv.Itoa(s.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": s.dir,
 		"fsync": "off", "shared_buffers": "32MB", "max_connections": "100",
@@ -128,35 +126,14 @@ func (s *Server) boot(ctx context.Context, bin string, settings map[string]strin
 	for k, v := range merged {
 		args = append(args, "-c", k+"="+v)
 	}
-	if s.process, err = startProcess(filepath.Join(bin, "postgres"), args, s.dir); err != nil {
+	if s.process, err = startProcess(filepath.Join(bin, "postgres"), args, s.dir, syscall.SIGQUIT); err != nil {
 		return err
 	}
-	if err := s.await(ctx); err != nil {
+	if err := s.process.await(ctx, s.URL("postgres")); err != nil {
 		s.process.stop()
 		return err
 	}
 	return nil
-}
-
-// await asks until the server answers, it exits, a minute passes or ctx ends.
-func (s *Server) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := pgconn.Connect(ctx, s.URL("postgres"))
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		select {
-		case <-s.process.done:
-			return fmt.Errorf("the server ended: %s", s.Log())
-		case <-ctx.Done():
-			return fmt.Errorf("the server does not answer: %w", err)
-		case <-tick.C:
-		}
-	}
 }
 
 // URL returns the connection URL of a database, over TCP, with the password if there is one.
@@ -192,24 +169,10 @@ func (s *Server) NewDatabase(ctx context.Context) (string, error) {
 }
 
 // Log returns the end of what the server wrote, for a failed test.
-func (s *Server) Log() string {
-	b, err := os.ReadFile(filepath.Join(s.dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	return tail(b)
-}
+func (s *Server) Log() string { return s.process.log() }
 
 // Stop ends the server at once and deletes its data. It may be called more than once.
 func (s *Server) Stop() error {
 	s.process.stop()
 	return os.RemoveAll(s.dir)
-}
-
-func tail(b []byte) string {
-	const most = 2000
-	if len(b) > most {
-		b = b[len(b)-most:]
-	}
-	return string(b)
 }
