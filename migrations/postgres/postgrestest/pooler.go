@@ -98,8 +98,8 @@ func (p *Pooler) configuration(s *Server, opts PoolerOptions) string {
 	if opts.PoolSize != 0 {
 		size = opts.PoolSize
 	}
-	if s.password != "" {
-		password = " password='" + strings.ReplaceAll(s.password, "'", "''") + "'"
+	if s.opts.Password != "" {
+		password = " password='" + strings.ReplaceAll(s.opts.Password, "'", "''") + "'"
 	}
 	return fmt.Sprintf(`[databases]
 * = host=127.0.0.1 port=%d user=postgres%s

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -24,13 +25,15 @@ import (
 type Options struct {
 	Password string            // of user postgres; when set, connections need it (SCRAM); when empty, none is asked for
 	Settings map[string]string // as in postgresql.conf; they win over those this package sets
+	TLS      bool              // offers TLS with a certificate for 127.0.0.1 and localhost, signed by an authority of its own; URL asks for it
 }
 
 // Server is a running PostgreSQL. Stop it.
 type Server struct {
 	port      int
+	bin       string // directory of the programs
 	dir       string
-	password  string
+	opts      Options
 	process   *process
 	databases atomic.Int64
 }
@@ -49,13 +52,13 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start postgresql: %w", err)
 	}
-	s := &Server{dir: dir, password: opts.Password}
-	if err := s.initialise(ctx, bin); err != nil {
+	s := &Server{bin: bin, dir: dir, opts: opts}
+	if err := s.initialise(ctx); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("start postgresql: %w", err)
 	}
 	for range attempts {
-		if err = s.boot(ctx, bin, opts.Settings); err == nil {
+		if err = s.boot(ctx); err == nil {
 			return s, nil
 		}
 	}
@@ -79,17 +82,17 @@ func binaries() (string, error) {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-func (s *Server) initialise(ctx context.Context, bin string) error {
+func (s *Server) initialise(ctx context.Context) error {
 	owner, err := unprivileged()
 	if err != nil {
 		return err
 	}
 	args := []string{"-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"}
-	if s.password == "" {
+	if s.opts.Password == "" {
 		args = append(args, "-A", "trust")
 	} else {
 		file := filepath.Join(s.dir, "password")
-		if err := os.WriteFile(file, []byte(s.password), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(s.opts.Password), 0o600); err != nil {
 			return err
 		}
 		defer os.Remove(file)
@@ -101,32 +104,42 @@ func (s *Server) initialise(ctx context.Context, bin string) error {
 	if err := owner.own(s.dir); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), args...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, owner.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	if s.opts.TLS {
+		return certify(s.dir, owner)
 	}
 	return nil
 }
 
 // boot starts the server on a free port and waits until it answers.
-func (s *Server) boot(ctx context.Context, bin string, settings map[string]string) error {
+func (s *Server) boot(ctx context.Context) error {
 	var err error
 	if s.port, err = freePort(); err != nil {
 		return err
 	}
+	return s.launch(ctx)
+}
+
+// launch starts the server on its port and waits until it answers.
+func (s *Server) launch(ctx context.Context) error {
 	merged := map[string]string{
 		"port": strconv.Itoa(s.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": s.dir,
 		"fsync": "off", "shared_buffers": "32MB", "max_connections": "100",
 	}
-	for k, v := range settings {
-		merged[k] = v
+	if s.opts.TLS {
+		merged["ssl"], merged["ssl_cert_file"], merged["ssl_key_file"] = "on", filepath.Join(s.dir, certificateFile), filepath.Join(s.dir, keyFile)
 	}
+	maps.Copy(merged, s.opts.Settings)
 	args := []string{"-D", s.data()}
 	for k, v := range merged {
 		args = append(args, "-c", k+"="+v)
 	}
-	if s.process, err = startProcess(filepath.Join(bin, "postgres"), args, s.dir, syscall.SIGQUIT); err != nil {
+	var err error
+	if s.process, err = startProcess(filepath.Join(s.bin, "postgres"), args, s.dir, syscall.SIGQUIT); err != nil {
 		return err
 	}
 	if err := s.process.await(ctx, s.URL("postgres")); err != nil {
@@ -136,11 +149,15 @@ func (s *Server) boot(ctx context.Context, bin string, settings map[string]strin
 	return nil
 }
 
-// URL returns the connection URL of a database, over TCP, with the password if there is one.
+// URL returns the connection URL of a database, over TCP, with the password if there is one, and verifying the server's
+// certificate if there is one.
 func (s *Server) URL(db string) string {
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: s.Address(), Path: "/" + db, RawQuery: "sslmode=disable"}
-	if s.password != "" {
-		u.User = url.UserPassword("postgres", s.password)
+	if s.opts.TLS {
+		u.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {s.CA()}}.Encode()
+	}
+	if s.opts.Password != "" {
+		u.User = url.UserPassword("postgres", s.opts.Password)
 	}
 	return u.String()
 }
