@@ -1,0 +1,272 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// crashKind is a way to disturb a run.
+type crashKind struct {
+	name    string
+	moments []moment // without their numbers
+	every   [2]int   // one message in so many: of the client's, of the server's
+	act     func(*crash, *relay)
+}
+
+// crash is one disturbed run.
+type crash struct {
+	*crashBench
+	t      *testing.T
+	kind   crashKind
+	at     moment
+	db     string // URL of the database
+	runner *exec.Cmd
+}
+
+// crashBench is what all points share.
+type crashBench struct {
+	set    migrations.Set
+	root   string // of the files
+	want   []string
+	schema string // as pg_dump sees it
+}
+
+var (
+	beforeClient = moment{}
+	afterClient  = moment{after: true}
+	beforeServer = moment{fromServer: true}
+	anyMoment    = []moment{beforeClient, afterClient, beforeServer}
+)
+
+// crashKinds are the ways a run is disturbed.
+var crashKinds = []crashKind{
+	{"kill", []moment{beforeClient, beforeServer}, [2]int{1, 3}, func(c *crash, r *relay) { // what was not passed on is lost
+		c.runner.Process.Kill()
+		r.swallow()
+	}},
+	{"kill, all it sent delivered", []moment{afterClient}, [2]int{1, 1}, func(c *crash, _ *relay) { c.runner.Process.Kill() }},
+	{"cut", anyMoment, [2]int{2, 7}, func(_ *crash, r *relay) {
+		r.swallow()
+		reset(r.client)
+		reset(r.server)
+	}},
+	{"half cut", anyMoment, [2]int{5, 17}, func(_ *crash, r *relay) { halfCut(r) }},
+	{"terminate", anyMoment, [2]int{2, 7}, func(c *crash, r *relay) { c.terminate(r) }},
+	{"stop", anyMoment, [2]int{13, 61}, func(c *crash, _ *relay) {
+		c.runner.Process.Signal(syscall.SIGSTOP)
+		time.Sleep(2 * time.Second)
+		c.runner.Process.Signal(syscall.SIGCONT)
+	}},
+	{"overtaken", anyMoment, [2]int{5, 17}, func(c *crash, r *relay) { // taken for dead, it wakes up when another has done its work
+		c.runner.Process.Signal(syscall.SIGSTOP)
+		c.terminate(r)
+		c.plainRun()
+		c.runner.Process.Signal(syscall.SIGCONT)
+	}},
+}
+
+// halfCut leaves the server with a connection that has no other end. Where a socket cannot be forgotten in silence, its end
+// comes a second later.
+func halfCut(r *relay) {
+	r.swallow()
+	reset(r.client)
+	if !vanish(r.server) {
+		time.Sleep(time.Second)
+		reset(r.server)
+	}
+}
+
+func (c *crash) terminate(r *relay) {
+	r.mu.Lock()
+	pid := r.pid
+	r.mu.Unlock()
+	if pid != 0 {
+		query(c.t, server.URL("postgres"), fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
+	}
+}
+
+// plainRun is what anybody does after a failure: run it again.
+func (c *crash) plainRun() {
+	cfg := config(c.t, c.db)
+	cfg.Deadline = time.Minute
+	if _, err := postgres.Migrate(c.t.Context(), cfg, c.set); err != nil {
+		c.t.Errorf("%s: plain run: %v", c, err)
+	}
+}
+
+func (c *crash) String() string {
+	side, when := "client", "before"
+	if c.at.fromServer {
+		side = "server"
+	}
+	if c.at.after {
+		when = "after"
+	}
+	return fmt.Sprintf("%s %s message %d of the %s", c.kind.name, when, c.at.number, side)
+}
+
+// through is a database's URL by way of a proxy, with checks of dead connections that end within seconds.
+func through(t *testing.T, db, proxy string) string {
+	t.Helper()
+	u, err := url.Parse(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = proxy
+	q := u.Query()
+	for name, value := range map[string]string{"tcp_keepalives_idle": "1", "tcp_keepalives_interval": "1", "client_connection_check_interval": "200"} {
+		q.Set(name, value)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// run disturbs one run and checks what a plain one leaves after it. It reports whether the moment came, and whether the
+// disturbed run succeeded by itself.
+func (c *crash) run() (came, succeeded bool) {
+	defer dropDatabase(c.t, c.db)
+	started := make(chan struct{})
+	proxy := startCrashProxy(c.t, server.Address(), c.at, func(r *relay) {
+		<-started
+		c.kind.act(c, r)
+	})
+	defer proxy.stop()
+	c.runner = runnerProcess(c.t, through(c.t, c.db, proxy.address()), c.root)
+	var out strings.Builder
+	c.runner.Stderr = &out
+	err := c.runner.Start()
+	close(started)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.runner.Wait() //nolint:errcheck // its exit code is looked at below
+	code := c.runner.ProcessState.ExitCode()
+	if code > 0 && migrations.ExitCode(code).Permanent() {
+		c.t.Errorf("%s: exit %d: %s", c, code, out.String())
+	}
+	c.plainRun()
+	eventually(c.t, c.db, othersSQL, "0")
+	if d := differences(c.want, endState(c.t, c.db)); d != "" {
+		c.t.Errorf("%s:\n%s(%s)", c, d, out.String())
+	}
+	if c.at.number%50 == 0 && dump(c.t, c.db) != c.schema {
+		c.t.Errorf("%s: pg_dump sees a difference", c)
+	}
+	_, _, came = proxy.counts()
+	return came, code == 0
+}
+
+const othersSQL = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+
+func dropDatabase(t *testing.T, db string) {
+	query(t, server.URL("postgres"), "DROP DATABASE "+databaseName(t, db)+" WITH (FORCE)")
+}
+
+// At whatever message of the conversation a run is killed, cut off, terminated, stopped or overtaken, a plain run completes
+// the work, and nothing is missing, there twice or left over.
+//
+// Of the kinds that cost more time, a fixed part of the messages is tried; with the variable everyPoint set, all of them.
+func TestCrashAnywhere(t *testing.T) {
+	bench, fromClient, fromServer := newCrashBench(t)
+	t.Logf("%d messages from the client, %d from the server", fromClient, fromServer)
+	total := 0
+	for k, kind := range crashKinds {
+		began := time.Now()
+		points := kind.points(k, fromClient, fromServer)
+		came, succeeded := bench.runAll(t, kind, points)
+		total += came
+		t.Logf("%s: %d of %d points, %d carried on by themselves, %v", kind.name, came, len(points), succeeded, time.Since(began).Round(time.Millisecond))
+		if came < len(points)*9/10 {
+			t.Errorf("%s: only %d of %d moments came", kind.name, came, len(points))
+		}
+	}
+	t.Logf("%d points", total)
+	if total < 500 {
+		t.Errorf("only %d points", total)
+	}
+}
+
+// newCrashBench runs undisturbed, to know how many messages there are and what the end must look like.
+func newCrashBench(t *testing.T) (b *crashBench, fromClient, fromServer int) {
+	t.Helper()
+	b = &crashBench{set: load(t, crashFiles()), root: onDisk(t, crashFiles())}
+	url := freshURL(t)
+	proxy := startCrashProxy(t, server.Address(), moment{}, nil)
+	if out, err := runnerProcess(t, through(t, url, proxy.address()), b.root).CombinedOutput(); err != nil {
+		t.Fatalf("undisturbed: %v: %s", err, out)
+	}
+	fromClient, fromServer, _ = proxy.counts()
+	proxy.stop()
+	eventually(t, url, othersSQL, "0")
+	b.want, b.schema = endState(t, url), dump(t, url)
+	for _, line := range []string{"executed 11b 5MB 1", "filled 1,2,3,100", "label status 3 returned", "locks 0"} {
+		if !slices.Contains(b.want, line) {
+			t.Fatalf("undisturbed: no line %q:\n%s", line, strings.Join(b.want, "\n"))
+		}
+	}
+	return b, fromClient, fromServer
+}
+
+// everyPoint names the variable that has every message tried in every way.
+const everyPoint = "SCHEMAWAVE_TEST_EVERY_POINT"
+
+// points are the moments at which the k-th kind is tried. The first message differs from kind to kind, so that together
+// they meet more of them.
+func (kind crashKind) points(k, fromClient, fromServer int) []moment {
+	var points []moment
+	for _, m := range kind.moments {
+		n, every := fromClient, kind.every[0]
+		if m.fromServer {
+			n, every = fromServer, kind.every[1]
+		}
+		if os.Getenv(everyPoint) != "" {
+			every = 1
+		}
+		for i := 1 + k%every; i <= n; i += every {
+			points = append(points, moment{m.fromServer, i, m.after})
+		}
+	}
+	return points
+}
+
+// runAll runs the points of a kind, some at once, and returns at how many the moment came, and how many of these runs
+// succeeded by themselves.
+func (b *crashBench) runAll(t *testing.T, kind crashKind, points []moment) (came, succeeded int) {
+	const atOnce = 6
+	queue := make(chan moment, len(points))
+	for _, p := range points {
+		queue <- p
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for range atOnce {
+		wg.Go(func() {
+			for at := range queue {
+				c := &crash{crashBench: b, t: t, kind: kind, at: at, db: freshURL(t)}
+				there, well := c.run()
+				mu.Lock()
+				if there {
+					came++
+				}
+				if there && well {
+					succeeded++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return came, succeeded
+}
