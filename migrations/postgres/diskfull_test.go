@@ -33,8 +33,8 @@ type diskCase struct {
 const diskMigrations = 600
 
 func diskCases() map[string]diskCase {
-	one, single := countedFiles(diskMigrations), singleFile(diskMigrations)
-	whole := func(t *testing.T, url string) { counted(t, url, diskMigrations) }
+	one, single := countedFiles(diskMigrations, 50), singleFile(diskMigrations)
+	whole := func(t *testing.T, url string) { counted(t, url, diskMigrations, 50) }
 	executed := func(t *testing.T, url string) {
 		const sql = "SELECT count(*), count(DISTINCT what), (SELECT count(*) FROM schemawave.statement) FROM executions"
 		if got, want := query(t, url, sql)[0], fmt.Sprintf("%[1]d|%[1]d|0", diskMigrations); got != want {
@@ -59,7 +59,7 @@ func singleFile(n int) fstest.MapFS {
 	for i := 1; i <= n; i++ {
 		fmt.Fprintf(&sql, "INSERT INTO executions VALUES (%d);\n", i)
 	}
-	return fstest.MapFS{"0000_executions.sql": countedFiles(0)["0000_executions.sql"], "0001_all.sql": {Data: []byte(sql.String())}}
+	return fstest.MapFS{"0000_executions.sql": countedFiles(0, 1)["0000_executions.sql"], "0001_all.sql": {Data: []byte(sql.String())}}
 }
 
 // A run whose ledger, journal or tables find no room on the disk says so, and once there is room a plain run completes it.

@@ -15,13 +15,13 @@ import (
 	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
-// countedFiles makes n migrations after one that makes the table in which each says that it was executed; every 50th builds
-// an index concurrently besides.
-func countedFiles(n int) fstest.MapFS {
+// countedFiles makes n migrations after one that makes the table in which each says that it was executed; one in so many
+// builds an index concurrently besides.
+func countedFiles(n, indexes int) fstest.MapFS {
 	dir := fstest.MapFS{"0000_executions.sql": {Data: []byte("CREATE TABLE executions (what int NOT NULL);")}}
 	for i := 1; i <= n; i++ {
 		sql := fmt.Sprintf("CREATE TABLE t%[1]d (id bigint PRIMARY KEY);\nINSERT INTO executions VALUES (%[1]d);\n", i)
-		if i%50 == 0 {
+		if i%indexes == 0 {
 			sql = fmt.Sprintf("-- schemawave: no-transaction\n%sCREATE INDEX CONCURRENTLY i%[2]d ON t%[2]d (id);\n", sql, i)
 		}
 		dir[fmt.Sprintf("%04d_t%d.sql", i, i)] = &fstest.MapFile{Data: []byte(sql)}
@@ -29,8 +29,8 @@ func countedFiles(n int) fstest.MapFS {
 	return dir
 }
 
-// counted checks that the database holds exactly what countedFiles(n) makes, each executed once.
-func counted(t *testing.T, url string, n int) {
+// counted checks that the database holds exactly what countedFiles makes, each executed once.
+func counted(t *testing.T, url string, n, indexes int) {
 	t.Helper()
 	got := query(t, url, `SELECT 'executed ' || concat_ws(' ', count(*), count(DISTINCT what), min(what), max(what)) FROM executions
 UNION ALL SELECT 'tables ' || count(*) FROM pg_tables WHERE schemaname = 'public'
@@ -39,7 +39,7 @@ UNION ALL SELECT 'invalid ' || count(*) FROM pg_index WHERE NOT indisvalid
 UNION ALL SELECT 'applied ' || count(*) FROM schemawave.migration WHERE previous IS NOT NULL
 UNION ALL SELECT 'journal ' || count(*) FROM schemawave.statement
 UNION ALL SELECT 'locks ' || count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-	want := fmt.Sprintf("executed %[1]d %[1]d 1 %[1]d\ntables %[2]d\nindexes %[3]d\ninvalid 0\napplied %[2]d\njournal 0\nlocks 0", n, n+1, n/50)
+	want := fmt.Sprintf("executed %[1]d %[1]d 1 %[1]d\ntables %[2]d\nindexes %[3]d\ninvalid 0\napplied %[2]d\njournal 0\nlocks 0", n, n+1, n/indexes)
 	if strings.Join(got, "\n") != want {
 		t.Errorf("left:\n%s\nwant:\n%s", strings.Join(got, "\n"), want)
 	}
@@ -110,7 +110,7 @@ func TestServerRestartsDuringARun(t *testing.T) {
 			}
 			cfg := config(t, url)
 			cfg.Retries, cfg.MaxBackoff = 30, time.Second
-			set := load(t, countedFiles(n))
+			set := load(t, countedFiles(n, 50))
 			var report migrations.Report
 			over := make(chan struct{})
 			go func() {
@@ -128,7 +128,7 @@ func TestServerRestartsDuringARun(t *testing.T) {
 			if err := s.Kill(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			counted(t, url, n)
+			counted(t, url, n, 50)
 			if report.Outcome != migrations.OutcomeSucceeded || report.Count != n+1 {
 				t.Errorf("report: %s, %d applied", report.Outcome, report.Count)
 			}
@@ -150,7 +150,7 @@ func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
 					t.Fatal(err)
 				}
 				cfg := config(t, url)
-				set := load(t, countedFiles(n))
+				set := load(t, countedFiles(n, 50))
 				over := make(chan struct{})
 				var runErr error
 				go func() {
@@ -166,7 +166,7 @@ func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
 				}
 				kept := query(t, url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
 				report := migrate(t, cfg, set)
-				counted(t, url, n)
+				counted(t, url, n, 50)
 				t.Logf("restarted when %d were recorded, %s tables kept, %d migrations applied after it", at, kept[0], report.Count)
 			}
 		})
