@@ -30,6 +30,7 @@ type crash struct {
 	t      *testing.T
 	kind   crashKind
 	at     moment
+	again  bool   // on every connection
 	db     string // URL of the database
 	runner *exec.Cmd
 }
@@ -56,11 +57,7 @@ var crashKinds = []crashKind{
 		r.swallow()
 	}},
 	{"kill, all it sent delivered", []moment{afterClient}, [2]int{1, 1}, func(c *crash, _ *relay) { c.runner.Process.Kill() }},
-	{"cut", anyMoment, [2]int{2, 7}, func(_ *crash, r *relay) {
-		r.swallow()
-		reset(r.client)
-		reset(r.server)
-	}},
+	{"cut", anyMoment, [2]int{2, 7}, func(_ *crash, r *relay) { cut(r) }},
 	{"half cut", anyMoment, [2]int{5, 17}, func(_ *crash, r *relay) { halfCut(r) }},
 	{"terminate", anyMoment, [2]int{2, 7}, func(c *crash, r *relay) { c.terminate(r) }},
 	{"stop", anyMoment, [2]int{13, 61}, func(c *crash, _ *relay) {
@@ -74,6 +71,13 @@ var crashKinds = []crashKind{
 		c.plainRun()
 		c.runner.Process.Signal(syscall.SIGCONT)
 	}},
+}
+
+// cut ends both sides of a connection abruptly.
+func cut(r *relay) {
+	r.swallow()
+	reset(r.client)
+	reset(r.server)
 }
 
 // halfCut leaves the server with a connection that has no other end. Where a socket cannot be forgotten in silence, its end
@@ -137,7 +141,7 @@ func through(t *testing.T, db, proxy string) string {
 func (c *crash) run() (came, succeeded bool) {
 	defer dropDatabase(c.t, c.db)
 	started := make(chan struct{})
-	proxy := startCrashProxy(c.t, server.Address(), c.at, func(r *relay) {
+	proxy := startCrashProxy(c.t, server.Address(), c.at, c.again, func(r *relay) {
 		<-started
 		c.kind.act(c, r)
 	})
@@ -202,7 +206,7 @@ func newCrashBench(t *testing.T) (b *crashBench, fromClient, fromServer int) {
 	t.Helper()
 	b = &crashBench{set: load(t, crashFiles()), root: onDisk(t, crashFiles())}
 	url := freshURL(t)
-	proxy := startCrashProxy(t, server.Address(), moment{}, nil)
+	proxy := startCrashProxy(t, server.Address(), moment{}, false, nil)
 	if out, err := runnerProcess(t, through(t, url, proxy.address()), b.root).CombinedOutput(); err != nil {
 		t.Fatalf("undisturbed: %v: %s", err, out)
 	}

@@ -8,19 +8,21 @@ import (
 	"testing"
 )
 
-// moment is a point in the conversation of a client's first connection: just before or after a message is passed on.
+// moment is a point in the conversation on a connection: just before or after a message is passed on.
 type moment struct {
 	fromServer bool
 	number     int // of the message among those of its direction, from 1; 0: never
 	after      bool
 }
 
-// crashProxy passes PostgreSQL's messages on one by one (PostgreSQL, "Message Formats") and does something at one moment.
-// Later connections are passed on as they are, and so is everything after the act, unless that says otherwise.
+// crashProxy passes PostgreSQL's messages on one by one (PostgreSQL, "Message Formats") and does something at one moment of
+// the first connection. Everything after it is passed on as it is, and so are later connections, unless the act is due again
+// on each.
 type crashProxy struct {
 	listener net.Listener
 	backend  string // address of the server
 	at       moment
+	again    bool         // on every connection
 	act      func(*relay) // may be nil
 	wg       sync.WaitGroup
 
@@ -43,13 +45,13 @@ type relay struct {
 }
 
 // startCrashProxy listens on loopback until the test ends or stop is called.
-func startCrashProxy(t testing.TB, backend string, at moment, act func(*relay)) *crashProxy {
+func startCrashProxy(t testing.TB, backend string, at moment, again bool, act func(*relay)) *crashProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &crashProxy{listener: l, backend: backend, at: at, act: act}
+	p := &crashProxy{listener: l, backend: backend, at: at, again: again, act: act}
 	p.wg.Go(p.accept)
 	return p
 }
@@ -135,7 +137,7 @@ func (r *relay) passMessage(to net.Conn, msg []byte, fromServer bool) bool {
 	}
 	r.mu.Lock()
 	r.messages[direction]++
-	due := r == r.proxy.first && r.proxy.at.fromServer == fromServer && r.messages[direction] == r.proxy.at.number
+	due := (r.proxy.again || r == r.proxy.first) && r.proxy.at.fromServer == fromServer && r.messages[direction] == r.proxy.at.number
 	r.mu.Unlock()
 	if due && !r.proxy.at.after && !r.disturb() {
 		return false
