@@ -11,7 +11,7 @@ func TestCutAgainAndAgain(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, kind := range []crashKind{
 		{name: "cut again and again", act: func(_ *crash, r *relay) { cut(r) }},
-		{name: "terminate again and again", act: func(c *crash, r *relay) { c.terminate(r) }},
+		{name: "terminate again and again", act: func(c *crash, r *relay) { c.signal(r, "pg_terminate_backend") }},
 	} {
 		for _, n := range []int{120, 130, 150, 200, 300} { // the server's messages on each connection; it takes up to 90 to ask for the ledger
 			c := &crash{crashBench: bench, t: t, kind: kind, at: moment{fromServer: true, number: n}, again: true, db: freshURL(t)}

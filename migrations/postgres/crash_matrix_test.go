@@ -57,9 +57,10 @@ var crashKinds = []crashKind{
 		r.swallow()
 	}},
 	{"kill, all it sent delivered", []moment{afterClient}, [2]int{1, 1}, func(c *crash, _ *relay) { c.runner.Process.Kill() }},
-	{"cut", anyMoment, [2]int{2, 7}, func(_ *crash, r *relay) { cut(r) }},
+	{"cut", anyMoment, [2]int{3, 11}, func(_ *crash, r *relay) { cut(r) }},
 	{"half cut", anyMoment, [2]int{5, 17}, func(_ *crash, r *relay) { halfCut(r) }},
-	{"terminate", anyMoment, [2]int{2, 7}, func(c *crash, r *relay) { c.terminate(r) }},
+	{"terminate", anyMoment, [2]int{3, 11}, func(c *crash, r *relay) { c.signal(r, "pg_terminate_backend") }},
+	{"cancel", anyMoment, [2]int{3, 11}, func(c *crash, r *relay) { c.signal(r, "pg_cancel_backend") }},
 	{"stop", anyMoment, [2]int{13, 61}, func(c *crash, _ *relay) {
 		c.runner.Process.Signal(syscall.SIGSTOP)
 		time.Sleep(2 * time.Second)
@@ -67,7 +68,7 @@ var crashKinds = []crashKind{
 	}},
 	{"overtaken", anyMoment, [2]int{5, 17}, func(c *crash, r *relay) { // taken for dead, it wakes up when another has done its work
 		c.runner.Process.Signal(syscall.SIGSTOP)
-		c.terminate(r)
+		c.signal(r, "pg_terminate_backend")
 		c.plainRun()
 		c.runner.Process.Signal(syscall.SIGCONT)
 	}},
@@ -91,12 +92,13 @@ func halfCut(r *relay) {
 	}
 }
 
-func (c *crash) terminate(r *relay) {
+// signal has the server process ended or interrupted by one of the server's functions for it, unless it is not known yet.
+func (c *crash) signal(r *relay, function string) {
 	r.mu.Lock()
 	pid := r.pid
 	r.mu.Unlock()
 	if pid != 0 {
-		query(c.t, server.URL("postgres"), fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
+		query(c.t, server.URL("postgres"), fmt.Sprintf("SELECT %s(%d)", function, pid))
 	}
 }
 
@@ -177,8 +179,8 @@ func dropDatabase(t *testing.T, db string) {
 	query(t, server.URL("postgres"), "DROP DATABASE "+databaseName(t, db)+" WITH (FORCE)")
 }
 
-// At whatever message of the conversation a run is killed, cut off, terminated, stopped or overtaken, a plain run completes
-// the work, and nothing is missing, there twice or left over.
+// At whatever message of the conversation a run is killed, cut off, terminated, cancelled, stopped or overtaken, a plain run
+// completes the work, and nothing is missing, there twice or left over.
 //
 // Of the kinds that cost more time, a fixed part of the messages is tried; with the variable everyPoint set, all of them.
 func TestCrashAnywhere(t *testing.T) {
