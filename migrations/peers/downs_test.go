@@ -1,0 +1,51 @@
+package peers_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// downLine is where the SQL that reverts begins, in the layouts that keep both directions in one file.
+var downLine = map[migrations.Layout]*regexp.Regexp{
+	migrations.LayoutGoose:      regexp.MustCompile(`(?mi)^--\s*\+goose down\s*?\n`),
+	migrations.LayoutDbmate:     regexp.MustCompile(`(?m)^--\s*migrate:down.*\n`),
+	migrations.LayoutTern:       regexp.MustCompile(`(?m)^---- create above / drop below ----\n`),
+	migrations.LayoutSQLMigrate: regexp.MustCompile(`(?m)^-- \+migrate Down.*\n`),
+}
+
+// prefix is a version at the beginning of a file's name.
+var prefix = regexp.MustCompile(`^[VU]?0*([0-9._]*[0-9])_?`)
+
+// downs returns what reverts each version, by the files alone; only versions that have any SQL there.
+func downs(t *testing.T, layout migrations.Layout, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		content, err := os.ReadFile(dir + "/" + e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		switch at := downLine[layout]; {
+		case at != nil:
+			if i := at.FindStringIndex(string(content)); i != nil {
+				text = string(content[i[1]:])
+			}
+		case strings.HasSuffix(e.Name(), ".down.sql"), strings.HasPrefix(e.Name(), "U"):
+			text = string(content)
+		}
+		version := prefix.FindStringSubmatch(e.Name())
+		if strings.TrimSpace(text) != "" && version != nil {
+			out[strings.ReplaceAll(version[1], "_", ".")] = text
+		}
+	}
+	return out
+}

@@ -1,0 +1,105 @@
+package peers_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/peers"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// original is the tool that a layout belongs to.
+type original struct {
+	layout  migrations.Layout
+	migrate func(ctx context.Context, url, dir string) error
+	history []string
+	quirks  int // versions in testdata/<layout>, 1 and up; those of the shop follow
+}
+
+func originals() []original {
+	all := []original{
+		{layout: migrations.LayoutPlain, migrate: plainByPsql},
+		{layout: migrations.LayoutDbmate, migrate: dbmateByPsql},
+		{layout: migrations.LayoutFlyway, migrate: flywayByPsql},
+	}
+	for _, c := range peers.Contenders() {
+		if c.Layout != migrations.LayoutPlain {
+			all = append(all, original{layout: c.Layout, migrate: c.Migrate, history: c.History})
+		}
+	}
+	for i := range all {
+		all[i].quirks = map[migrations.Layout]int{}[all[i].layout]
+	}
+	return all
+}
+
+// shop is the history of a shop's schema, in the order in which it is applied.
+func shop() []peers.Source {
+	return slices.Concat(shopTables(), shopRoutines(), shopData(), shopChanges())
+}
+
+// directory writes the shop in a layout, after the files that only this layout has.
+func directory(t *testing.T, o original) string {
+	t.Helper()
+	dir := t.TempDir()
+	if o.quirks > 0 {
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", string(o.layout)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := peers.Write(dir, o.layout, o.quirks+1, shop()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A directory means to Schemawave what it means to the tool it was written for.
+func TestSameSchemaAndDataAsTheOriginalTool(t *testing.T) {
+	for _, o := range originals() {
+		t.Run(string(o.layout), func(t *testing.T) {
+			dir := directory(t, o)
+			theirs, ours := freshURL(t), freshURL(t)
+			if err := o.migrate(t.Context(), theirs, dir); err != nil {
+				t.Fatalf("the original: %v", err)
+			}
+			if err := peers.Schemawave(t.Context(), ours, dir); err != nil {
+				t.Fatalf("schemawave: %v", err)
+			}
+			wantSchema, wantData := dump(t, theirs, o.history)
+			gotSchema, gotData := dump(t, ours, nil)
+			same(t, "schemas", wantSchema, gotSchema)
+			same(t, "data", wantData, gotData)
+			checkDowns(t, o, dir, ours)
+		})
+	}
+}
+
+// checkDowns compares the ledger's down scripts with the files.
+func checkDowns(t *testing.T, o original, dir, url string) {
+	t.Helper()
+	cfg, err := peers.SchemawaveConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := postgres.Status(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := downs(t, o.layout, dir)
+	if len(history.Migrations) != o.quirks+len(shop()) {
+		t.Errorf("the ledger has %d migrations, want %d", len(history.Migrations), o.quirks+len(shop()))
+	}
+	for _, m := range history.Migrations {
+		if m.Down != want[string(m.Version)] {
+			t.Errorf("version %s: the ledger's down script is\n%s\nwant\n%s", m.Version, m.Down, want[string(m.Version)])
+		}
+		delete(want, string(m.Version))
+	}
+	for v := range want {
+		t.Errorf("version %s has a down script, but is not in the ledger", v)
+	}
+}

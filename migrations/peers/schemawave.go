@@ -1,0 +1,34 @@
+package peers
+
+import (
+	"context"
+	"os"
+
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// Schemawave migrates by the project itself, whatever the directory's layout is.
+func Schemawave(ctx context.Context, url, dir string) error {
+	set, err := migrations.Load(os.DirFS(dir), migrations.LayoutAuto)
+	if err != nil {
+		return err
+	}
+	cfg, err := SchemawaveConfig(url)
+	if err != nil {
+		return err
+	}
+	_, err = postgres.Migrate(ctx, cfg, set)
+	return err
+}
+
+// SchemawaveConfig is how Schemawave connects to the database at url, everything else at its default.
+func SchemawaveConfig(url string) (postgres.Config, error) {
+	conn, err := postgres.ParseConfig(func(name string) string {
+		if name == "DATABASE_URL" {
+			return url
+		}
+		return ""
+	})
+	return postgres.Config{Conn: conn, Database: "shop"}, err
+}
