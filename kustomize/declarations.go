@@ -128,9 +128,9 @@ func (r *repository) load(d *declaration) (manifests.Input, bool) {
 		}
 		return in, false
 	}
-	for i := 0; err == nil && i < len(in.Set.Migrations); i++ {
-		p := in.Set.Migrations[i].Up.Path
-		in.Files[p], err = fs.ReadFile(fsys, p)
+	files := in.Set.Files()
+	for i := 0; err == nil && i < len(files); i++ {
+		in.Files[files[i]], err = fs.ReadFile(fsys, files[i])
 	}
 	if err != nil {
 		d.problems.add(d.file, d.line(at), at+": "+err.Error(), "make the directory readable")

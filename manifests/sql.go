@@ -35,16 +35,16 @@ type chunk struct {
 	items  []corev1.KeyToPath // nil: every key is a file name
 }
 
-// sqlConfigMaps returns the files that apply migrations in as many ConfigMaps as it takes, in the order of the migrations,
-// so that a new migration changes the last one only. Files that only revert stay at home: a sync never goes back.
+// sqlConfigMaps returns the migrations' files in as many ConfigMaps as it takes, in the order of the migrations, so that a new
+// one changes the last ConfigMap only. Files that only revert travel with the others: a sync never goes back, but the ledger
+// keeps what they say for the day somebody does.
 func (b *builder) sqlConfigMaps() ([]chunk, error) {
 	var (
 		chunks []chunk
 		used   size // of the last chunk
 	)
 	keys := map[string]string{}
-	for _, m := range b.set.Migrations {
-		p := m.Up.Path
+	for _, p := range b.set.Files() {
 		content, ok := b.Files[p]
 		if !ok {
 			return nil, fmt.Errorf("%s: its content was not given", p)

@@ -16,8 +16,8 @@ func marksFlyway(src source) bool {
 	return strings.Contains("VUB", kind) && err == nil
 }
 
-// readFlyway takes a file whole: V1__name.sql is to be applied, U1__name.sql reverts it. Repeatable and baseline
-// migrations are refused: they have no place in a history in which each version is applied once.
+// readFlyway takes a file whole: V1__name.sql is to be applied, U1__name.sql reverts it, R__name.sql is repeatable. Baseline
+// migrations are refused: they stand for others, and a history in which each version is applied once has no place for both.
 func readFlyway(src source, found *problems) (piece, bool) {
 	base := strings.TrimSuffix(src.path, ".sql")
 	if !marksFlyway(src) {
@@ -25,16 +25,19 @@ func readFlyway(src source, found *problems) (piece, bool) {
 			Remedy: "rename it, or keep it outside this directory"})
 		return piece{}, false
 	}
-	if refused := map[byte]string{'R': "repeatable", 'B': "baseline"}[base[0]]; refused != "" {
-		found.add(&Problem{Kind: Unsupported, File: src.path, What: refused + " migrations are not supported",
-			Remedy: "give its SQL a version of its own, V…__name.sql, and a new one whenever it changes"})
+	if base[0] == 'B' {
+		found.add(&Problem{Kind: Unsupported, File: src.path, What: "baseline migrations are not supported",
+			Remedy: "delete it; a database that is there already is taken over with schemawave baseline"})
 		return piece{}, false
 	}
 	ok := template(src, "${", "Flyway", found)
 	version, name, _ := strings.Cut(base[1:], "__")
+	script := &Script{Path: src.path, Line: 1, SQL: src.text}
+	if base[0] == 'R' {
+		return piece{name: name, up: script}, ok
+	}
 	v, err := ParseVersion(version)
 	p := piece{version: v, name: name}
-	script := &Script{Path: src.path, Line: 1, SQL: src.text}
 	if base[0] == 'U' {
 		p.down = script
 	} else {

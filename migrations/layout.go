@@ -18,7 +18,7 @@ const (
 	LayoutDbmate        Layout = "dbmate"         // -- migrate:up, -- migrate:down
 	LayoutTern          Layout = "tern"           // ---- create above / drop below ----
 	LayoutSQLMigrate    Layout = "sql-migrate"    // -- +migrate Up, -- +migrate Down
-	LayoutFlyway        Layout = "flyway"         // V1__name.sql, U1__name.sql
+	LayoutFlyway        Layout = "flyway"         // V1__name.sql, U1__name.sql, R__name.sql
 )
 
 // source is a file as it was read.
@@ -27,7 +27,7 @@ type source struct {
 	text string // without a byte order mark
 }
 
-// piece is what a layout makes of one file. Up or Down is nil if the file does not hold it.
+// piece is what a layout makes of one file. Up or Down is nil if the file does not hold it. A repeatable one has no version.
 type piece struct {
 	version       Version
 	name          string

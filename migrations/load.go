@@ -30,7 +30,8 @@ func Load(fsys fs.FS, layout Layout) (Set, error) {
 	} else if err != nil {
 		return Set{}, err
 	}
-	set := Set{Layout: conv.layout, Migrations: assemble(conv, files, &found)}
+	set := Set{Layout: conv.layout}
+	set.Migrations, set.Repeatables = assemble(conv, files, &found)
 	if err := found.err(); err != nil {
 		return Set{}, err
 	}
@@ -115,7 +116,7 @@ func rootCause(err error) string {
 }
 
 // assemble reads every file by the convention and joins what belongs to the same version, oldest first.
-func assemble(conv convention, files []source, found *problems) []Migration {
+func assemble(conv convention, files []source, found *problems) (versioned, repeatables []Migration) {
 	byVersion := map[Version]*Migration{}
 	var order []*Migration
 	downs := map[Version]*Script{}
@@ -130,7 +131,7 @@ func assemble(conv convention, files []source, found *problems) []Migration {
 			addDown(downs, p, found)
 			continue
 		}
-		if other := byVersion[p.version.key()]; other != nil {
+		if other := byVersion[p.version.key()]; other != nil && p.version != "" {
 			found.add(duplicate(src.path, p.version, other.Up.Path))
 			continue
 		}
@@ -138,6 +139,14 @@ func assemble(conv convention, files []source, found *problems) []Migration {
 		m := &Migration{Version: p.version, Name: p.name, Checksum: "sha256:" + hex.EncodeToString(checksum[:]),
 			Up: *p.up, Down: hollow(p.down), MinCompatible: d.minCompatible}
 		m.NoTransaction = checkUp(m.Up, p.noTransaction || d.noTransaction, found)
+		if p.version == "" {
+			repeatables = append(repeatables, *m)
+			if m.MinCompatible != "" {
+				found.add(&Problem{Kind: BadDirective, File: src.path, What: "a repeatable migration has no version, so no other can be compatible with it",
+					Remedy: "put min-compatible into the versioned migration that breaks older readers"})
+			}
+			continue
+		}
 		if m.MinCompatible.Compare(m.Version) > 0 {
 			found.add(&Problem{Kind: BadDirective, File: src.path, What: fmt.Sprintf("min-compatible %s is newer than the migration itself", m.MinCompatible),
 				Remedy: "name this version or an older one"})
@@ -157,11 +166,15 @@ func assemble(conv convention, files []source, found *problems) []Migration {
 	slices.SortFunc(order, func(a, b *Migration) int {
 		return cmp.Or(a.Version.Compare(b.Version), strings.Compare(a.Up.Path, b.Up.Path))
 	})
-	out := make([]Migration, len(order))
+	versioned = make([]Migration, len(order))
 	for i, m := range order {
-		out[i] = *m
+		versioned[i] = *m
 	}
-	return out
+	if len(versioned) == 0 && len(repeatables) > 0 {
+		found.add(&Problem{Kind: NoFiles, What: "every migration of the directory is repeatable, so no version says what it brings a database to",
+			Remedy: "add a versioned one, V1__name.sql"})
+	}
+	return versioned, repeatables
 }
 
 // addDown keeps a file that only reverts until its counterpart is known.

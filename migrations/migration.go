@@ -7,7 +7,7 @@ package migrations
 
 // Migration is one versioned change of a schema.
 type Migration struct {
-	Version       Version
+	Version       Version // empty for a repeatable one
 	Name          string  // what the file's name says besides its version, "add_total"
 	Checksum      string  // "sha256:" and the hex digest of the file as it is on disk
 	Up            Script  // what applies it
@@ -23,8 +23,17 @@ type Script struct {
 	SQL  string
 }
 
+// ID names the migration within its set: its version, or "R__" and its name if it is repeatable.
+func (m Migration) ID() string {
+	if m.Version == "" {
+		return "R__" + m.Name
+	}
+	return string(m.Version)
+}
+
 // Set is a directory's migrations, oldest first, each version once.
 type Set struct {
-	Layout     Layout // by which the directory was read; never LayoutAuto after Load
-	Migrations []Migration
+	Layout      Layout // by which the directory was read; never LayoutAuto after Load
+	Migrations  []Migration
+	Repeatables []Migration // Flyway's R__ files, in the order of their names: run after the others, and again whenever they change
 }

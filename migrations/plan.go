@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Applied is a migration as a database's ledger remembers it.
+// Applied is a migration as a database's ledger remembers it; without a version, a repeatable one as it was run last.
 type Applied struct {
 	Version       Version
 	Name          string
@@ -32,6 +32,7 @@ type Policy struct {
 // Plan is what remains to be done.
 type Plan struct {
 	Pending       []Migration // oldest first
+	Repeat        []Migration // repeatable ones that are new or have changed; none if the database is ahead
 	Skipped       []Migration // left out by OutOfOrderSkip
 	From          Version     // newest applied version; empty for a fresh database
 	Ahead         []Version   // applied versions newer than everything in the set, as after a rollback to an older image
@@ -39,14 +40,19 @@ type Plan struct {
 }
 
 // Current reports whether there is nothing to do.
-func (p Plan) Current() bool { return len(p.Pending) == 0 }
+func (p Plan) Current() bool { return len(p.Pending)+len(p.Repeat) == 0 }
 
 // Plan compares the set with what is applied. All deviations are reported at once, in a *HistoryError that holds an
 // *EditedError, *MissingFileError or *OutOfOrderError for each. A ledger that is ahead of the set is no error.
 func (s Set) Plan(applied []Applied, policy Policy) (Plan, error) {
 	plan := Plan{}
 	known := make(map[Version]Applied, len(applied))
+	repeated := map[string]string{} // checksum by name
 	for _, a := range applied {
+		if a.Version == "" {
+			repeated[a.Name] = a.Checksum
+			continue
+		}
 		known[a.Version.key()] = a
 		if a.Version.Compare(plan.From) > 0 {
 			plan.From = a.Version
@@ -77,7 +83,7 @@ func (s Set) Plan(applied []Applied, policy Policy) (Plan, error) {
 	latest := s.Latest()
 	for _, a := range applied {
 		switch {
-		case inSet[a.Version.key()]:
+		case a.Version == "" || inSet[a.Version.key()]:
 		case a.Version.Compare(latest) > 0:
 			plan.Ahead = append(plan.Ahead, a.Version)
 		default:
@@ -86,6 +92,11 @@ func (s Set) Plan(applied []Applied, policy Policy) (Plan, error) {
 	}
 	if len(errs) > 0 {
 		return Plan{}, &HistoryError{Deviations: errs}
+	}
+	for _, m := range s.Repeatables {
+		if repeated[m.Name] != m.Checksum && len(plan.Ahead) == 0 {
+			plan.Repeat = append(plan.Repeat, m)
+		}
 	}
 	return plan, nil
 }

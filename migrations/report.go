@@ -34,7 +34,8 @@ type Report struct {
 	From          Version   `json:"from,omitempty"`          // newest version in the ledger before the run
 	To            Version   `json:"to,omitempty"`            // newest version in the ledger after the run
 	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long
-	Count         int       `json:"count"`                   // how many were applied, whatever Applied was cut to
+	Repeated      []string  `json:"repeated,omitempty"`      // names of the repeatable ones that this run has run
+	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to
 	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
 	Run           string    `json:"run"`                     // the run's id in the ledger
 	Started       time.Time `json:"started"`
@@ -79,6 +80,10 @@ func (r Report) Encode() ([]byte, error) {
 
 // shorten halves the most expendable part and reports whether there was one.
 func (r *Report) shorten() bool {
+	if n := len(r.Repeated); n > 0 && n >= len(r.Applied) {
+		r.Repeated = r.Repeated[:n/2]
+		return true
+	}
 	if n := len(r.Applied); n > 2 {
 		r.Applied = append(append([]Version{}, r.Applied[:(n+2)/4]...), r.Applied[n-(n+1)/4:]...)
 		return true

@@ -1,18 +1,53 @@
 package migrations
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 )
 
-// Digest identifies the set, by the versions and the bytes of its files and nothing else. It is that of a Digester, and so
-// the one that a ledger shows once exactly this set is applied.
+// Digest identifies the set, by the versions and the bytes of its files and nothing else: it is the HistoryDigest, or, if
+// there are repeatable migrations, that of the HistoryDigest and one line "ID checksum" for each of them.
 func (s Set) Digest() string {
+	digest := s.HistoryDigest()
+	if len(s.Repeatables) == 0 {
+		return digest
+	}
+	h := sha256.New()
+	io.WriteString(h, digest+"\n") // a hash never fails
+	for _, m := range s.Repeatables {
+		io.WriteString(h, m.ID()+" "+m.Checksum+"\n")
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// HistoryDigest is that of a Digester over the versioned migrations, and so the one that a ledger shows once exactly these
+// are applied.
+func (s Set) HistoryDigest() string {
 	var d Digester
 	for _, m := range s.Migrations {
 		d.Add(m.Version, m.Checksum)
 	}
 	return d.Sum()
+}
+
+// All returns the versioned migrations and, after them, the repeatable ones: the order in which they run.
+func (s Set) All() []Migration { return slices.Concat(s.Migrations, s.Repeatables) }
+
+// Files returns the paths of the files that the set was read from, in the order of All; one that reverts follows the one it
+// belongs to.
+func (s Set) Files() []string {
+	var files []string
+	for _, m := range s.All() {
+		files = append(files, m.Up.Path)
+		if m.Down != nil && m.Down.Path != m.Up.Path {
+			files = append(files, m.Down.Path)
+		}
+	}
+	return files
 }
 
 // Latest is the newest version; empty for an empty set.
@@ -36,7 +71,8 @@ func (s Set) MinCompatible() Version {
 }
 
 // Upto returns the migrations up to and with target. "latest" and "" mean all. A version that is not in the set is an
-// *UnknownVersionError, so that a misspelt target does not silently stop short.
+// *UnknownVersionError, so that a misspelt target does not silently stop short. Repeatable migrations speak of the newest
+// schema: where the target is an older version, they are left out.
 func (s Set) Upto(target string) (Set, error) {
 	if target == "" || target == "latest" {
 		return s, nil
@@ -47,6 +83,8 @@ func (s Set) Upto(target string) (Set, error) {
 	}
 	for i, m := range s.Migrations {
 		switch c := m.Version.Compare(v); {
+		case c == 0 && i == len(s.Migrations)-1:
+			return s, nil
 		case c == 0:
 			return Set{Layout: s.Layout, Migrations: s.Migrations[:i+1]}, nil
 		case c > 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -25,23 +26,53 @@ const statementWidth = 400
 type transaction struct {
 	migration migrations.Migration
 	prefix    string
-	before    int // statements in prefix
+	before    int    // statements in prefix
+	reset     string // the session's
 }
 
-// transaction prepares a migration that follows previous. async leaves the commit's flush to a later one.
-func (r *runner) transaction(m migrations.Migration, previous migrations.Version, digest string, async bool) transaction {
-	t := transaction{migration: m, prefix: note(m.Up.Path) + "BEGIN;", before: 2}
+// transaction prepares a migration whose row is written by record. async leaves the commit's flush to a later one.
+func (r *runner) transaction(s *session, m migrations.Migration, record string, async bool) transaction {
+	statements := r.beginning(s)
 	if async {
-		t.prefix += "SET LOCAL synchronous_commit TO off;"
-		t.before++
+		statements = append(statements, "SET LOCAL synchronous_commit TO off")
 	}
-	t.prefix += r.ledger.insertSQL(m, previous, digest, r.id) + ";"
-	return t
+	statements = append(statements, record)
+	return transaction{migration: m, prefix: note(m.Up.Path) + strings.Join(statements, ";") + ";", before: len(statements), reset: s.reset}
+}
+
+// beginning is what each transaction of the run begins with, the lock's fence included.
+func (r *runner) beginning(s *session) []string {
+	statements := slices.Clone(s.begin)
+	if fence := r.lock.fence(); fence != "" {
+		statements = append(statements, fence)
+	}
+	return statements
 }
 
 // message ends the file with a line break, in case its last line is a comment.
 func (t transaction) message() string {
-	return t.prefix + t.migration.Up.SQL + "\n;COMMIT;" + resetSQL
+	return t.prefix + t.migration.Up.SQL + "\n;COMMIT;" + t.reset
+}
+
+// recorder returns what makes the statement that records the i-th of the pending migrations.
+func (r *runner) recorder(pending []migrations.Migration) func(i int) string {
+	tips, digests := make([]migrations.Version, len(pending)+1), r.digests(pending)
+	tips[0] = r.tip
+	for i, m := range pending {
+		if tips[i+1] = m.Version; m.Version == "" {
+			tips[i+1] = tips[i]
+		}
+	}
+	return func(i int) string {
+		switch m := pending[i]; {
+		case m.Version != "":
+			return r.ledger.insertSQL(m, tips[i], digests[i], r.id)
+		case i > 0 && pending[i-1].Version == "":
+			return r.ledger.repeatSQL(m, &pending[i-1], tips[i], r.id)
+		default:
+			return r.ledger.repeatSQL(m, nil, tips[i], r.id)
+		}
+	}
 }
 
 // applyTransactional runs consecutive migrations, all but waiting for each other: the messages are sent ahead of the
@@ -51,14 +82,8 @@ func (t transaction) message() string {
 // Only the last commit waits for the disk: it makes all before it durable too (PostgreSQL, "Asynchronous Commit"), and
 // the schema and the ledger cannot part, for each migration's commit holds both.
 func (r *runner) applyTransactional(ctx context.Context, s *session, pending []migrations.Migration) (applied int, err error) {
-	first, digests := r.tip, r.digests(pending)
-	transaction := func(i int) transaction {
-		previous := first
-		if i > 0 {
-			previous = pending[i-1].Version
-		}
-		return r.transaction(pending[i], previous, digests[i], i < len(pending)-1)
-	}
+	record := r.recorder(pending)
+	transaction := func(i int) transaction { return r.transaction(s, pending[i], record(i), i < len(pending)-1) }
 	var failed *pgconn.PgError
 	var completed int
 	began := time.Now()
@@ -128,6 +153,9 @@ func (r *runner) explain(ctx context.Context, t transaction, pe *pgconn.PgError,
 
 // refusedRow explains why the ledger did not take a migration's row.
 func (r *runner) refusedRow(m migrations.Migration, pe *pgconn.PgError) error {
+	if pe.Code == lostLease {
+		return leaseLost()
+	}
 	e := serverFailure(pe)
 	e.Failure.File = m.Up.Path
 	e.Failure.Message = "record in the ledger: " + e.Failure.Message

@@ -70,8 +70,16 @@ func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.P
 	if pe.Position > 0 {
 		position = w.byteOffset(message, int(pe.Position)-1) - skip
 	}
-	_, cleanErr := w.session.askAll(context.WithoutCancel(ctx), "ROLLBACK", resetSQL)
+	_, cleanErr := w.session.askAll(context.WithoutCancel(ctx), "ROLLBACK", w.session.reset)
 	return pe, position, cleanErr
+}
+
+// notThroughPooler refuses a statement that would run without what the file has set for it.
+func (w *walk) notThroughPooler(st migrations.Statement) error {
+	e := misconfigured("a statement that cannot run in a transaction goes through a pooler, where what the file sets before it would not hold",
+		"qualify the names and leave out SET, or use the database server's own address")
+	e.Failure.File, e.Failure.Line, e.Failure.Column = w.migration.Up.Path, st.Line, st.Column
+	return e
 }
 
 // sendAlone sends the settings, the statement in a message of its own, and the reset, in one flight. Statements that
@@ -79,10 +87,14 @@ func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.P
 // not cut by the lock timeout.
 func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, sql string) (pe *pgconn.PgError, position int, err error) {
 	settings := w.inForce()
-	if strings.HasSuffix(st.NonTransactional(), "CONCURRENTLY") {
+	switch {
+	case w.session.pooled && settings != "":
+		return nil, -1, w.notThroughPooler(st)
+	case w.session.pooled: // nothing can be set for it: it runs with the server's defaults
+	case strings.HasSuffix(st.NonTransactional(), "CONCURRENTLY"):
 		settings = "SET lock_timeout TO 0;" + settings
 	}
-	messages := []string{note(w.migration.Up.Path) + sql, resetSQL}
+	messages := []string{note(w.migration.Up.Path) + sql, w.session.reset}
 	if settings != "" {
 		if _, err := w.session.ask(ctx, settings); err != nil {
 			return nil, -1, err

@@ -38,6 +38,7 @@ type Config struct {
 	Deadline         time.Duration         // for the whole run, retries and waiting included; no limit but the context's if 0
 	OutOfOrder       migrations.OutOfOrder // refuse if empty
 	Target           string                // a version, or "latest", or empty for the same
+	tenant           string                // whose schema and history this is about; set by MigrateTenants
 	Retries          int                   // of one statement, or of connecting; DefaultRetries if 0, none if negative
 	MinBackoff       time.Duration         // before the first retry, doubled for each further one; DefaultMinBackoff if 0
 	MaxBackoff       time.Duration         // DefaultMaxBackoff if 0

@@ -3,8 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,33 +17,46 @@ const (
 	connectTimeout    = 10 * time.Second
 	checkInterval     = "client_connection_check_interval"
 	undefinedSetting  = "42704"
+	protocolViolation = "08P01"
 	applicationName   = "schemawave"
 	maxIdentifier     = 63 // NAMEDATALEN-1: longer application names are cut by the server
 	idleInTransaction = 30 * time.Second
 )
 
 // connect opens the run's connection. The session's settings travel in the startup message: they then are what RESET
-// ALL goes back to between migrations.
+// ALL goes back to between migrations. A pooler may refuse them; behind one they travel with every transaction.
 func connect(ctx context.Context, cfg Config) (*session, error) {
 	conn := cfg.Conn.Copy()
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = connectTimeout
 	}
-	conn.RuntimeParams = startup(cfg, conn.RuntimeParams)
+	settings := sessionSettings(cfg)
+	conn.RuntimeParams = settings
 	pg, err := pgconn.ConnectConfig(ctx, conn)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == undefinedSetting && cfg.Conn.RuntimeParams[checkInterval] == "" {
-		delete(conn.RuntimeParams, checkInterval) // PostgreSQL 13 and older do not know it
+		delete(settings, checkInterval) // PostgreSQL 13 and older do not know it
+		pg, err = pgconn.ConnectConfig(ctx, conn)
+	}
+	if errors.As(err, &refused) && refusesSettings(refused) {
+		conn.RuntimeParams = maps.Clone(settings)
+		maps.DeleteFunc(conn.RuntimeParams, func(name, _ string) bool { return !slices.Contains(poolerKeeps, name) })
 		pg, err = pgconn.ConnectConfig(ctx, conn)
 	}
 	if err != nil {
 		return nil, connectFailure(ctx, cfg.Conn, err)
 	}
-	return &session{pg: pg}, nil
+	return &session{pg: pg, settings: settings, begin: []string{"BEGIN"}, reset: resetSQL}, nil
 }
 
-// startup returns the settings of the session. What the URL says itself is left as it is, except the name.
-func startup(cfg Config, given map[string]string) map[string]string {
+// refusesSettings reports whether it was a pooler that did not take a setting in the startup message.
+func refusesSettings(pe *pgconn.PgError) bool {
+	return pe.Code == protocolViolation && strings.Contains(pe.Message, "startup parameter")
+}
+
+// sessionSettings returns the settings of the session. What the URL says itself is left as it is, except the name and, for a tenant,
+// that its schema comes first.
+func sessionSettings(cfg Config) map[string]string {
 	params := map[string]string{
 		"standard_conforming_strings":         "on", // a file means the same in every database
 		"lock_timeout":                        milliseconds(cfg.LockTimeout),
@@ -53,8 +69,11 @@ func startup(cfg Config, given map[string]string) map[string]string {
 		"tcp_user_timeout":                    "60000",
 		"client_encoding":                     "UTF8",
 	}
-	maps.Copy(params, given)
+	maps.Copy(params, cfg.Conn.RuntimeParams)
 	params["application_name"] = identity(cfg)
+	if cfg.tenant != "" {
+		params["search_path"] = identifier(cfg.tenant) + ", " + fallback(params["search_path"], "public")
+	}
 	return params
 }
 
@@ -74,3 +93,43 @@ func milliseconds(d time.Duration) string {
 	}
 	return strconv.FormatInt(max(1, d.Milliseconds()), 10)
 }
+
+// poolerKeeps are the settings that pgbouncer takes in a startup message and carries from one server session to the next
+// (pgbouncer, "track_extra_parameters" and the ones it always tracks).
+var poolerKeeps = []string{"application_name", "client_encoding", "standard_conforming_strings"}
+
+// pooledReset is resetSQL for a server session that others use too: what they have prepared stays, and what the pooler
+// believes of this client is so again.
+const pooledReset = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP;" +
+	"SET standard_conforming_strings TO on;SET client_encoding TO 'UTF8'"
+
+// throughPooler prepares the session for server sessions that change from one transaction to the next: nothing can be set for
+// longer than one.
+func (s *session) throughPooler() error {
+	s.pooled, s.reset = true, pooledReset
+	if s.settings["options"] != "" {
+		return misconfigured("the connection goes through a pooler, which does not pass on the URL's options",
+			"write them as parameters of their own, as in &search_path=app, or use the database server's own address")
+	}
+	if major, err := strconv.Atoi(leadingDigits(s.pg.ParameterStatus("server_version"))); err == nil && major < 14 {
+		delete(s.settings, checkInterval)
+	}
+	var set []string
+	for _, name := range slices.Sorted(maps.Keys(s.settings)) {
+		if !slices.Contains(poolerKeeps, name) && !strings.HasPrefix(name, "tcp_") { // the pooler has its own TCP settings
+			set = append(set, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(name), literal(s.settings[name])))
+		}
+	}
+	s.begin = []string{"BEGIN", "SELECT " + strings.Join(set, ", ")}
+	return nil
+}
+
+func leadingDigits(s string) string {
+	end := 0
+	for end < len(s) && isDigit(s[end]) {
+		end++
+	}
+	return s[:end]
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

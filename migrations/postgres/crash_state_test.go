@@ -25,7 +25,7 @@ UNION ALL SELECT concat_ws(' ', 'executed', what, count(*)) FROM executions GROU
 UNION ALL SELECT concat_ws(' ', 'orders', count(*), md5(string_agg(o::text, ';' ORDER BY id))) FROM orders o
 UNION ALL SELECT concat_ws(' ', 'filled', string_agg(v::text, ',' ORDER BY v)) FROM filled
 UNION ALL SELECT concat_ws(' ', 'applied', version, 'after', previous, name, checksum, digest, min_compatible) FROM schemawave.migration
-UNION ALL SELECT concat_ws(' ', 'journal', version, ordinal) FROM schemawave.statement
+UNION ALL SELECT concat_ws(' ', 'journal', migration, ordinal) FROM schemawave.statement
 UNION ALL SELECT concat_ws(' ', 'locks', count(*)) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ) lines ORDER BY line`
 

@@ -44,7 +44,7 @@ func diskCases() map[string]diskCase {
 	return map[string]diskCase{
 		"ledger":         {"", "ALTER TABLE schemawave.migration SET TABLESPACE small", 0, false, one, whole},
 		"ledger's key":   {"", "ALTER INDEX schemawave.migration_pkey SET TABLESPACE small", 0, false, one, whole},
-		"ledger's chain": {"", "ALTER INDEX schemawave.migration_previous_key SET TABLESPACE small", 0, false, one, whole},
+		"ledger's chain": {"", "ALTER INDEX schemawave.migration_tenant_previous_key SET TABLESPACE small", 0, false, one, whole},
 		"journal":        {"", "ALTER TABLE schemawave.statement SET TABLESPACE small", 64 << 10, false, single, executed},
 		"journal's key":  {"", "ALTER INDEX schemawave.statement_pkey SET TABLESPACE small", 16 << 10, false, single, executed},
 		"runs":           {"", "ALTER TABLE schemawave.run SET TABLESPACE small", 0, true, one, whole},

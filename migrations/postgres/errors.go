@@ -58,6 +58,9 @@ func misconfigured(message, hint string) *Error { return fail(migrations.ExitCon
 
 // interrupted says that ctx ended the run.
 func interrupted(ctx context.Context) *Error {
+	if e, ok := context.Cause(ctx).(*Error); ok {
+		return e
+	}
 	e := fail(migrations.ExitBusy, "interrupted", "run it again: it goes on where it stopped")
 	e.cause = ctx.Err()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -114,9 +117,6 @@ func connectFailure(ctx context.Context, conn *pgconn.Config, err error) *Error 
 	if errors.As(err, &pe) {
 		e := serverFailure(pe)
 		e.Failure.Message = connecting(conn) + ": " + e.Failure.Message
-		if strings.HasPrefix(pe.Code, "08") && strings.Contains(pe.Message, "startup parameter") {
-			return pooled()
-		}
 		if pe.Code == undefinedSetting {
 			e.Failure.Code, e.Failure.Permanent = migrations.ExitConfig, true
 			e.Failure.Hint = "remove the parameter from the connection URL: PostgreSQL does not know it"
@@ -148,10 +148,4 @@ func networkCause(err error) string {
 		}
 		err = next
 	}
-}
-
-// pooled says that the connection does not lead to one server session for sure.
-func pooled() *Error {
-	return misconfigured("the connection goes through a pooler, which may change the server session between transactions; neither a lock nor a setting would last",
-		"use the database server's own address")
 }

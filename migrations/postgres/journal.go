@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,11 +46,16 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 		return err
 	}
 	w := &walk{runner: r, session: s, migration: m, statements: statements, prefixes: prefixes(statements)}
-	if w.steps, err = r.ledger.steps(ctx, s, m.Version); err != nil {
+	if w.steps, err = w.read(ctx); err != nil {
 		return err
 	}
-	if err := w.unchanged(); err != nil {
+	if err := w.unchanged(); err != nil && m.Version != "" {
 		return err
+	} else if err != nil { // a repeatable one may change whenever it likes, and begins anew
+		w.steps = map[int]step{}
+		if err := w.commit(ctx, w.forget()); err != nil {
+			return err
+		}
 	}
 	for i, st := range statements {
 		switch {
@@ -67,9 +73,7 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 			return err
 		}
 	}
-	end := fmt.Sprintf("BEGIN;%s;DELETE FROM %s WHERE version = %s;COMMIT",
-		r.ledger.insertSQL(m, r.tip, r.digests([]migrations.Migration{m})[0], r.id), r.ledger.table("statement"), literal(string(m.Version)))
-	if _, err := s.ask(ctx, end); err != nil {
+	if err := w.commit(ctx, r.recorder([]migrations.Migration{m})(0), w.forget()); err != nil {
 		return err
 	}
 	r.done(m, time.Since(began))
@@ -87,10 +91,28 @@ func prefixes(statements []migrations.Statement) []string {
 	return out
 }
 
-// steps reads how far an earlier run has come.
-func (l ledger) steps(ctx context.Context, s *session, v migrations.Version) (map[int]step, error) {
-	rows, err := s.ask(ctx, fmt.Sprintf("SELECT ordinal, prefix, finished IS NOT NULL, failed, existed FROM %s WHERE version = %s",
-		l.table("statement"), literal(string(v))))
+// commit carries out statements about the journal or the ledger, in one transaction.
+func (w *walk) commit(ctx context.Context, statements ...string) error {
+	message := strings.Join(append(w.beginning(w.session), statements...), ";") + ";COMMIT"
+	_, err := w.session.ask(ctx, message)
+	if sqlState(err) == lostLease {
+		return leaseLost()
+	}
+	return err
+}
+
+// mine is the condition that a row of the journal is about this migration.
+func (w *walk) mine() string { return w.ledger.mine(" AND migration = %s", literal(w.migration.ID())) }
+
+// forget deletes the migration's journal.
+func (w *walk) forget() string {
+	return fmt.Sprintf("DELETE FROM %s WHERE %s", w.ledger.table("statement"), w.mine())
+}
+
+// read tells how far an earlier run has come.
+func (w *walk) read(ctx context.Context) (map[int]step, error) {
+	rows, err := w.session.ask(ctx, fmt.Sprintf("SELECT ordinal, prefix, finished IS NOT NULL, failed, existed FROM %s WHERE %s",
+		w.ledger.table("statement"), w.mine()))
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +153,10 @@ func (w *walk) enter(i int, existed, done bool) string {
 	if done {
 		finished = "pg_catalog.clock_timestamp()"
 	}
-	return fmt.Sprintf("INSERT INTO %s (version, ordinal, prefix, existed, run, finished) VALUES (%s, %d, %s, %t, %s, %s) "+
-		"ON CONFLICT (version, ordinal) DO UPDATE SET prefix = excluded.prefix, existed = excluded.existed, run = excluded.run, "+
+	return fmt.Sprintf("INSERT INTO %s (tenant, migration, ordinal, prefix, existed, run, finished) VALUES (%s, %s, %d, %s, %t, %s, %s) "+
+		"ON CONFLICT (tenant, migration, ordinal) DO UPDATE SET prefix = excluded.prefix, existed = excluded.existed, run = excluded.run, "+
 		"started = excluded.started, finished = excluded.finished, failed = false",
-		w.ledger.table("statement"), literal(string(w.migration.Version)), i, literal(w.prefixes[i]), existed, literal(w.id), finished)
+		w.ledger.table("statement"), literal(w.ledger.tenant), literal(w.migration.ID()), i, literal(w.prefixes[i]), existed, literal(w.id), finished)
 }
 
 // leave marks statement i as finished or as failed.
@@ -143,15 +165,15 @@ func (w *walk) leave(i int, failed bool) string {
 	if failed {
 		set = "failed = true"
 	}
-	return fmt.Sprintf("UPDATE %s SET %s WHERE version = %s AND ordinal = %d", w.ledger.table("statement"), set, literal(string(w.migration.Version)), i)
+	return fmt.Sprintf("UPDATE %s SET %s WHERE %s AND ordinal = %d", w.ledger.table("statement"), set, w.mine(), i)
 }
 
 // together runs a statement in one transaction with its entry.
 func (w *walk) together(ctx context.Context, i int) error {
 	st := w.statements[i]
-	head := note(w.migration.Up.Path) + "BEGIN;" + w.enter(i, false, true) + ";" + w.inForce()
+	head := note(w.migration.Up.Path) + strings.Join(append(w.beginning(w.session), w.enter(i, false, true)), ";") + ";" + w.inForce()
 	err := w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
-		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+resetSQL, len(head))
+		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+w.session.reset, len(head))
 	})
 	if st := sqlState(err); st == "25001" || st == "2D000" { // it needs to be outside a transaction after all
 		return w.alone(ctx, i)
@@ -183,7 +205,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		if interruptedBefore {
 			existed = before.existed
 		}
-		if _, err := w.session.ask(ctx, w.enter(i, existed, false)); err != nil {
+		if err := w.commit(ctx, w.enter(i, existed, false)); err != nil {
 			return nil, 0, err
 		}
 		w.steps[i] = step{prefix: w.prefixes[i], existed: existed}

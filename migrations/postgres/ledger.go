@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/schemawave/schemawave/migrations"
 )
@@ -14,7 +13,7 @@ import (
 // ledgerFormat marks the root row of the ledgers that this version writes.
 const ledgerFormat = "schemawave.dev/ledger/v1"
 
-// ledger speaks of one schema's tables.
+// ledger speaks of one tenant's rows in one schema's tables.
 //
 // Table migration has one row for each applied migration, and a root row for the empty database (version ”) that names the
 // logical database. Each row refers to the one applied before it: a row cannot be inserted unless its predecessor was
@@ -22,12 +21,18 @@ const ledgerFormat = "schemawave.dev/ledger/v1"
 // and what keeps two runners from both going on, even if the lock were lost.
 type ledger struct {
 	schema string
+	tenant string // empty where there is only one
 }
 
 // table returns the qualified, quoted name of one of the ledger's tables.
 func (l ledger) table(name string) string { return identifier(l.schema) + "." + identifier(name) }
 
-// entry is a row of table migration.
+// mine is the condition that a row is this tenant's, and what else is said.
+func (l ledger) mine(format string, args ...any) string {
+	return "tenant = " + literal(l.tenant) + fmt.Sprintf(format, args...)
+}
+
+// entry is a row of table migration or repeatable.
 type entry struct {
 	migrations.Applied
 	run string // id of the run that applied it
@@ -36,34 +41,54 @@ type entry struct {
 // state is what the ledger says at one moment.
 type state struct {
 	pid          uint32 // of the server process that answered
-	schemaExists bool
 	exists       bool
 	format       string
 	database     string
 	empty        bool               // nothing has been applied
 	tip          migrations.Version // the version applied last, not always the newest
-	entries      []entry            // oldest first, without the root row
+	entries      []entry            // oldest first, without the root row; then the repeatable ones
+	tenantSchema bool               // the tenant, if there are any, has its schema
 }
 
-// readSQL asks for the state in one message. If the history is exactly the set that ends with latest and has the digest
-// (the row applied last says so), the answer is the root row alone, however long the history; an empty digest asks for all
-// rows. The tables are named only in text that is executed if they are there: a fresh database answers with no error, not
-// even in the server's log.
-func (l ledger) readSQL(latest migrations.Version, digest string) string {
+// readSQL asks for the state in one message. If the history is exactly the set (the row applied last says so, and all
+// repeatable ones are as they should be), the answer is the root row alone, however long the history; nil asks for all rows. The
+// tables are named only in text that is executed if they are there: a fresh database answers with no error, not even in the
+// server's log.
+func (l ledger) readSQL(set *migrations.Set) string {
 	same := "false"
-	if digest != "" {
-		same = fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.version = %[2]s AND d.version <> '' AND d.digest = %[3]s "+
-			"AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = d.version))", l.table("migration"), literal(string(latest)), literal(digest))
+	if set != nil && len(set.Migrations) > 0 {
+		same = l.sameSQL(*set)
 	}
 	columns := fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
-		"NOT EXISTS (SELECT FROM %[1]s n WHERE n.previous = m.version) FROM %[1]s m", l.table("migration"))
-	rows := columns + " WHERE m.version = '' UNION ALL " + columns + " WHERE m.version <> '' AND NOT " + same
-	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), pg_catalog.to_regnamespace(%s) IS NOT NULL;
+		"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version) FROM %[1]s m WHERE m.", l.table("migration"))
+	rows := columns + l.mine(" AND m.version = ''") + " UNION ALL " + columns + l.mine(" AND m.version <> '' AND NOT %s", same) +
+		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false FROM %s r WHERE r.", l.table("repeatable")) +
+		l.mine(" AND NOT %s", same)
+	tenantSchema := "true"
+	if l.tenant != "" {
+		tenantSchema = fmt.Sprintf("pg_catalog.to_regnamespace(%s) IS NOT NULL", literal(identifier(l.tenant)))
+	}
+	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), %s;
 DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
 IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
 ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
 FETCH ALL FROM schemawave_ledger`,
-		literal(identifier(l.schema)), literal(l.table("migration")), literal(rows))
+		tenantSchema, literal(l.table("migration")), literal(rows))
+}
+
+// sameSQL is the condition that exactly this set is applied.
+func (l ledger) sameSQL(set migrations.Set) string {
+	same := fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.%[2]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version))",
+		l.table("migration"), l.mine(" AND d.version = %s AND d.digest = %s", literal(string(set.Latest())), literal(set.HistoryDigest())))
+	if len(set.Repeatables) == 0 {
+		return same
+	}
+	values := make([]string, len(set.Repeatables))
+	for i, m := range set.Repeatables {
+		values[i] = fmt.Sprintf("(%s, %s)", literal(m.Name), literal(m.Checksum))
+	}
+	return fmt.Sprintf("(%s AND %d = (SELECT count(*) FROM %s r WHERE r.%s))", same, len(set.Repeatables), l.table("repeatable"),
+		l.mine(" AND (r.name, r.checksum) IN (VALUES %s)", strings.Join(values, ", ")))
 }
 
 // parse makes a state of readSQL's rows.
@@ -75,7 +100,7 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 	if err != nil {
 		return state{}, fmt.Errorf("read the ledger: backend pid: %w", err)
 	}
-	st := state{pid: uint32(pid), schemaExists: string(rows[0][1]) == "t"}
+	st := state{pid: uint32(pid), tenantSchema: string(rows[0][1]) == "t"}
 	for _, row := range rows[1:] {
 		e := entry{run: string(row[4]), Applied: migrations.Applied{
 			Version: migrations.Version(row[0]), Name: string(row[1]),
@@ -83,26 +108,35 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 		if string(row[5]) == "t" {
 			st.tip = e.Version
 		}
-		if e.Version == "" {
+		if row[0] != nil && e.Version == "" {
 			st.exists, st.database, st.format, st.empty = true, e.Name, e.Checksum, string(row[5]) == "t"
 			continue
 		}
 		st.entries = append(st.entries, e)
 	}
-	slices.SortFunc(st.entries, func(a, b entry) int { return a.Version.Compare(b.Version) })
+	slices.SortStableFunc(st.entries, func(a, b entry) int {
+		if a.Version == "" || b.Version == "" {
+			return b.Version.Compare(a.Version)
+		}
+		return a.Version.Compare(b.Version)
+	})
 	return st, nil
 }
 
 // check refuses a ledger that this run must not touch.
-func (st state) check(database, schema string) error {
+func (st state) check(database string, l ledger) error {
+	if !st.tenantSchema {
+		return misconfigured(fmt.Sprintf("there is no schema %s for the tenant of that name", identifier(l.tenant)),
+			fmt.Sprintf("create it (CREATE SCHEMA %s), or leave the tenant out", identifier(l.tenant)))
+	}
 	if !st.exists {
 		return nil
 	}
 	if st.format != ledgerFormat {
-		return misconfigured(fmt.Sprintf("the ledger in schema %s has the format %q", schema, st.format), "use the Schemawave version that wrote it, or a newer one")
+		return misconfigured(fmt.Sprintf("the ledger in schema %s has the format %q", l.schema, st.format), "use the Schemawave version that wrote it, or a newer one")
 	}
 	if st.database != database {
-		return misconfigured(fmt.Sprintf("the ledger in schema %s belongs to database %s, not to %s", schema, st.database, database),
+		return misconfigured(fmt.Sprintf("the ledger in schema %s belongs to database %s, not to %s", l.schema, st.database, database),
 			fmt.Sprintf("correct the name or the connection URL; to keep %s in the same PostgreSQL database, give it a ledger schema of its own", database))
 	}
 	return nil
@@ -117,92 +151,20 @@ func (st state) applied() []migrations.Applied {
 	return out
 }
 
-// by returns the versions that a run has applied, oldest first.
-func (st state) by(run string) []migrations.Version {
-	var out []migrations.Version
+// by returns the IDs of what a run has applied, in the order of entries.
+func (st state) by(run string) []string {
+	var out []string
 	for _, e := range st.entries {
 		if e.run == run {
-			out = append(out, e.Version)
+			out = append(out, migrations.Migration{Version: e.Version, Name: e.Name}.ID())
 		}
 	}
 	return out
 }
 
-// createSQL makes the tables and the root row. It runs under the lock. CREATE SCHEMA is left out where the schema is
-// there, for even with IF NOT EXISTS it asks for the right to create one.
-func (l ledger) createSQL(schemaExists bool, database string) string {
-	var b strings.Builder
-	b.WriteString("BEGIN;")
-	if !schemaExists {
-		fmt.Fprintf(&b, "CREATE SCHEMA %s;", identifier(l.schema))
-	}
-	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
-	id uuid PRIMARY KEY, digest text NOT NULL, job text NOT NULL, pod text NOT NULL, tool text NOT NULL,
-	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), finished timestamptz, outcome text, error jsonb);
-`, l.table("run"))
-	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %[1]s (
-	version text COLLATE "C" PRIMARY KEY, previous text COLLATE "C" UNIQUE REFERENCES %[1]s (version),
-	name text NOT NULL, checksum text NOT NULL, digest text NOT NULL DEFAULT '', min_compatible text NOT NULL DEFAULT '', down text, run uuid,
-	applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), duration interval,
-	CHECK ((version = '') = (previous IS NULL)));
-`, l.table("migration"))
-	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
-	version text COLLATE "C", ordinal int, prefix text NOT NULL, existed boolean NOT NULL, run uuid,
-	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), finished timestamptz, failed boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (version, ordinal));
-`, l.table("statement"))
-	for name, text := range map[string]string{
-		"run":       "one row for each run of Schemawave that had something to do",
-		"migration": "the migrations applied to this database, each referring to the one before; the row with an empty version names the database",
-		"statement": "how far a migration that cannot run in a transaction has come; empty when none is half applied",
-	} {
-		fmt.Fprintf(&b, "COMMENT ON TABLE %s IS %s;", l.table(name), literal(text))
-	}
-	fmt.Fprintf(&b, "INSERT INTO %s (version, name, checksum) VALUES ('', %s, %s);COMMIT",
-		l.table("migration"), literal(database), literal(ledgerFormat))
-	return b.String()
-}
-
-// insertSQL records a migration as following the version applied before it. digest is that of the history with it.
-func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, digest, run string) string {
-	down := "NULL"
-	if m.Down != nil {
-		down = literal(m.Down.SQL)
-	}
-	return fmt.Sprintf("INSERT INTO %s (version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-		l.table("migration"), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum), literal(digest),
-		literal(string(m.MinCompatible)), down, literal(run))
-}
-
-// beginRunSQL records that a run begins.
-func (l ledger) beginRunSQL(id, digest string, cfg Config) string {
-	return fmt.Sprintf("INSERT INTO %s (id, digest, job, pod, tool) VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING", l.table("run"),
-		literal(id), literal(digest), literal(cfg.Job), literal(cfg.Pod), literal(cfg.ToolVersion))
-}
-
-// endRunSQL records how a run ended, and how long its migrations took. Its commit is synchronous: once it is
-// acknowledged, so is everything before it.
-func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte, took map[migrations.Version]time.Duration) string {
-	problem := "NULL"
-	if failure != nil {
-		problem = literal(string(failure))
-	}
-	sql := fmt.Sprintf("UPDATE %s SET finished = pg_catalog.clock_timestamp(), outcome = %s, error = %s WHERE id = %s",
-		l.table("run"), literal(string(outcome)), problem, literal(id))
-	if len(took) == 0 {
-		return sql
-	}
-	rows := make([]string, 0, len(took))
-	for v, d := range took {
-		rows = append(rows, fmt.Sprintf("(%s, %d)", literal(string(v)), d.Microseconds()))
-	}
-	return sql + fmt.Sprintf(";UPDATE %s m SET duration = t.us * interval '1 microsecond' FROM (VALUES %s) t(version, us) WHERE m.version = t.version",
-		l.table("migration"), strings.Join(rows, ","))
-}
-
 // read asks for the state on its own. Entries are left out where readSQL says; same tells.
-func (l ledger) read(ctx context.Context, s *session, latest migrations.Version, digest string) (st state, same bool, err error) {
-	rows, err := s.ask(ctx, l.readSQL(latest, digest))
+func (l ledger) read(ctx context.Context, s *session, set *migrations.Set) (st state, same bool, err error) {
+	rows, err := s.ask(ctx, l.readSQL(set))
 	if err != nil {
 		return state{}, false, err
 	}

@@ -47,7 +47,7 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 		sql = fmt.Sprintf("SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)",
 			literal(c.Table), literal(c.Child))
 	}
-	rows, err := w.session.ask(ctx, w.inForce()+sql+";"+resetSQL)
+	rows, err := w.session.ask(ctx, w.inForce()+sql+";"+w.session.reset)
 	if err != nil {
 		return leftover{}, err
 	}
@@ -104,10 +104,12 @@ func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error
 	}
 	for _, index := range left.garbage {
 		w.log.Warn("dropping the invalid index that an interrupted attempt has left", "index", index, "file", w.migration.Up.Path)
-		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
-			return err
+		if !w.session.pooled {
+			if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
+				return err
+			}
 		}
-		_, err := w.session.askAll(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index, resetSQL)
+		_, err := w.session.askAll(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index, w.session.reset)
 		if err != nil {
 			return err
 		}

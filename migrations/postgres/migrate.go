@@ -22,7 +22,7 @@ const farewell = 5 * time.Second
 // Any number of Migrate may run at once against the same database; one works while the others wait, and then find
 // everything done. When ctx ends, the statement under way is cancelled on the server, and the lock is released.
 func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Report, error) {
-	r := &runner{started: time.Now(), id: newID(), took: map[migrations.Version]time.Duration{}, failures: map[migrations.Version]int{}}
+	r := &runner{started: time.Now(), id: newID(), took: map[string]time.Duration{}, failures: map[string]int{}}
 	err := r.migrate(ctx, cfg, set)
 	return r.report(cfg, err), err
 }
@@ -33,6 +33,7 @@ type runner struct {
 	set     migrations.Set // up to the target
 	digest  string         // of set
 	ledger  ledger
+	lock    lock
 	log     *slog.Logger
 	id      string
 	started time.Time
@@ -44,9 +45,9 @@ type runner struct {
 	known          []migrations.Applied // everything that is applied
 	minCompatible  migrations.Version
 	ahead          bool
-	applied        []migrations.Version
-	took           map[migrations.Version]time.Duration
-	failures       map[migrations.Version]int
+	applied        []string                 // IDs
+	took           map[string]time.Duration // by ID
+	failures       map[string]int           // by ID
 }
 
 func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) error {
@@ -56,7 +57,7 @@ func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) er
 	if err := errors.Join(targetErr, err); err != nil {
 		return err
 	}
-	r.cfg, r.log, r.ledger = cfg, cfg.Logger.With("database", cfg.Database), ledger{cfg.LedgerSchema}
+	r.cfg, r.log, r.ledger = cfg, cfg.Logger.With("database", cfg.Database), ledger{cfg.LedgerSchema, cfg.tenant}
 	if cfg.Deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, cfg.Deadline)
@@ -99,7 +100,9 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		return err
 	}
 	locked := false
+	hold := kept{ctx, func() {}}
 	defer func() {
+		hold.stop()
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
 		if locked {
@@ -108,12 +111,16 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
 	}()
 	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
-	st, same, err := r.ledger.read(ctx, s, r.set.Latest(), r.digest)
+	st, same, err := r.ledger.read(ctx, s, &r.set)
 	if err != nil {
 		return err
 	}
-	if st.pid != s.pg.PID() {
-		return pooled()
+	r.lock = r.ledger.advisory()
+	if st.pid != s.pg.PID() { // somebody in between speaks for the server
+		if err := s.throughPooler(); err != nil {
+			return err
+		}
+		r.lock = r.ledger.lease(r.cfg, r.id)
 	}
 	if same && len(r.applied) == 0 {
 		return r.current(st)
@@ -122,7 +129,7 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	if err != nil || plan.Current() {
 		return err
 	}
-	if st, err = r.ledger.lock(ctx, s, r.log); err != nil {
+	if st, err = r.open(ctx, s, st); err != nil {
 		return err
 	}
 	if plan, err = r.plan(st); err != nil || plan.Current() {
@@ -130,22 +137,23 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		return err
 	}
 	locked = true
-	if err := r.open(ctx, s, st); err != nil {
+	hold = r.lock.keep(ctx, r.cfg)
+	if _, err := s.ask(hold, r.ledger.beginRunSQL(r.id, r.digest, r.cfg)); err != nil {
 		return err
 	}
-	return r.execute(ctx, s, plan.Pending)
+	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
 }
 
 // current notes that the history is exactly the set.
 func (r *runner) current(st state) error {
 	latest := r.set.Latest()
 	r.from, r.to, r.minCompatible = &latest, latest, r.set.MinCompatible()
-	return st.check(r.cfg.Database, r.cfg.LedgerSchema)
+	return st.check(r.cfg.Database, r.ledger)
 }
 
 // plan compares the set with the ledger and keeps what the report needs.
 func (r *runner) plan(st state) (migrations.Plan, error) {
-	if err := st.check(r.cfg.Database, r.cfg.LedgerSchema); err != nil {
+	if err := st.check(r.cfg.Database, r.ledger); err != nil {
 		return migrations.Plan{}, err
 	}
 	plan, err := r.set.Plan(st.applied(), migrations.Policy{OutOfOrder: r.cfg.OutOfOrder})
@@ -161,21 +169,18 @@ func (r *runner) plan(st state) (migrations.Plan, error) {
 	return plan, nil
 }
 
-// open makes the ledger if it is not there, and enters the run.
-func (r *runner) open(ctx context.Context, s *session, st state) error {
-	messages := []string{r.ledger.beginRunSQL(r.id, r.digest, r.cfg)}
-	if !st.exists {
-		messages = append([]string{r.ledger.createSQL(st.schemaExists, r.cfg.Database)}, messages...)
+// open makes the ledger if it is not there, and takes the lock.
+func (r *runner) open(ctx context.Context, s *session, st state) (state, error) {
+	if st.exists {
+		return r.acquire(ctx, s)
 	}
-	if _, err := s.askAll(ctx, messages...); err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Failure.SQLState == "42501" {
-			e.Failure.Message = "create the ledger in schema " + r.cfg.LedgerSchema + ": " + e.Failure.Message
-			e.Failure.Hint = fmt.Sprintf("grant the role CREATE on the database, or make the schema for it: CREATE SCHEMA %s AUTHORIZATION role", identifier(r.cfg.LedgerSchema))
-		}
-		return err
+	st, err := r.acquire(ctx, s, r.ledger.createSQL(r.cfg.Database))
+	var e *Error
+	if errors.As(err, &e) && e.Failure.SQLState == "42501" {
+		e.Failure.Message = "create the ledger in schema " + r.cfg.LedgerSchema + ": " + e.Failure.Message
+		e.Failure.Hint = fmt.Sprintf("grant the role CREATE on the database, or make the schema for it: CREATE SCHEMA %s AUTHORIZATION role", identifier(r.cfg.LedgerSchema))
 	}
-	return nil
+	return st, err
 }
 
 // execute runs the pending migrations: consecutive transactional ones together, the others step by step.
@@ -210,12 +215,12 @@ func (r *runner) again(ctx context.Context, s *session, pending []migrations.Mig
 	if !errors.As(err, &e) || !retryable(e.Failure.SQLState) || ctx.Err() != nil {
 		return err
 	}
-	v := pending[0].Version
-	try := r.failures[v]
-	if r.failures[v]++; try >= r.cfg.Retries {
+	id := pending[0].ID()
+	try := r.failures[id]
+	if r.failures[id]++; try >= r.cfg.Retries {
 		return err
 	}
-	if _, cleanErr := s.askAll(ctx, "ROLLBACK", resetSQL); cleanErr != nil {
+	if _, cleanErr := s.askAll(ctx, "ROLLBACK", s.reset); cleanErr != nil {
 		return cleanErr
 	}
 	return r.backOff(ctx, try, e)
@@ -243,7 +248,7 @@ func (r *runner) conclude(ctx context.Context, s *session, runErr error) error {
 	if errors.As(runErr, new(*lostError)) {
 		return runErr
 	}
-	messages := []string{resetSQL, "", r.ledger.unlockSQL()}
+	messages := []string{s.reset, "", r.lock.dropSQL()}
 	outcome := migrations.OutcomeSucceeded
 	var failure []byte
 	if runErr != nil {
@@ -263,7 +268,7 @@ func (r *runner) conclude(ctx context.Context, s *session, runErr error) error {
 func (r *runner) release(ctx context.Context, s *session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	s.ask(ctx, r.ledger.unlockSQL()) //nolint:errcheck // it ends with the session in a moment anyway
+	s.ask(ctx, r.lock.dropSQL()) //nolint:errcheck // it ends with the session in a moment anyway
 }
 
 // newID returns a random UUID (RFC 9562, version 4).

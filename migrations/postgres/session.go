@@ -12,7 +12,11 @@ import (
 // session is one connection. Everything is said in the simple query protocol: a message may hold many statements, the server
 // itself divides them, and many messages may be under way at once.
 type session struct {
-	pg *pgconn.PgConn
+	pg       *pgconn.PgConn
+	settings map[string]string // as they should hold for whatever a migration does
+	pooled   bool              // the server session may be another one after each transaction
+	begin    []string          // the statements that begin a transaction
+	reset    string            // the statements that undo what a migration may have left in the session
 }
 
 // reply is the server's answer to one message.

@@ -13,13 +13,14 @@ import (
 type History struct {
 	Database   string // the logical database; empty if there is no ledger yet
 	Migrations []Record
-	Unfinished []migrations.Version // half applied: some of their statements ran, outside a transaction
+	Repeatable []Record // as they were run last, in the order of their names
+	Unfinished []string // IDs of those that are half applied: some of their statements ran, outside a transaction
 }
 
 // Record is one applied migration.
 type Record struct {
 	migrations.Applied
-	Previous  migrations.Version // applied just before; empty for the first
+	Previous  migrations.Version // applied just before; empty for the first and for repeatable ones
 	Digest    string             // of the history up to and with this one; a set's digest, if just that was applied; may be empty
 	AppliedAt time.Time
 	Took      time.Duration // zero if the run ended before it could say
@@ -39,19 +40,19 @@ func Status(ctx context.Context, cfg Config) (History, error) {
 		return History{}, err
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
-	l := ledger{cfg.LedgerSchema}
-	st, _, err := l.read(ctx, s, "", "")
+	l := ledger{cfg.LedgerSchema, cfg.tenant}
+	st, _, err := l.read(ctx, s, nil)
 	if err != nil || !st.exists {
 		return History{}, err
 	}
-	if err := st.check(cfg.Database, cfg.LedgerSchema); err != nil {
+	if err := st.check(cfg.Database, l); err != nil {
 		return History{}, err
 	}
 	rows, err := s.ask(ctx, fmt.Sprintf(`WITH RECURSIVE chain AS (
-SELECT m.*, 1 AS place FROM %[1]s m WHERE m.previous = ''
-UNION ALL SELECT m.*, c.place + 1 FROM %[1]s m JOIN chain c ON m.previous = c.version)
+SELECT m.*, 1 AS place FROM %[1]s m WHERE m.%[2]s AND m.previous = ''
+UNION ALL SELECT m.*, c.place + 1 FROM %[1]s m JOIN chain c ON m.tenant = c.tenant AND m.previous = c.version)
 SELECT version, name, checksum, min_compatible, previous, (extract(epoch FROM applied_at) * 1000000)::bigint,
-coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, ''), digest FROM chain ORDER BY place`, l.table("migration")))
+coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, ''), digest FROM chain ORDER BY place`, l.table("migration"), l.mine("")))
 	if err != nil {
 		return History{}, err
 	}
@@ -63,9 +64,21 @@ coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::tex
 		}
 		out.Migrations = append(out.Migrations, record)
 	}
-	rows, err = s.ask(ctx, "SELECT DISTINCT version FROM "+l.table("statement")+" ORDER BY version")
+	rows, err = s.ask(ctx, fmt.Sprintf(`SELECT '', name, checksum, '', '', (extract(epoch FROM applied_at) * 1000000)::bigint,
+coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), '', '' FROM %s WHERE %s ORDER BY name`, l.table("repeatable"), l.mine("")))
+	if err != nil {
+		return History{}, err
+	}
 	for _, row := range rows {
-		out.Unfinished = append(out.Unfinished, migrations.Version(row[0]))
+		record, err := parseRecord(row)
+		if err != nil {
+			return History{}, err
+		}
+		out.Repeatable = append(out.Repeatable, record)
+	}
+	rows, err = s.ask(ctx, "SELECT DISTINCT migration FROM "+l.table("statement")+" WHERE "+l.mine("")+" ORDER BY migration")
+	for _, row := range rows {
+		out.Unfinished = append(out.Unfinished, string(row[0]))
 	}
 	return out, err
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/schemawave/schemawave/migrations"
-	"github.com/schemawave/schemawave/migrations/postgres"
 )
 
 func TestNothingToDoIsOneConnectionAndOneQuery(t *testing.T) {
@@ -45,18 +44,4 @@ func TestAThousandMigrationsTakeFewRoundTrips(t *testing.T) {
 		t.Errorf("%d flights for %d queries", flights, queries)
 	}
 	t.Logf("%d flights, %d queries, %v", flights, queries, report.Finished.Sub(report.Started))
-}
-
-func TestTransactionPoolerIsRefused(t *testing.T) {
-	url := freshURL(t)
-	cfg := config(t, url)
-	w := &wire{rewrite: otherBackend}
-	w.tap(&cfg)
-	_, err := postgres.Migrate(t.Context(), cfg, load(t, numbered(1)))
-	if postgres.ExitCode(err) != migrations.ExitConfig || !strings.Contains(err.Error(), "pooler") {
-		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
-	}
-	if n := query(t, url, "SELECT count(*) FROM pg_tables WHERE schemaname NOT LIKE 'pg%' AND schemaname <> 'information_schema'"); n[0] != "0" {
-		t.Errorf("%s tables were made", n[0])
-	}
 }

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"net"
@@ -22,7 +21,6 @@ type wire struct {
 	delay      time.Duration             // of what the server says, once for each flight: a round-trip time
 	breakAt    func(written []byte) bool // true: the connection breaks instead of writing
 	breakAfter bool                      // … or just after it
-	rewrite    func(read []byte)         // changes what the server says
 	onWrite    func(written []byte)
 }
 
@@ -90,17 +88,5 @@ func (t *tapped) Read(b []byte) (int, error) {
 	due := t.due
 	t.mu.Unlock()
 	time.Sleep(time.Until(due))
-	if t.wire.rewrite != nil {
-		t.wire.rewrite(b[:n])
-	}
 	return n, err
-}
-
-// otherBackend changes the process id that the server announces, as a transaction pooler does.
-func otherBackend(read []byte) {
-	key := []byte{'K', 0, 0, 0, 12}
-	if i := bytes.Index(read, key); i >= 0 && i+9 <= len(read) {
-		pid := binary.BigEndian.Uint32(read[i+5:])
-		binary.BigEndian.PutUint32(read[i+5:], pid+1)
-	}
 }

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+const (
+	leaseTerm  = 15 * time.Second // how long a lease holds that is not renewed
+	leaseRenew = 3 * time.Second
+	lostLease  = "22012" // division_by_zero: what the fence fails with
+)
+
+// lease is the lock behind a connection pooler, where a session's lock would stay with a server session that serves others: a
+// row that says who may work, under which token, and until when.
+//
+// The token is the fence. Each transaction of the run first locks the row with its token in it, and fails if it is not: no
+// lease is taken over while such a transaction is under way, and none of an earlier holder's commits afterwards. The server's
+// clock alone decides what has expired.
+type lease struct {
+	ledger
+	who   string // the application's name and the run's id
+	token int64
+}
+
+func (l ledger) lease(cfg Config, run string) *lease {
+	return &lease{ledger: l, who: identity(cfg) + " run " + run}
+}
+
+// takeSQL takes a lease that has expired, or that this very run had before its connection broke; but not while a transaction
+// of the holder is under way.
+func (l *lease) takeSQL() string {
+	return fmt.Sprintf(`UPDATE %[1]s SET token = token + 1, holder = %[2]s, acquired = pg_catalog.clock_timestamp(), expires = %[3]s
+WHERE tenant IN (SELECT tenant FROM %[1]s WHERE %[4]s AND (expires < pg_catalog.clock_timestamp() OR holder = %[2]s) FOR UPDATE SKIP LOCKED) RETURNING token`,
+		l.table("lease"), literal(l.who), inAWhile(leaseTerm), l.mine(""))
+}
+
+func (l *lease) taken(rows [][][]byte) bool {
+	if len(rows) == 0 {
+		return false
+	}
+	token, err := strconv.ParseInt(string(rows[0][0]), 10, 64)
+	l.token = token
+	return err == nil
+}
+
+// fence divides by the number of rows with the token. FOR KEY SHARE lets the lease be renewed meanwhile, and not be taken.
+func (l *lease) fence() string {
+	return fmt.Sprintf("SELECT 1 / count(*) FROM (SELECT FROM %s WHERE %s FOR KEY SHARE) AS held", l.table("lease"), l.held())
+}
+
+func (l *lease) held() string { return l.mine(" AND token = %d", l.token) }
+
+func (l *lease) dropSQL() string {
+	return fmt.Sprintf("UPDATE %s SET expires = '-infinity' WHERE %s", l.table("lease"), l.held())
+}
+
+func (l *lease) holderSQL() string {
+	return fmt.Sprintf("SELECT holder, to_char(acquired, 'YYYY-MM-DD HH24:MI:SS TZ'), expires < pg_catalog.clock_timestamp() FROM %s WHERE %s",
+		l.table("lease"), l.mine(""))
+}
+
+func (l *lease) holder(row [][]byte) string {
+	said := fmt.Sprintf("%s, working since %s through a pooler", fallback(string(row[0]), "nobody yet"), row[1])
+	if string(row[2]) == "t" {
+		said += ", not heard of any more; its last transaction is still under way"
+	}
+	return said
+}
+
+// inAWhile is a time on the server's clock.
+func inAWhile(d time.Duration) string {
+	return fmt.Sprintf("pg_catalog.clock_timestamp() + interval '%d ms'", d.Milliseconds())
+}
+
+// keep renews the lease on a connection of its own, for the run's own may be busy with one statement for hours. A connection
+// that breaks is made again; that the lease is lost is certain only when the server says so, or its term is over.
+func (l *lease) keep(ctx context.Context, cfg Config) kept {
+	ctx, lost := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() {
+		var s *session
+		defer func() {
+			if s != nil {
+				s.close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing depends on it
+			}
+		}()
+		tick := time.NewTicker(leaseRenew)
+		defer tick.Stop()
+		for renewed := time.Now(); ; {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			asked := time.Now()
+			s = l.renew(ctx, cfg, s, func(held bool) {
+				if renewed = asked; !held {
+					lost(leaseLost())
+				}
+			})
+			if time.Since(renewed) > leaseTerm {
+				lost(leaseLost())
+			}
+		}
+	})
+	return kept{ctx, func() {
+		close(done)
+		work.Wait()
+		lost(nil)
+	}}
+}
+
+// renew renews the lease once and says whether it is held, if the server answers. It returns the session to go on with, nil if
+// another is needed.
+func (l *lease) renew(ctx context.Context, cfg Config, s *session, said func(held bool)) *session {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseRenew)
+	defer cancel()
+	var err error
+	if s == nil {
+		if s, err = connect(ctx, cfg); err != nil {
+			return nil
+		}
+	}
+	rows, err := s.ask(ctx, fmt.Sprintf("UPDATE %s SET expires = %s WHERE %s RETURNING token", l.table("lease"), inAWhile(leaseTerm), l.held()))
+	if err != nil {
+		s.pg.Conn().Close()
+		return nil
+	}
+	said(len(rows) == 1)
+	return s
+}
+
+// leaseLost is the error of a run that was taken for dead.
+func leaseLost() *Error {
+	return fail(migrations.ExitBusy, "another runner has taken the lease over, because this one did not renew it in time",
+		"run it again; if it happens again, look for what stops this process or its network for seconds")
+}

@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// insertSQL records a migration as following the version applied before it. digest is that of the history with it.
+func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, digest, run string) string {
+	down := "NULL"
+	if m.Down != nil {
+		down = literal(m.Down.SQL)
+	}
+	return fmt.Sprintf("INSERT INTO %s (tenant, version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+		l.table("migration"), literal(l.tenant), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum), literal(digest),
+		literal(string(m.MinCompatible)), down, literal(run))
+}
+
+// repeatSQL records a repeatable migration as following what was applied before it: another one that this run must have
+// recorded, or the newest row of table migration. It fails with a NULL in after (SQLSTATE 23502) if that is not so.
+func (l ledger) repeatSQL(m migrations.Migration, before *migrations.Migration, tip migrations.Version, run string) string {
+	after := fmt.Sprintf("SELECT version FROM %s WHERE %s", l.table("migration"), l.mine(" AND version = %s", literal(string(tip))))
+	if before != nil {
+		after = fmt.Sprintf("SELECT name FROM %s WHERE %s", l.table("repeatable"),
+			l.mine(" AND name = %s AND checksum = %s", literal(before.Name), literal(before.Checksum)))
+	}
+	return fmt.Sprintf("INSERT INTO %s AS r (tenant, name, checksum, after, run) VALUES (%s, %s, %s, (%s), %s) ON CONFLICT (tenant, name) DO UPDATE "+
+		"SET checksum = excluded.checksum, after = excluded.after, run = excluded.run, applied_at = excluded.applied_at, duration = NULL",
+		l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
+}
+
+// beginRunSQL records that a run begins.
+func (l ledger) beginRunSQL(id, digest string, cfg Config) string {
+	return fmt.Sprintf("INSERT INTO %s (id, tenant, digest, job, pod, tool) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING", l.table("run"),
+		literal(id), literal(l.tenant), literal(digest), literal(cfg.Job), literal(cfg.Pod), literal(cfg.ToolVersion))
+}
+
+// endRunSQL records how a run ended, and how long its migrations took, by their IDs. Its commit is synchronous: once it is
+// acknowledged, so is everything before it.
+func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte, took map[string]time.Duration) string {
+	problem := "NULL"
+	if failure != nil {
+		problem = literal(string(failure))
+	}
+	sql := fmt.Sprintf("UPDATE %s SET finished = pg_catalog.clock_timestamp(), outcome = %s, error = %s WHERE id = %s",
+		l.table("run"), literal(string(outcome)), problem, literal(id))
+	if len(took) == 0 {
+		return sql
+	}
+	rows := make([]string, 0, len(took))
+	for migration, d := range took {
+		rows = append(rows, fmt.Sprintf("(%s, %d)", literal(migration), d.Microseconds()))
+	}
+	for _, t := range [][2]string{{"migration", "m.version"}, {"repeatable", "'R__' || m.name"}} {
+		sql += fmt.Sprintf(";UPDATE %s m SET duration = t.us * interval '1 microsecond' FROM (VALUES %s) t(id, us) WHERE m.%s AND t.id = %s",
+			l.table(t[0]), strings.Join(rows, ","), l.mine(" AND m.run = %s", literal(id)), t[1])
+	}
+	return sql
+}

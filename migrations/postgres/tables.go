@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+)
+
+// createSQL makes the tables, unless they are there, and the root row of the tenant. Whoever else does the same at the same
+// time waits for the end of this transaction. CREATE SCHEMA is left out where the schema is there, for even with IF NOT EXISTS
+// it asks for the right to create one.
+func (l ledger) createSQL(database string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `BEGIN;SELECT pg_catalog.pg_advisory_xact_lock(%d);SET LOCAL client_min_messages TO warning;
+DO $schemawave$BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN CREATE SCHEMA %s; END IF; END$schemawave$;
+`, lockKey("schemawave ledger tables", l.schema), literal(identifier(l.schema)), identifier(l.schema))
+	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
+	id uuid PRIMARY KEY, tenant text COLLATE "C" NOT NULL DEFAULT '', digest text NOT NULL, job text NOT NULL, pod text NOT NULL, tool text NOT NULL,
+	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), finished timestamptz, outcome text, error jsonb);
+`, l.table("run"))
+	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %[1]s (
+	tenant text COLLATE "C" NOT NULL DEFAULT '', version text COLLATE "C", previous text COLLATE "C",
+	name text NOT NULL, checksum text NOT NULL, digest text NOT NULL DEFAULT '', min_compatible text NOT NULL DEFAULT '', down text, run uuid,
+	applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), duration interval,
+	PRIMARY KEY (tenant, version), UNIQUE (tenant, previous), FOREIGN KEY (tenant, previous) REFERENCES %[1]s (tenant, version),
+	CHECK ((version = '') = (previous IS NULL)));
+`, l.table("migration"))
+	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
+	tenant text COLLATE "C" NOT NULL DEFAULT '', name text COLLATE "C", checksum text NOT NULL, after text COLLATE "C" NOT NULL, run uuid,
+	applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), duration interval, PRIMARY KEY (tenant, name));
+`, l.table("repeatable"))
+	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
+	tenant text COLLATE "C" NOT NULL DEFAULT '', migration text COLLATE "C", ordinal int, prefix text NOT NULL, existed boolean NOT NULL, run uuid,
+	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), finished timestamptz, failed boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (tenant, migration, ordinal));
+`, l.table("statement"))
+	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
+	tenant text COLLATE "C" PRIMARY KEY DEFAULT '', token bigint NOT NULL, holder text NOT NULL, acquired timestamptz NOT NULL, expires timestamptz NOT NULL);
+`, l.table("lease"))
+	for _, t := range [][2]string{
+		{"run", "one row for each run of Schemawave that had something to do"},
+		{"migration", "the migrations applied to this database, each referring to the one before; the row with an empty version names the database"},
+		{"repeatable", "the repeatable migrations as they were run last"},
+		{"statement", "how far a migration that cannot run in a transaction has come; empty when none is half applied"},
+		{"lease", "who migrates through a connection pooler, and until when that holds without being renewed; elsewhere an advisory lock does this"},
+	} {
+		fmt.Fprintf(&b, "COMMENT ON TABLE %s IS %s;", l.table(t[0]), literal(t[1]))
+	}
+	fmt.Fprintf(&b, "INSERT INTO %s (tenant, version, name, checksum) VALUES (%s, '', %s, %s) ON CONFLICT DO NOTHING;",
+		l.table("migration"), literal(l.tenant), literal(database), literal(ledgerFormat))
+	fmt.Fprintf(&b, "INSERT INTO %s (tenant, token, holder, acquired, expires) VALUES (%s, 0, '', '-infinity', '-infinity') ON CONFLICT DO NOTHING;COMMIT",
+		l.table("lease"), literal(l.tenant))
+	return b.String()
+}
