@@ -6,32 +6,23 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
-
-// schema guards the one OpenAPI schema that kyaml keeps for the whole process. Builds that leave it alone share it; one that
-// brings a schema of its own, by the field openapi of a kustomization, has it to itself and leaves no trace: otherwise it
-// would race with the others, and what they yield would depend on what was built before.
-var schema sync.RWMutex
 
 // run builds a directory. That it needs a schema of its own is known only once its kustomizations are read: then it is
 // begun again.
 func run(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error) {
-	schema.RLock()
+	leave := schema.enter()
 	m, err := krusty.MakeKustomizer(opts).Run(fsys, dir)
-	schema.RUnlock()
+	leave()
 	if !fsys.wantsSchema {
 		return m, err
 	}
-	schema.Lock()
-	defer schema.Unlock()
-	defer openapi.ResetOpenAPI()
+	defer schema.own()()
 	fsys.exclusive = true
 	return krusty.MakeKustomizer(opts).Run(fsys, dir)
 }

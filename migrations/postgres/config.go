@@ -120,8 +120,29 @@ func unreadableSettings(err error, fromURL bool) error {
 	if errors.As(err, &pathErr) {
 		why = "names a file (certificate, key, service) that cannot be read"
 	}
+	if cause := errors.Unwrap(err); cause != nil {
+		for _, t := range tlsTroubles {
+			if strings.HasPrefix(cause.Error(), t.text) {
+				return misconfigured(where+" "+t.why, t.hint)
+			}
+		}
+	}
 	return misconfigured(where+" "+why, "want postgres://user:password@host:5432/database?sslmode=require; "+
 		"special characters of the password are percent-encoded (@ as %40, / as %2F)")
+}
+
+// tlsTroubles explain why there is no TLS configuration, by what the driver's error begins with: it has no types for them.
+var tlsTroubles = []struct{ text, why, hint string }{
+	{"unable to read CA file", "names authorities in a file that cannot be read", "correct sslrootcert, or mount the file and check its permissions"},
+	{"unable to add CA", "names authorities in a file that holds no certificate", "give sslrootcert a file of certificates in PEM"},
+	{"unable to read sslkey", "names a key in a file that cannot be read", "correct sslkey, or mount the file and check its permissions"},
+	{"failed to decode sslkey", "names a key in a file that holds none", "give sslkey a file with a key in PEM"},
+	{"unable to read cert", "names a certificate in a file that cannot be read", "correct sslcert, or mount the file and check its permissions"},
+	{"unable to load cert", "names a certificate that does not go with its key", "give sslcert and sslkey that belong together, both in PEM"},
+	{"unable to find sslpassword", "names a key that is encrypted", "set sslpassword, or use a key that is not encrypted"},
+	{"unable to decrypt key", "names a key that its password does not open", "correct sslpassword"},
+	{"both \"sslcert\" and \"sslkey\"", "has only one of sslcert and sslkey", "set both, or neither"},
+	{"sslmode is invalid", "has an unknown sslmode", "use disable, prefer, require, verify-ca or verify-full"},
 }
 
 // keywords translates libpq's variables (PostgreSQL, "Environment Variables" of libpq) into a connection string.

@@ -127,7 +127,12 @@ func connectFailure(ctx context.Context, conn *pgconn.Config, err error) *Error 
 		return misconfigured(connecting(conn)+": the server's certificate is not trusted",
 			"set sslrootcert to the authority that signed it, or correct the host name")
 	}
-	return fail(migrations.ExitUnreachable, connecting(conn)+": "+networkCause(err), "check that the server runs and that its address and network policies are right")
+	cause := networkCause(err)
+	if strings.HasSuffix(cause, "server refused TLS connection") { // the driver has no type for it
+		return misconfigured(connecting(conn)+": the server offers no TLS, which the connection settings demand",
+			"turn TLS on in the server (ssl = on), or lower sslmode in the connection URL")
+	}
+	return fail(migrations.ExitUnreachable, connecting(conn)+": "+cause, "check that the server runs and that its address and network policies are right")
 }
 
 func connecting(conn *pgconn.Config) string {

@@ -45,6 +45,7 @@ type runner struct {
 	known          []migrations.Applied // everything that is applied
 	minCompatible  migrations.Version
 	ahead          bool
+	entered        bool                     // in the list of runs, where its end is to be recorded whatever happens to connections
 	applied        []string                 // IDs
 	took           map[string]time.Duration // by ID
 	failures       map[string]int           // by ID
@@ -126,13 +127,13 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		return r.current(st)
 	}
 	plan, err := r.plan(st)
-	if err != nil || plan.Current() {
+	if err != nil || plan.Current() && !r.entered {
 		return err
 	}
 	if st, err = r.open(ctx, s, st); err != nil {
 		return err
 	}
-	if plan, err = r.plan(st); err != nil || plan.Current() {
+	if plan, err = r.plan(st); err != nil || plan.Current() && !r.entered {
 		r.release(ctx, s)
 		return err
 	}
@@ -141,6 +142,7 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	if _, err := s.ask(hold, r.ledger.beginRunSQL(r.id, r.digest, r.cfg)); err != nil {
 		return err
 	}
+	r.entered = true
 	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
 }
 

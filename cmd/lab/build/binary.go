@@ -32,9 +32,14 @@ const (
 const kubeLDFlags = "-X k8s.io/component-base/version.gitVersion=v1.33.13" +
 	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=33"
 
-// ControlPlane is what a Kubernetes API without nodes needs.
+// ControlPlane is what a Kubernetes API without nodes needs, and kustomize for what is applied to it: a lab has no network
+// in which commands could fetch it.
 func ControlPlane() []Binary {
-	return []Binary{nested("kube", kubeLDFlags, "about 4 minutes")}
+	return []Binary{
+		nested("kube", kubeLDFlags, "about 4 minutes"),
+		{Name: "kustomize", Module: "sigs.k8s.io/kustomize/kustomize/v5@" + kustomizeVersion, Dir: ".", Package: ".", Cold: "seconds",
+			LDFlags: "-X sigs.k8s.io/kustomize/api/provenance.version=" + kustomizeVersion},
+	}
 }
 
 // All is what the whole lab needs.
@@ -43,8 +48,6 @@ func All() []Binary {
 		Binary{Name: "argocd", Module: argoCDModule, Dir: ".", Package: "./cmd", Cold: "about 3 minutes",
 			LDFlags: "-X github.com/argoproj/argo-cd/v2/common.version=" + argoCDVersion[1:]},
 		nested("coredns", "", "about a minute"),
-		Binary{Name: "kustomize", Module: "sigs.k8s.io/kustomize/kustomize/v5@" + kustomizeVersion, Dir: ".", Package: ".", Cold: "seconds",
-			LDFlags: "-X sigs.k8s.io/kustomize/api/provenance.version=" + kustomizeVersion},
 		Binary{Name: "nats-server", Dir: ".", Package: "github.com/nats-io/nats-server/v2", Inputs: []string{"go.mod", "go.sum"}, Cold: "seconds"},
 		Binary{Name: "pause", Dir: ".", Package: "./cmd/lab/pause", Inputs: []string{"cmd/lab/pause/main.go"}, Cold: "seconds"},
 	)

@@ -47,7 +47,8 @@ func (c Config) Environment(callers []string) []string {
 			path = c.path("bin") + ":" + value
 		}
 	}
-	env := append(append([]string{}, callers...), "PATH="+path, "LAB_DIR="+c.Dir, "KUBECACHEDIR="+c.path("home", ".kube"))
+	env := append(append([]string{}, callers...), "PATH="+path, "LAB_DIR="+c.Dir, "KUBECACHEDIR="+c.path("home", ".kube"),
+		"KUSTOMIZE="+c.path("bin", "kustomize"))
 	for _, v := range c.Variables() {
 		env = append(env, v.Name+"="+v.Value)
 	}
