@@ -1,9 +1,6 @@
 package migrations
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // ConcurrentAction is what a statement that PostgreSQL carries out in several transactions of its own does.
 type ConcurrentAction string
@@ -14,6 +11,8 @@ const (
 	DropIndex       ConcurrentAction = "drop index"       // an INVALID index
 	ReindexIndex    ConcurrentAction = "reindex index"    // an INVALID index with the suffix _ccnew or _ccold
 	ReindexTable    ConcurrentAction = "reindex table"    // several of them
+	ReindexSchema   ConcurrentAction = "reindex schema"   // the same
+	ReindexDatabase ConcurrentAction = "reindex database" // the same
 	DetachPartition ConcurrentAction = "detach partition" // a partition whose detaching is pending
 )
 
@@ -22,6 +21,7 @@ type Concurrent struct {
 	Action ConcurrentAction
 	Table  string // of CreateIndex, ReindexTable and DetachPartition
 	Index  string // of CreateIndex (without a schema; empty if PostgreSQL is to choose), DropIndex and ReindexIndex
+	Schema string // of ReindexSchema
 	Child  string // the partition of DetachPartition
 }
 
@@ -51,7 +51,7 @@ func (s Statement) Concurrent() (c Concurrent, ok bool) {
 		c.Index = r.name()
 		return c, c.Index != ""
 	case r.take("REINDEX"):
-		return r.reindex(s.has("CONCURRENTLY"))
+		return r.reindex()
 	case r.take("ALTER", "TABLE") && s.ends("CONCURRENTLY"):
 		c.Action = DetachPartition
 		r.take("IF", "EXISTS")
@@ -101,22 +101,43 @@ func (r *reader) name() string {
 }
 
 // reindex reads what follows REINDEX.
-func (r *reader) reindex(concurrently bool) (c Concurrent, ok bool) {
-	if r.take("(") {
-		end := slices.IndexFunc(r.tokens, func(t token) bool { return r.text(t) == ")" })
-		r.tokens = r.tokens[end+1:]
+func (r *reader) reindex() (c Concurrent, ok bool) {
+	concurrently := r.reindexOptions()
+	object := func() string {
+		concurrently = r.take("CONCURRENTLY") || concurrently
+		return r.name()
 	}
 	switch {
 	case r.take("INDEX"):
-		r.take("CONCURRENTLY")
-		c = Concurrent{Action: ReindexIndex, Index: r.name()}
+		c = Concurrent{Action: ReindexIndex, Index: object()}
+		ok = c.Index != ""
 	case r.take("TABLE"):
-		r.take("CONCURRENTLY")
-		c = Concurrent{Action: ReindexTable, Table: r.name()}
-	default:
-		return c, false
+		c = Concurrent{Action: ReindexTable, Table: object()}
+		ok = c.Table != ""
+	case r.take("SCHEMA"):
+		c = Concurrent{Action: ReindexSchema, Schema: object()}
+		ok = c.Schema != ""
+	case r.take("DATABASE"):
+		object() // it can only be the current one
+		c, ok = Concurrent{Action: ReindexDatabase}, true
 	}
-	return c, concurrently && c.Index+c.Table != ""
+	return c, ok && concurrently
+}
+
+// reindexOptions moves past the options in parentheses, if there are any, and reports whether CONCURRENTLY is among them and
+// not turned off.
+func (r *reader) reindexOptions() (concurrently bool) {
+	if !r.take("(") {
+		return false
+	}
+	for len(r.tokens) > 0 && !r.take(")") {
+		if !r.take("CONCURRENTLY") {
+			r.tokens = r.tokens[1:]
+			continue
+		}
+		concurrently = !r.take("OFF") && !r.take("FALSE") && !r.take("0")
+	}
+	return concurrently
 }
 
 // Fold returns the name that an identifier written in SQL means: quotes removed, or else in lower case.

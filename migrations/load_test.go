@@ -243,11 +243,16 @@ func TestConcurrent(t *testing.T) {
 		"drop index concurrently if exists a . i cascade":                        {Action: DropIndex, Index: "a.i"},
 		"REINDEX (VERBOSE, TABLESPACE x) INDEX CONCURRENTLY a.i":                 {Action: ReindexIndex, Index: "a.i"},
 		"REINDEX (CONCURRENTLY) TABLE t":                                         {Action: ReindexTable, Table: "t"},
+		`REINDEX SCHEMA CONCURRENTLY "S x"`:                                      {Action: ReindexSchema, Schema: `"S x"`},
+		"REINDEX (VERBOSE, CONCURRENTLY ON) DATABASE d":                          {Action: ReindexDatabase},
+		"REINDEX (CONCURRENTLY) DATABASE":                                        {Action: ReindexDatabase},
+		"REINDEX (CONCURRENTLY OFF) TABLE t":                                     {},
+		"REINDEX SCHEMA s":                                                       {},
 		"ALTER TABLE IF EXISTS ONLY a.p DETACH PARTITION a.c CONCURRENTLY":       {Action: DetachPartition, Table: "a.p", Child: "a.c"},
-		"REINDEX TABLE t":             {},
-		"CREATE INDEX i ON t (v)":     {},
-		"REINDEX (":                   {},
-		"CREATE INDEX CONCURRENTLY i": {},
+		"REINDEX TABLE t":                                                        {},
+		"CREATE INDEX i ON t (v)":                                                {},
+		"REINDEX (":                                                              {},
+		"CREATE INDEX CONCURRENTLY i":                                            {},
 	} {
 		st, err := Script{SQL: sql}.Split()
 		if err != nil || len(st) != 1 {

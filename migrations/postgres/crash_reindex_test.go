@@ -1,12 +1,48 @@
 package postgres_test
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
-	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
+
+const (
+	invalidIndexes  = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid ORDER BY 1"
+	rebuildsWaiting = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots' AND datname = current_database()"
+)
+
+// interruptReindex cancels a migration's REINDEX while it waits for an old snapshot, and returns the copies it has left.
+func interruptReindex(t *testing.T, url string, cfg postgres.Config, set migrations.Set) []string {
+	t.Helper()
+	end := holdSnapshot(t, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+	defer end()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg.LockTimeout = -1
+	done := make(chan error, 1)
+	go func() {
+		_, err := postgres.Migrate(ctx, cfg, set)
+		done <- err
+	}()
+	eventually(t, url, rebuildsWaiting, "1")
+	cancel()
+	if err := <-done; postgres.ExitCode(err) != migrations.ExitBusy {
+		t.Fatalf("first: %v", err)
+	}
+	left := query(t, url, invalidIndexes)
+	if len(left) == 0 {
+		t.Fatal("the interrupted attempt left nothing to look for")
+	}
+	return left
+}
 
 // What REINDEX CONCURRENTLY rebuilds beside the table's own indexes leaves copies, too, when it is interrupted: the index of
 // the TOAST table, those of partitions, those of a schema's tables.
@@ -15,28 +51,83 @@ func TestInterruptedReindexLeavesNothingAnywhere(t *testing.T) {
 		"TOAST":       {"CREATE TABLE d (v text)", "REINDEX TABLE CONCURRENTLY d"},
 		"partitions":  {"CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d FOR VALUES IN (1)", "REINDEX TABLE CONCURRENTLY d"},
 		"partitioned": {"CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d FOR VALUES IN (1)", "REINDEX INDEX CONCURRENTLY i"},
-		"schema":      {"CREATE TABLE d (v int)", "REINDEX SCHEMA CONCURRENTLY public"},
+		"sub-partitions' TOAST": {"CREATE TABLE d (v text) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d DEFAULT PARTITION BY LIST (v); CREATE TABLE d_1_1 PARTITION OF d_1 DEFAULT",
+			"REINDEX (CONCURRENTLY) TABLE d"},
+		"schema":   {"CREATE TABLE d (v int)", "REINDEX SCHEMA CONCURRENTLY public"},
+		"database": {"CREATE TABLE d (v text)", "REINDEX DATABASE CONCURRENTLY %s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := freshURL(t)
 			query(t, url, c.before+"; INSERT INTO d VALUES (1); CREATE INDEX i ON d (v)")
-			end := holdSnapshot(t, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
-			cfg := config(t, url)
-			cfg.StatementTimeout, cfg.Retries = 300*time.Millisecond, -1
-			set := load(t, files("1_x.sql", c.sql))
-			if _, err := postgres.Migrate(t.Context(), cfg, set); postgres.ExitCode(err) != migrations.ExitBusy {
-				t.Fatalf("first: %v", err)
-			}
-			const invalid = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid ORDER BY 1"
-			left := query(t, url, invalid)
-			if len(left) == 0 {
-				t.Fatal("the interrupted attempt left nothing to look for")
-			}
-			end()
+			sql := strings.Replace(c.sql, "%s", databaseName(t, url), 1)
+			cfg, set := config(t, url), load(t, files("1_x.sql", sql))
+			left := interruptReindex(t, url, cfg, set)
 			migrate(t, cfg, set)
-			if got := query(t, url, invalid); len(got) != 0 {
+			if got := query(t, url, invalidIndexes); len(got) != 0 {
 				t.Errorf("left: %v of %v", got, left)
 			}
 		})
 	}
+}
+
+// Copies that another session's REINDEX is building are not taken for leftovers: not even those of the tables that
+// pg_stat_progress_create_index does not name at the moment.
+func TestAnotherSessionsReindexIsNoLeftover(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE TABLE d (v int); CREATE INDEX i ON d (v); CREATE TABLE e (v text); CREATE INDEX j ON e (v); CREATE INDEX k ON e (v)")
+	set := load(t, files("1_x.sql", "REINDEX SCHEMA CONCURRENTLY public"))
+	cfg := config(t, url)
+	if left := interruptReindex(t, url, cfg, set); !slices.Equal(left, []string{"i_ccnew"}) {
+		t.Fatalf("left: %v", left)
+	}
+	end := holdSnapshot(t, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+	other, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(t.Context())
+	done := make(chan error, 2)
+	go func() {
+		_, err := other.Exec(t.Context(), "REINDEX TABLE CONCURRENTLY e").ReadAll()
+		done <- err
+	}()
+	eventually(t, url, rebuildsWaiting, "1")
+
+	var log strings.Builder
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	go func() {
+		_, err := postgres.Migrate(t.Context(), cfg, set)
+		done <- err
+	}()
+	eventually(t, url, rebuildsWaiting, "2")
+	end()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := strings.Count(log.String(), "dropping"); got != 1 || !strings.Contains(log.String(), "public.i_ccnew") {
+		t.Errorf("%d indexes were dropped:\n%s", got, log.String())
+	}
+	if got := query(t, url, invalidIndexes); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// A table's owner may rebuild the index of its TOAST table but not drop a copy of it (schema pg_toast is closed to all but
+// superusers). The migration is completed all the same, and the log says what is left.
+func TestOwnerCannotDropTheCopyOfATOASTIndex(t *testing.T) {
+	url := freshURL(t)
+	role := "toasts_" + databaseName(t, url)
+	query(t, url, fmt.Sprintf("CREATE ROLE %[1]s LOGIN; GRANT CREATE ON DATABASE %[2]s TO %[1]s; CREATE TABLE d (v text); ALTER TABLE d OWNER TO %[1]s", role, databaseName(t, url)))
+	cfg, set := config(t, url), load(t, files("1_x.sql", "REINDEX TABLE CONCURRENTLY d"))
+	cfg.Conn.User = role
+	left := interruptReindex(t, url, cfg, set)
+	var log strings.Builder
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	migrate(t, cfg, set)
+	if got := query(t, url, invalidIndexes); !slices.Equal(got, left) || !strings.Contains(log.String(), "DROP INDEX CONCURRENTLY "+left[0]) {
+		t.Errorf("left: %v of %v:\n%s", got, left, log.String())
+	}
+	query(t, url, "DROP INDEX CONCURRENTLY "+left[0]) // the advice is right
 }

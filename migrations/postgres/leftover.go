@@ -41,7 +41,7 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 		sql = createdIndex(c)
 	case migrations.DropIndex:
 		sql = "SELECT 1 WHERE pg_catalog.to_regclass(" + literal(c.Index) + ") IS NOT NULL"
-	case migrations.ReindexIndex, migrations.ReindexTable:
+	case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
 		sql = reindexGarbage(c)
 	case migrations.DetachPartition:
 		sql = fmt.Sprintf("SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)",
@@ -59,7 +59,7 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 			if left.invalid {
 				left.garbage = []string{string(row[0])}
 			}
-		case migrations.ReindexIndex, migrations.ReindexTable:
+		case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
 			left.garbage = append(left.garbage, string(row[0]))
 		case migrations.DetachPartition:
 			if string(row[0]) == "t" {
@@ -79,20 +79,40 @@ WHERE x.indrelid = pg_catalog.to_regclass(%s) AND i.relname = %s`, literal(c.Tab
 }
 
 // reindexGarbage finds the invalid copies that an interrupted REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX,
-// "Rebuilding Indexes Concurrently").
+// "Rebuilding Indexes Concurrently"), of indexes of the tables and of what is TOASTed from them. A session that is rebuilding an
+// index right now holds a lock on the copy from its beginning to its end; pg_stat_progress_create_index, which names only one of
+// a session's indexes at a time, does not show all that are being built.
 func reindexGarbage(c migrations.Concurrent) string {
-	table := fmt.Sprintf("pg_catalog.to_regclass(%s)", literal(c.Table))
-	if c.Action == migrations.ReindexIndex {
-		table = fmt.Sprintf("(SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass(%s))", literal(c.Index))
-	}
-	return fmt.Sprintf(`SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname)
+	return fmt.Sprintf(`WITH touched AS (SELECT t.oid, t.reltoastrelid FROM pg_catalog.pg_class t WHERE %s)
+SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname)
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
-WHERE x.indrelid = %s AND NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$'`, table)
+WHERE x.indrelid IN (SELECT oid FROM touched UNION SELECT reltoastrelid FROM touched) AND NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$'
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+	WHERE d.datname = pg_catalog.current_database() AND l.relation = i.oid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)`, reindexedTables(c))
+}
+
+// reindexedTables is the condition that REINDEX works on table t.
+func reindexedTables(c migrations.Concurrent) string {
+	switch c.Action {
+	case migrations.ReindexIndex:
+		return fmt.Sprintf("t.oid IN (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid IN (%s))", withPartitions(c.Index))
+	case migrations.ReindexTable:
+		return fmt.Sprintf("t.oid IN (%s)", withPartitions(c.Table))
+	case migrations.ReindexSchema:
+		return fmt.Sprintf("t.relnamespace = pg_catalog.to_regnamespace(%s)", literal(c.Schema))
+	}
+	return "true" // all of the database
+}
+
+// withPartitions selects a table or an index and its partitions at every level.
+func withPartitions(name string) string {
+	return fmt.Sprintf("SELECT %[1]s::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s)", "pg_catalog.to_regclass("+literal(name)+")")
 }
 
 // clean drops what a dead attempt has left. An INVALID index in the place of the one to create goes in any case: nobody
 // uses it, writes pay for it, and IF NOT EXISTS would take it for the real one. Copies of a REINDEX go only after an
-// attempt of this migration's own.
+// attempt of this migration's own; one that the role may not drop does not stop the migration.
 func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error {
 	if left.building {
 		e := fail(migrations.ExitBusy, "index "+left.garbage[0]+" is being built by another session", "wait for it, then run this again")
@@ -104,15 +124,26 @@ func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error
 	}
 	for _, index := range left.garbage {
 		w.log.Warn("dropping the invalid index that an interrupted attempt has left", "index", index, "file", w.migration.Up.Path)
-		if !w.session.pooled {
-			if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
-				return err
-			}
+		err := w.drop(ctx, index)
+		if left.action != migrations.CreateIndex && sqlState(err) == "42501" {
+			w.log.Warn("the role may not drop it, as none but a superuser may in schema pg_toast: writes go on paying for it until it is dropped",
+				"index", index, "do", "DROP INDEX CONCURRENTLY "+index)
+			_, err = w.session.ask(ctx, w.session.reset)
 		}
-		_, err := w.session.askAll(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index, w.session.reset)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drop drops an index that no query uses. It waits as long as others' transactions last, and they do not wait for it.
+func (w *walk) drop(ctx context.Context, index string) error {
+	if !w.session.pooled {
+		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
+			return err
+		}
+	}
+	_, err := w.session.askAll(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index, w.session.reset)
+	return err
 }
