@@ -82,16 +82,16 @@ func (w *walk) notThroughPooler(st migrations.Statement) error {
 	return e
 }
 
-// sendAlone sends the settings, the statement in a message of its own, and the reset, in one flight. Statements that
-// run beside others' work (CONCURRENTLY) hold up nobody while they wait for old transactions to end, so their patience is
-// not cut by the lock timeout.
-func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, sql string) (pe *pgconn.PgError, position int, err error) {
-	settings := w.inForce()
+// sendAlone sends the settings, the statement in a message of its own (or what finishes it), and the reset, in one flight.
+// Nothing cuts the patience of a statement that holds up nobody while it waits. One that others queue behind gives up after
+// the lock timeout, so that they get through before it is tried again.
+func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover) (pe *pgconn.PgError, position int, err error) {
+	settings, sql := w.inForce(), fallback(left.instead, st.SQL)
 	switch {
 	case w.session.pooled && settings != "":
 		return nil, -1, w.notThroughPooler(st)
 	case w.session.pooled: // nothing can be set for it: it runs with the server's defaults
-	case strings.HasSuffix(st.NonTransactional(), "CONCURRENTLY"):
+	case left.patient:
 		settings = "SET lock_timeout TO 0;" + settings
 	}
 	messages := []string{note(w.migration.Up.Path) + sql, w.session.reset}

@@ -209,8 +209,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 			return nil, 0, err
 		}
 		w.steps[i] = step{prefix: w.prefixes[i], existed: existed}
-		sql := fallback(left.instead, st.SQL)
-		pe, position, err := w.sendAlone(ctx, st, sql)
+		pe, position, err := w.sendAlone(ctx, st, left)
 		if err != nil || ctx.Err() != nil && pe != nil { // how far it came is not known
 			return pe, position, err
 		}

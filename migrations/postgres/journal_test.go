@@ -189,17 +189,26 @@ func TestInvalidIndexOfAnotherTool(t *testing.T) {
 	}
 }
 
-// A concurrent build waits for old transactions however long the lock timeout is.
+// What holds up nobody while it waits for old transactions waits however short the lock timeout is.
 func TestConcurrentBuildOutwaitsTheLockTimeout(t *testing.T) {
-	url := freshURL(t)
-	query(t, url, setup)
-	cfg := config(t, url)
-	cfg.LockTimeout, cfg.Retries = 50*time.Millisecond, -1
-	end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
-	time.AfterFunc(400*time.Millisecond, end)
-	migrate(t, cfg, load(t, files("1_i.sql", "CREATE INDEX CONCURRENTLY i ON d (v)")))
-	if got := valid(t, url); got != "i|t" {
-		t.Errorf("indexes: %s", got)
+	for sql, want := range map[string]string{
+		"CREATE INDEX CONCURRENTLY j ON d (v)": "i|t j|t",
+		"DROP INDEX CONCURRENTLY i":            "",
+		"REINDEX TABLE CONCURRENTLY d":         "i|t",
+		"REINDEX SCHEMA CONCURRENTLY public":   "i|t",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			url := freshURL(t)
+			query(t, url, setup+"CREATE INDEX i ON d (v)")
+			cfg := config(t, url)
+			cfg.LockTimeout, cfg.Retries = 50*time.Millisecond, -1
+			end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
+			time.AfterFunc(400*time.Millisecond, end)
+			migrate(t, cfg, load(t, files("1_i.sql", sql)))
+			if got := valid(t, url); got != want {
+				t.Errorf("indexes: %s", got)
+			}
+		})
 	}
 }
 

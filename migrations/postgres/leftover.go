@@ -13,6 +13,7 @@ type leftover struct {
 	exists   bool                        // the index, or the partition's attachment
 	invalid  bool                        // the index exists, but no query uses it
 	building bool                        // … because another session is building it right now
+	patient  bool                        // the statement may wait as long as it likes: nobody waits behind it
 	garbage  []string                    // qualified names of indexes that only a dead attempt can have left
 	instead  string                      // the statement that finishes what an earlier attempt began; empty: the statement itself
 }
@@ -29,12 +30,20 @@ func (l leftover) isDone(existed bool) bool {
 }
 
 // inspect looks up the object of a statement, with the file's own settings (its search_path) in force.
+//
+// Building or dropping an index CONCURRENTLY takes only locks that others' reads and writes go along with, and then waits for
+// old transactions without standing in a queue (PostgreSQL, CREATE INDEX, "Building Indexes Concurrently"; "Explicit Locking",
+// "Table-Level Locks"). So does REINDEX CONCURRENTLY, unless it begins at a partitioned table or index: then it queues for
+// SHARE locks on all of its partitions, and writers wait behind it (ReindexPartitions in PostgreSQL's commands/indexcmds.c).
+// DETACH PARTITION … CONCURRENTLY and FINALIZE need ACCESS EXCLUSIVE on the partition (PostgreSQL, ALTER TABLE).
 func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, error) {
+	what := st.NonTransactional()
+	left := leftover{patient: what == "CREATE INDEX CONCURRENTLY" || what == "DROP INDEX CONCURRENTLY"}
 	c, ok := st.Concurrent()
 	if !ok {
-		return leftover{}, nil
+		return left, nil
 	}
-	left := leftover{action: c.Action}
+	left.action = c.Action
 	var sql string
 	switch c.Action {
 	case migrations.CreateIndex:
@@ -60,7 +69,10 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 				left.garbage = []string{string(row[0])}
 			}
 		case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
-			left.garbage = append(left.garbage, string(row[0]))
+			left.patient = string(row[0]) == "f"
+			if row[1] != nil {
+				left.garbage = append(left.garbage, string(row[1]))
+			}
 		case migrations.DetachPartition:
 			if string(row[0]) == "t" {
 				left.instead = fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", c.Table, c.Child)
@@ -78,18 +90,28 @@ FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JO
 WHERE x.indrelid = pg_catalog.to_regclass(%s) AND i.relname = %s`, literal(c.Table), literal(migrations.Fold(c.Index)))
 }
 
-// reindexGarbage finds the invalid copies that an interrupted REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX,
-// "Rebuilding Indexes Concurrently"), of indexes of the tables and of what is TOASTed from them. A session that is rebuilding an
-// index right now holds a lock on the copy from its beginning to its end; pg_stat_progress_create_index, which names only one of
-// a session's indexes at a time, does not show all that are being built.
+// reindexGarbage tells whether REINDEX begins at something partitioned, and finds the invalid copies that an interrupted
+// REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX, "Rebuilding Indexes Concurrently"), of indexes of the tables and of what is
+// TOASTed from them. A session that is rebuilding an index right now holds a lock on the copy from its beginning to its end;
+// pg_stat_progress_create_index, which names only one of a session's indexes at a time, does not show all that are being built.
 func reindexGarbage(c migrations.Concurrent) string {
-	return fmt.Sprintf(`WITH touched AS (SELECT t.oid, t.reltoastrelid FROM pg_catalog.pg_class t WHERE %s)
-SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname)
+	return fmt.Sprintf(`WITH touched AS (SELECT t.oid, t.reltoastrelid FROM pg_catalog.pg_class t WHERE %s),
+garbage AS (SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname) AS name
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
 WHERE x.indrelid IN (SELECT oid FROM touched UNION SELECT reltoastrelid FROM touched) AND NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$'
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
 	WHERE d.datname = pg_catalog.current_database() AND l.relation = i.oid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)`, reindexedTables(c))
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid))
+SELECT partitioned, name FROM (SELECT %s AS partitioned) AS target LEFT JOIN garbage ON true`, reindexedTables(c), reindexesPartitioned(c))
+}
+
+// reindexesPartitioned is the condition that what REINDEX names is itself a partitioned table or index.
+func reindexesPartitioned(c migrations.Concurrent) string {
+	name := c.Table + c.Index
+	if name == "" {
+		return "false" // of a schema or the database, tables are rebuilt one by one, and only those that are not partitioned
+	}
+	return "EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind IN ('p', 'I') AND oid = " + regclass(name) + ")"
 }
 
 // reindexedTables is the condition that REINDEX works on table t.
@@ -107,8 +129,11 @@ func reindexedTables(c migrations.Concurrent) string {
 
 // withPartitions selects a table or an index and its partitions at every level.
 func withPartitions(name string) string {
-	return fmt.Sprintf("SELECT %[1]s::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s)", "pg_catalog.to_regclass("+literal(name)+")")
+	return fmt.Sprintf("SELECT %[1]s::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s)", regclass(name))
 }
+
+// regclass is the relation of that name, or NULL.
+func regclass(name string) string { return "pg_catalog.to_regclass(" + literal(name) + ")" }
 
 // clean drops what a dead attempt has left. An INVALID index in the place of the one to create goes in any case: nobody
 // uses it, writes pay for it, and IF NOT EXISTS would take it for the real one. Copies of a REINDEX go only after an
