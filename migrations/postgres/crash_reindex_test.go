@@ -70,6 +70,32 @@ func TestInterruptedReindexLeavesNothingAnywhere(t *testing.T) {
 	}
 }
 
+// A REINDEX that writers would queue behind gives up while it waits for an old snapshot, too. Each attempt drops the copies of
+// the one before it, and the first one after the snapshot's end succeeds.
+func TestReindexOfPartitionsIsTriedUntilTheSnapshotEnds(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d DEFAULT; CREATE INDEX i ON d (v)")
+	end := holdSnapshot(t, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+	cfg := config(t, url)
+	cfg.Retries = 1000
+	failed := 0
+	cfg.Logger = slog.New(attempts{slog.DiscardHandler, func() {
+		if got := query(t, url, invalidIndexes); len(got) > 1 {
+			t.Errorf("copies of several attempts: %v", got)
+		}
+		if failed++; failed == 4 {
+			end()
+		}
+	}})
+	migrate(t, cfg, load(t, files("1_x.sql", "REINDEX TABLE CONCURRENTLY d")))
+	if failed < 4 {
+		t.Errorf("%d attempts gave up, want 4 at least", failed)
+	}
+	if got := query(t, url, invalidIndexes); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
 // Copies that another session's REINDEX is building are not taken for leftovers: not even those of the tables that
 // pg_stat_progress_create_index does not name at the moment.
 func TestAnotherSessionsReindexIsNoLeftover(t *testing.T) {
