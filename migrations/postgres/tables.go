@@ -6,11 +6,11 @@ import (
 )
 
 // createSQL makes the tables, unless they are there, and the root row of the tenant. Whoever else does the same at the same
-// time waits for the end of this transaction. CREATE SCHEMA is left out where the schema is there, for even with IF NOT EXISTS
+// time waits for the end of this transaction, however long that takes on a busy machine. CREATE SCHEMA is left out where the schema is there, for even with IF NOT EXISTS
 // it asks for the right to create one.
 func (l ledger) createSQL(database string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `BEGIN;SELECT pg_catalog.pg_advisory_xact_lock(%d);SET LOCAL client_min_messages TO warning;
+	fmt.Fprintf(&b, `BEGIN;SET LOCAL lock_timeout TO 0;SELECT pg_catalog.pg_advisory_xact_lock(%d);SET LOCAL client_min_messages TO warning;
 DO $schemawave$BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN CREATE SCHEMA %s; END IF; END$schemawave$;
 `, lockKey("schemawave ledger tables", l.schema), literal(identifier(l.schema)), identifier(l.schema))
 	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
