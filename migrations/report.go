@@ -35,6 +35,7 @@ type Report struct {
 	To            Version   `json:"to,omitempty"`            // newest version in the ledger after the run
 	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long
 	Repeated      []string  `json:"repeated,omitempty"`      // names of the repeatable ones that this run has run
+	Tenants       *Tenants  `json:"tenants,omitempty"`       // where there are any: From, To and MinCompatible are what holds for all of them
 	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to
 	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
 	Run           string    `json:"run"`                     // the run's id in the ledger
@@ -57,12 +58,16 @@ type Failure struct {
 	Hint      string   `json:"hint,omitempty"` // the remedy
 }
 
-// Encode returns the report as JSON of at most MaxReportBytes, cutting first the list of applied versions and then the
+// Encode returns the report as JSON of at most MaxReportBytes, cutting first the lists of tenants and of applied versions and then the
 // long texts of the failure.
 func (r Report) Encode() ([]byte, error) {
 	if r.Failure != nil {
 		f := *r.Failure
 		r.Failure = &f
+	}
+	if r.Tenants != nil {
+		t := *r.Tenants
+		r.Tenants = &t
 	}
 	for {
 		b, err := json.Marshal(r)
@@ -80,6 +85,10 @@ func (r Report) Encode() ([]byte, error) {
 
 // shorten halves the most expendable part and reports whether there was one.
 func (r *Report) shorten() bool {
+	if r.Tenants != nil && len(r.Tenants.Results) > 0 {
+		r.Tenants.Results = r.Tenants.Results[:len(r.Tenants.Results)*3/4]
+		return true
+	}
 	if n := len(r.Repeated); n > 0 && n >= len(r.Applied) {
 		r.Repeated = r.Repeated[:n/2]
 		return true

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -74,10 +75,18 @@ func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.P
 	return pe, position, cleanErr
 }
 
-// notThroughPooler refuses a statement that would run without what the file has set for it.
-func (w *walk) notThroughPooler(st migrations.Statement) error {
-	e := misconfigured("a statement that cannot run in a transaction goes through a pooler, where what the file sets before it would not hold",
-		"qualify the names and leave out SET, or use the database server's own address")
+// fitForPooler refuses a statement that would run behind a pooler without what is to be set for it: by its file, by the
+// connection's URL, or because its names are those of a tenant's schema.
+func (w *walk) fitForPooler(st migrations.Statement) error {
+	missing := w.session.outlasting
+	if len(w.settings) > 0 {
+		missing = append(slices.Clone(missing), "what the file sets before it")
+	}
+	if !w.session.pooled || len(missing) == 0 {
+		return nil
+	}
+	e := misconfigured("a statement that cannot run in a transaction goes through a pooler, where no setting would hold for it ("+strings.Join(missing, ", ")+")",
+		"use the database server's own address; or qualify the names and leave the settings out")
 	e.Failure.File, e.Failure.Line, e.Failure.Column = w.migration.Up.Path, st.Line, st.Column
 	return e
 }
@@ -87,11 +96,7 @@ func (w *walk) notThroughPooler(st migrations.Statement) error {
 // the lock timeout, so that they get through before it is tried again.
 func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover) (pe *pgconn.PgError, position int, err error) {
 	settings, sql := w.inForce(), fallback(left.instead, st.SQL)
-	switch {
-	case w.session.pooled && settings != "":
-		return nil, -1, w.notThroughPooler(st)
-	case w.session.pooled: // nothing can be set for it: it runs with the server's defaults
-	case left.patient:
+	if left.patient && !w.session.pooled { // behind a pooler it runs with the server's defaults
 		settings = "SET lock_timeout TO 0;" + settings
 	}
 	messages := []string{note(w.migration.Up.Path) + sql, w.session.reset}

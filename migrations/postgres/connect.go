@@ -116,8 +116,12 @@ func (s *session) throughPooler() error {
 	}
 	var set []string
 	for _, name := range slices.Sorted(maps.Keys(s.settings)) {
-		if !slices.Contains(poolerKeeps, name) && !strings.HasPrefix(name, "tcp_") { // the pooler has its own TCP settings
-			set = append(set, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(name), literal(s.settings[name])))
+		if slices.Contains(poolerKeeps, name) || strings.HasPrefix(name, "tcp_") { // the pooler has its own TCP settings
+			continue
+		}
+		set = append(set, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(name), literal(s.settings[name])))
+		if name != checkInterval && !strings.HasSuffix(name, "_timeout") {
+			s.outlasting = append(s.outlasting, name)
 		}
 	}
 	s.begin = []string{"BEGIN", "SELECT " + strings.Join(set, ", ")}

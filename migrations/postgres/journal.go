@@ -184,6 +184,9 @@ func (w *walk) together(ctx context.Context, i int) error {
 // alone runs a statement outside a transaction, after dealing with what an interrupted attempt has left.
 func (w *walk) alone(ctx context.Context, i int) error {
 	st := w.statements[i]
+	if err := w.fitForPooler(st); err != nil {
+		return err
+	}
 	tries := 0
 	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
 		tries++

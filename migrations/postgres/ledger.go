@@ -51,9 +51,7 @@ type state struct {
 }
 
 // readSQL asks for the state in one message. If the history is exactly the set (the row applied last says so, and all
-// repeatable ones are as they should be), the answer is the root row alone, however long the history; nil asks for all rows. The
-// tables are named only in text that is executed if they are there: a fresh database answers with no error, not even in the
-// server's log.
+// repeatable ones are as they should be), the answer is the root row alone, however long the history; nil asks for all rows.
 func (l ledger) readSQL(set *migrations.Set) string {
 	same := "false"
 	if set != nil && len(set.Migrations) > 0 {
@@ -68,12 +66,7 @@ func (l ledger) readSQL(set *migrations.Set) string {
 	if l.tenant != "" {
 		tenantSchema = fmt.Sprintf("pg_catalog.to_regnamespace(%s) IS NOT NULL", literal(identifier(l.tenant)))
 	}
-	return fmt.Sprintf(`SELECT pg_catalog.pg_backend_pid(), %s;
-DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
-IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
-ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
-FETCH ALL FROM schemawave_ledger`,
-		tenantSchema, literal(l.table("migration")), literal(rows))
+	return fmt.Sprintf("SELECT pg_catalog.pg_backend_pid(), %s;\n%s", tenantSchema, l.ifThere(rows))
 }
 
 // sameSQL is the condition that exactly this set is applied.
@@ -83,12 +76,25 @@ func (l ledger) sameSQL(set migrations.Set) string {
 	if len(set.Repeatables) == 0 {
 		return same
 	}
+	return fmt.Sprintf("(%s AND %d = (SELECT count(*) FROM %s r WHERE r.%s AND %s))", same, len(set.Repeatables), l.table("repeatable"), l.mine(""), repeatedIn(set))
+}
+
+// repeatedIn is the condition that a row r of table repeatable is as the set wants it.
+func repeatedIn(set migrations.Set) string {
 	values := make([]string, len(set.Repeatables))
 	for i, m := range set.Repeatables {
 		values[i] = fmt.Sprintf("(%s, %s)", literal(m.Name), literal(m.Checksum))
 	}
-	return fmt.Sprintf("(%s AND %d = (SELECT count(*) FROM %s r WHERE r.%s))", same, len(set.Repeatables), l.table("repeatable"),
-		l.mine(" AND (r.name, r.checksum) IN (VALUES %s)", strings.Join(values, ", ")))
+	return fmt.Sprintf("(r.name, r.checksum) IN (VALUES %s)", strings.Join(values, ", "))
+}
+
+// ifThere is a message that runs a query if the ledger's tables are there, and has no rows otherwise. They are named only in text
+// that is executed then: a fresh database answers with no error, not even in the server's log.
+func (l ledger) ifThere(query string) string {
+	return fmt.Sprintf(`DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
+IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
+ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
+FETCH ALL FROM schemawave_ledger`, literal(l.table("migration")), literal(query))
 }
 
 // parse makes a state of readSQL's rows.

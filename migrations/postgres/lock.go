@@ -36,12 +36,6 @@ type kept struct {
 	stop func()
 }
 
-// lockKey is an advisory lock's key. Advisory locks belong to one database of the server, so two databases never meet.
-func lockKey(parts ...string) int64 {
-	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))
-	return int64(binary.BigEndian.Uint64(sum[:8]))
-}
-
 // advisory is the lock of a session of our own: the server frees it when the session ends, however it ends.
 type advisory struct{ key int64 }
 
@@ -50,6 +44,12 @@ func (l ledger) advisory() *advisory {
 		return &advisory{lockKey("schemawave ledger", l.schema)}
 	}
 	return &advisory{lockKey("schemawave ledger", l.schema, "tenant", l.tenant)}
+}
+
+// lockKey is an advisory lock's key. Advisory locks belong to one database of the server, so two databases never meet.
+func lockKey(parts ...string) int64 {
+	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 func (a *advisory) takeSQL() string {

@@ -14,9 +14,11 @@ import (
 type session struct {
 	pg       *pgconn.PgConn
 	settings map[string]string // as they should hold for whatever a migration does
-	pooled   bool              // the server session may be another one after each transaction
 	begin    []string          // the statements that begin a transaction
 	reset    string            // the statements that undo what a migration may have left in the session
+
+	pooled     bool     // the server session may be another one after each transaction
+	outlasting []string // settings that decide what a statement means, and that cannot be made for one outside a transaction then
 }
 
 // reply is the server's answer to one message.
