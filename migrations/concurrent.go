@@ -76,7 +76,7 @@ func (r *reader) take(words ...string) bool {
 		return false
 	}
 	for i, w := range words {
-		if t := r.tokens[i]; t.kind == tokenQuoted || !strings.EqualFold(r.text(t), w) {
+		if t := r.tokens[i]; t.kind == tokenQuoted || !isKeyWord(r.text(t), w) {
 			return false
 		}
 	}
@@ -86,10 +86,14 @@ func (r *reader) take(words ...string) bool {
 
 func (r *reader) text(t token) string { return r.sql[t.start:t.end] }
 
-// name moves past a name, qualified or not, and returns it as SQL; empty if none comes next.
+// name moves past a name, qualified or not, and returns it as SQL; empty if none comes next, or one with Unicode escapes,
+// which the server's own functions do not read.
 func (r *reader) name() string {
 	var b strings.Builder
 	for len(r.tokens) > 0 && (r.tokens[0].kind == tokenWord || r.tokens[0].kind == tokenQuoted) {
+		if _, plain := unquote(r.text(r.tokens[0])); r.tokens[0].kind == tokenQuoted && !plain {
+			return ""
+		}
 		b.WriteString(r.text(r.tokens[0]))
 		r.tokens = r.tokens[1:]
 		if !r.take(".") {
@@ -140,10 +144,23 @@ func (r *reader) reindexOptions() (concurrently bool) {
 	return concurrently
 }
 
-// Fold returns the name that an identifier written in SQL means: quotes removed, or else in lower case.
+// Fold returns the name that an identifier written in SQL means: quotes removed, or else its ASCII letters in lower case.
 func Fold(identifier string) string {
-	if strings.HasPrefix(identifier, `"`) {
-		return strings.ReplaceAll(strings.Trim(identifier, `"`), `""`, `"`)
+	if name, ok := unquote(identifier); ok {
+		return name
 	}
-	return strings.ToLower(identifier)
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, identifier)
+}
+
+// unquote returns what is quoted in "identifier"; ok is false for anything else, U&"identifier" too.
+func unquote(identifier string) (name string, ok bool) {
+	if len(identifier) < 2 || identifier[0] != '"' || identifier[len(identifier)-1] != '"' {
+		return "", false
+	}
+	return strings.ReplaceAll(identifier[1:len(identifier)-1], `""`, `"`), true
 }

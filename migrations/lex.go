@@ -11,7 +11,7 @@ const (
 	tokenQuoted              // "identifier" or U&"identifier"
 	tokenString              // '…', E'…', B'…', X'…', N'…', U&'…'
 	tokenDollar              // $tag$…$tag$
-	tokenNumber              // 12, 1.5, 1e9
+	tokenNumber              // 12, 1.5, 1e9, 0x1F, 1_000
 	tokenParam               // $1
 	tokenSymbol              // any other single character: operators, parentheses, semicolons
 	tokenLineNote            // -- to the end of the line
@@ -213,23 +213,61 @@ func (l *lexer) skipBlock() (open bool) {
 	return true
 }
 
-// skipNumber moves past digits, a fraction and an exponent; letters glued to a number begin a word, as before PostgreSQL 15.
+// skipNumber moves past digits, a fraction and an exponent, or past digits of another base. Underscores may divide the digits
+// (PostgreSQL 16). Other letters glued to a number begin a word, as before PostgreSQL 15; later ones refuse them.
 func (l *lexer) skipNumber() {
-	digits := func() {
-		for l.pos < len(l.src) && isDigit(l.src[l.pos]) {
-			l.pos++
-		}
+	if l.skipBased() {
+		return
 	}
-	digits()
+	l.skipDigits(isDigit)
 	if l.pos < len(l.src) && l.src[l.pos] == '.' && !strings.HasPrefix(l.src[l.pos:], "..") {
 		l.pos++
-		digits()
+		l.skipDigits(isDigit)
 	}
 	if rest := l.src[l.pos:]; len(rest) > 1 && (rest[0] == 'e' || rest[0] == 'E') {
 		signed := len(rest) > 2 && (rest[1] == '+' || rest[1] == '-') && isDigit(rest[2])
 		if signed || isDigit(rest[1]) {
 			l.pos += 2
-			digits()
+			l.skipDigits(isDigit)
+		}
+	}
+}
+
+// skipBased moves past a hexadecimal, octal or binary number, and reports whether there is one.
+func (l *lexer) skipBased() bool {
+	rest := l.src[l.pos:]
+	if len(rest) < 3 || rest[0] != '0' {
+		return false
+	}
+	var digit func(byte) bool
+	switch rest[1] {
+	case 'x', 'X':
+		digit = isHexDigit
+	case 'o', 'O':
+		digit = isOctalDigit
+	case 'b', 'B':
+		digit = isBinaryDigit
+	default:
+		return false
+	}
+	if first := strings.TrimPrefix(rest[2:], "_"); first == "" || !digit(first[0]) {
+		return false
+	}
+	l.pos += 2
+	l.skipDigits(digit)
+	return true
+}
+
+// skipDigits moves past digits, and past single underscores before a digit.
+func (l *lexer) skipDigits(digit func(byte) bool) {
+	for l.pos < len(l.src) {
+		switch c := l.src[l.pos]; {
+		case digit(c):
+			l.pos++
+		case c == '_' && l.pos+1 < len(l.src) && digit(l.src[l.pos+1]):
+			l.pos += 2
+		default:
+			return
 		}
 	}
 }
@@ -240,6 +278,12 @@ func isSpace(c byte) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
+func isHexDigit(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+func isOctalDigit(c byte) bool { return c >= '0' && c <= '7' }
+
+func isBinaryDigit(c byte) bool { return c == '0' || c == '1' }
+
 func isWordStart(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= 0x80
 }
@@ -247,3 +291,20 @@ func isWordStart(c byte) bool {
 func isWordPart(c byte) bool { return isWordStart(c) || isDigit(c) || c == '$' }
 
 func isTagPart(c byte, first bool) bool { return isWordStart(c) || !first && isDigit(c) }
+
+// upper returns a word in upper case if it may be a key word, which are all of ASCII letters. Without that limit "ſet" would
+// be SET.
+func upper(word string) string {
+	for i := range len(word) {
+		if word[i] >= 0x80 {
+			return word
+		}
+	}
+	return strings.ToUpper(word)
+}
+
+// isKeyWord reports whether text is the key word, in upper or lower case. Any letter beyond ASCII that folds to one within
+// is longer.
+func isKeyWord(text, word string) bool {
+	return len(text) == len(word) && strings.EqualFold(text, word)
+}

@@ -249,6 +249,8 @@ func TestConcurrent(t *testing.T) {
 		"REINDEX (CONCURRENTLY OFF) TABLE t":                                     {},
 		"REINDEX SCHEMA s":                                                       {},
 		"ALTER TABLE IF EXISTS ONLY a.p DETACH PARTITION a.c CONCURRENTLY":       {Action: DetachPartition, Table: "a.p", Child: "a.c"},
+		`CREATE INDEX CONCURRENTLY i ON U&"\0061" (v)`:                           {},
+		`DROP INDEX CONCURRENTLY a.u&"i"`:                                        {},
 		"REINDEX TABLE t":                                                        {},
 		"CREATE INDEX i ON t (v)":                                                {},
 		"REINDEX (":                                                              {},
@@ -260,6 +262,25 @@ func TestConcurrent(t *testing.T) {
 		}
 		if got, ok := st[0].Concurrent(); ok != (want.Action != "") || ok && got != want {
 			t.Errorf("%s: %+v", sql, got)
+		}
+	}
+}
+
+func TestFold(t *testing.T) {
+	for identifier, want := range map[string]string{
+		"Orders": "orders", `"Orders"`: "Orders", `"a"""`: `a"`, `"""a"`: `"a`, "ÜBUNG": "Übung", `""""`: `"`, `"`: `"`,
+	} {
+		if got := Fold(identifier); got != want {
+			t.Errorf("%s: %s, want %s", identifier, got, want)
+		}
+	}
+}
+
+func TestHasName(t *testing.T) {
+	const sql = `SELECT a, "b""", 'c' FROM "D" -- e`
+	for name, want := range map[string]bool{"A": true, `b"`: true, "b": false, "c": false, "D": true, "d": false, "e": false} {
+		if got := HasName(sql, name); got != want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

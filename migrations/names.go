@@ -9,7 +9,8 @@ func HasName(sql, name string) bool {
 		case tokenWord:
 			return strings.EqualFold(text, name)
 		case tokenQuoted:
-			return strings.ReplaceAll(strings.Trim(text, `"`), `""`, `"`) == name
+			meant, ok := unquote(text)
+			return ok && meant == name
 		}
 		return false
 	})

@@ -1,9 +1,6 @@
 package migrations
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // begins reports whether the statement's leading words are these.
 func (s Statement) begins(words ...string) bool {
@@ -13,7 +10,7 @@ func (s Statement) begins(words ...string) bool {
 // has reports whether word is among the statement's own key words and identifiers, at any place.
 func (s Statement) has(word string) bool {
 	for _, t := range s.tokens {
-		if t.kind == tokenWord && strings.EqualFold(s.SQL[t.start:t.end], word) {
+		if t.kind == tokenWord && isKeyWord(s.SQL[t.start:t.end], word) {
 			return true
 		}
 	}
@@ -23,7 +20,7 @@ func (s Statement) has(word string) bool {
 // ends reports whether the statement's last word is this.
 func (s Statement) ends(word string) bool {
 	t := s.tokens[len(s.tokens)-1]
-	return strings.EqualFold(s.SQL[t.start:t.end], word)
+	return isKeyWord(s.SQL[t.start:t.end], word)
 }
 
 // NonTransactional returns what the statement is if PostgreSQL refuses it in a transaction block ("CREATE INDEX
@@ -117,7 +114,7 @@ func (s Statement) copiesFromStdin() bool {
 	for i := 1; i < len(s.tokens); i++ {
 		a, b := s.tokens[i-1], s.tokens[i]
 		if a.kind == tokenWord && b.kind == tokenWord &&
-			strings.EqualFold(s.SQL[a.start:a.end], "FROM") && strings.EqualFold(s.SQL[b.start:b.end], "STDIN") {
+			isKeyWord(s.SQL[a.start:a.end], "FROM") && isKeyWord(s.SQL[b.start:b.end], "STDIN") {
 			return true
 		}
 	}

@@ -7,7 +7,7 @@ import "strings"
 func Redact(sql string, limit int) string {
 	var b strings.Builder
 	lex := lexer{src: sql}
-	last := 0
+	last, number := 0, false
 	for t := lex.next(); t.kind != tokenEnd && b.Len() <= limit; t = lex.next() {
 		if t.note() {
 			continue
@@ -15,7 +15,11 @@ func Redact(sql string, limit int) string {
 		if b.Len() > 0 && t.start > last {
 			b.WriteByte(' ')
 		}
-		last = t.end
+		glued := number && t.start == last && t.kind == tokenWord // what follows the digits of a hash is part of it
+		last, number = t.end, t.kind == tokenNumber
+		if glued {
+			continue
+		}
 		switch t.kind {
 		case tokenString:
 			b.WriteString("'…'")

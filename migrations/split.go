@@ -57,15 +57,15 @@ type splitState struct {
 	tokens  []token
 	words   []string
 	parens  int
-	atomic  int  // depth of BEGIN ATOMIC … END, CASE … END inside it included
 	routine bool // CREATE FUNCTION or PROCEDURE: only there BEGIN ATOMIC opens a body
+	atomic  bool // inside such a body
 	prev    string
 }
 
 // ends reports whether t is the semicolon that ends the statement: one that stands neither in parentheses
 // (CREATE RULE … DO (a; b)) nor in the body of an SQL-standard function.
 func (st *splitState) ends(src string, t token) bool {
-	return t.kind == tokenSymbol && src[t.start] == ';' && st.parens == 0 && st.atomic == 0
+	return t.kind == tokenSymbol && src[t.start] == ';' && st.parens == 0 && !st.atomic
 }
 
 func (st *splitState) add(src string, t token) {
@@ -73,7 +73,7 @@ func (st *splitState) add(src string, t token) {
 	word := text
 	switch t.kind {
 	case tokenWord:
-		word = strings.ToUpper(text)
+		word = upper(text)
 		st.nest(word)
 	case tokenSymbol:
 		switch text {
@@ -90,21 +90,16 @@ func (st *splitState) add(src string, t token) {
 	st.prev = word
 }
 
-// nest follows the depth of a function body that is written as BEGIN ATOMIC … END. After AS or a dot a key word is a name.
+// nest follows where the body of a function begins that is written as BEGIN ATOMIC … END, and where it ends. Each of its
+// statements ends with a semicolon, so that any other END belongs to a CASE or is a name (gram.y, routine_body_stmt_list).
 func (st *splitState) nest(word string) {
-	if word == "FUNCTION" || word == "PROCEDURE" {
-		st.routine = st.routine || createsRoutine(st.words)
-	}
-	if !st.routine || st.prev == "AS" || st.prev == "." {
-		return
-	}
 	switch {
-	case word == "ATOMIC" && st.prev == "BEGIN" && st.atomic == 0:
-		st.atomic = 1
-	case word == "CASE" && st.atomic > 0:
-		st.atomic++
-	case word == "END" && st.atomic > 0:
-		st.atomic--
+	case word == "FUNCTION" || word == "PROCEDURE":
+		st.routine = st.routine || createsRoutine(st.words)
+	case word == "ATOMIC" && st.prev == "BEGIN" && st.parens == 0:
+		st.atomic = st.atomic || st.routine
+	case word == "END" && (st.prev == ";" || st.prev == "ATOMIC"):
+		st.atomic = false
 	}
 }
 

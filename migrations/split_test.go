@@ -36,6 +36,15 @@ func TestSplit(t *testing.T) {
 			[]string{"create or replace procedure p() begin /* ; */ atomic insert into t values (1); end", "x"}},
 		{"BEGIN alone", "BEGIN; SELECT 1; END; x", []string{"BEGIN", "SELECT 1", "END", "x"}},
 		{"a column called atomic", "SELECT begin, atomic FROM t; x", []string{"SELECT begin, atomic FROM t", "x"}},
+		{"a column named end in a body", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2 case; END; x",
+			[]string{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2 case; END", "x"}},
+		{"a body of nothing", "CREATE PROCEDURE p() BEGIN ATOMIC END; CREATE PROCEDURE q() BEGIN ATOMIC;; END; x",
+			[]string{"CREATE PROCEDURE p() BEGIN ATOMIC END", "CREATE PROCEDURE q() BEGIN ATOMIC;; END", "x"}},
+		{"a parameter called begin", "CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1; x",
+			[]string{"CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1", "x"}},
+		{"a letter that only looks like one of a key word", "CREATE FUNCT\u0131ON f() BEGIN ATOMIC; x", []string{"CREATE FUNCT\u0131ON f() BEGIN ATOMIC", "x"}},
+		{"numbers of PostgreSQL 16", "SELECT 0x1F, 0b1, 0o17, 1_000.5_0e1_0, 1a; x", []string{"SELECT 0x1F, 0b1, 0o17, 1_000.5_0e1_0, 1a", "x"}},
+		{"letters glued to a number", `SELECT 1e'\';', 0x'1;'; x`, []string{`SELECT 1e'\';', 0x'1;'`, "x"}},
 		{"numbers", "SELECT 1.5e-3,.5,1..2; x", []string{"SELECT 1.5e-3,.5,1..2", "x"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +162,8 @@ func TestRedact(t *testing.T) {
 		"ALTER ROLE x PASSWORD 'hunter2":                              "ALTER ROLE x PASSWORD '…'",
 		`\set password hunter2`:                                       `\…`,
 		`SELECT "hunter2`:                                             `SELECT "…"`,
+		"SELECT 0xDEADBEEF, 1_000_000, 0b1010, 0o17, 1.5_5e1_0":       "SELECT ?, ?, ?, ?, ?",
+		"SELECT 5f4dcc3b5aa765d6, 0xfgh, $1":                          "SELECT ?, ?, $1",
 	} {
 		if got := Redact(sql, 200); got != want {
 			t.Errorf("%q: %q, want %q", sql, got, want)
