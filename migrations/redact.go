@@ -30,7 +30,7 @@ func Redact(sql string, limit int) string {
 		case tokenBackslash:
 			b.WriteString(`\…`)
 		case tokenQuoted:
-			if t.open {
+			if t.open || strings.ContainsAny(sql[t.start:t.end], "\r\n") {
 				b.WriteString(`"…"`)
 				continue
 			}

@@ -163,21 +163,3 @@ func TestVersions(t *testing.T) {
 		t.Error("1 and 1.0.0 differ")
 	}
 }
-
-func FuzzVersion(f *testing.F) {
-	f.Add("1", "1.0")
-	f.Add("007", "7_1")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		v, err := ParseVersion(a)
-		w, err2 := ParseVersion(b)
-		if err != nil || err2 != nil {
-			return
-		}
-		if v.Compare(w) != -w.Compare(v) || (v.Compare(w) == 0) != (v.key() == w.key()) {
-			t.Fatalf("%q and %q", v, w)
-		}
-		if again, err := ParseVersion(string(v)); err != nil || again != v {
-			t.Fatalf("%q is read as %q", v, again)
-		}
-	})
-}

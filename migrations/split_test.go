@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 func TestSplit(t *testing.T) {
@@ -96,63 +95,6 @@ func TestSplitNamesWhatIsUnclosed(t *testing.T) {
 			t.Errorf("%q: %v", sql, err)
 		}
 	}
-}
-
-func FuzzSplit(f *testing.F) {
-	for _, seed := range []string{
-		"SELECT 1; SELECT 2", "SELECT $a$;$a$ /* /* */ */; --", "E'\\';'", "CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE 1 END; END; x",
-		"(;);)", "U&\"\"\"", "$1$1$;$", "'a'\n'b'", "e'a'\n'\\'' ;", "\\i x", "1e5.e'", "\x00;\xff",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, sql string) {
-		s := Script{Path: "f.sql", Line: 1, SQL: sql}
-		statements, err := s.Split()
-		end := 0
-		for _, st := range statements {
-			if st.SQL == "" || st.Offset < end || sql[st.Offset:st.Offset+len(st.SQL)] != st.SQL {
-				t.Fatalf("statement %q at %d, the one before ends at %d", st.SQL, st.Offset, end)
-			}
-			if line, column := s.At(st.Offset); line != st.Line || column != st.Column {
-				t.Fatalf("place %d:%d, want %d:%d", st.Line, st.Column, line, column)
-			}
-			end = st.Offset + len(st.SQL)
-			again, err := Script{SQL: st.SQL}.Split()
-			if err != nil || len(again) != 1 || again[0].SQL != st.SQL {
-				t.Fatalf("%q divides again into %d statements (%v)", st.SQL, len(again), err)
-			}
-			st.NonTransactional()
-			st.Concurrent()
-		}
-		if rest, err2 := (Script{SQL: sql[end:]}).Split(); err == nil && (err2 != nil || len(rest) != 0) {
-			t.Fatalf("%q is left after the last statement", sql[end:])
-		}
-	})
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("INSERT INTO t VALUES ('hunter2', 12.5, $$x$$) -- y", 100)
-	f.Add("SELECT 'ä", 9)
-	f.Add(`"unclosed`, 20)
-	f.Fuzz(func(t *testing.T, sql string, limit int) {
-		limit = min(max(limit, 0), 500)
-		got := Redact(sql, limit)
-		if len(got) > limit {
-			t.Fatalf("%d bytes, limit %d", len(got), limit)
-		}
-		if utf8.ValidString(sql) && !utf8.ValidString(got) {
-			t.Fatalf("%q is cut inside a character", got)
-		}
-		lex := lexer{src: got}
-		for tok := lex.next(); tok.kind != tokenEnd; tok = lex.next() {
-			text := got[tok.start:tok.end]
-			switch {
-			case tok.open, tok.end == len(got): // where it was cut
-			case tok.kind == tokenNumber, tok.note(), tok.kind == tokenString && strings.Trim(text, "'…") != "", tok.kind == tokenDollar && text != "$$…$$":
-				t.Fatalf("%q holds %q", got, text)
-			}
-		}
-	})
 }
 
 func TestRedact(t *testing.T) {
