@@ -8,14 +8,9 @@ func marksGolangMigrate(src source) bool {
 
 // readGolangMigrate takes a file whole, as one direction of a pair. An empty down file stands for none.
 func readGolangMigrate(src source, found *problems) (piece, bool) {
-	script := &Script{Path: src.path, Line: 1, SQL: src.text}
-	if base, down := strings.CutSuffix(src.path, ".down.sql"); down {
-		p, ok := named(source{path: base + ".sql"}, found)
-		p.down = script
-		return p, ok
-	}
-	base, up := strings.CutSuffix(src.path, ".up.sql")
-	if !up {
+	base, down := strings.CutSuffix(src.path, ".down.sql")
+	base, up := strings.CutSuffix(base, ".up.sql")
+	if !up && !down {
 		found.add(&Problem{Kind: BadName, File: src.path, What: "its name ends neither in .up.sql nor in .down.sql",
 			Remedy: "rename it, or keep it outside this directory"})
 		return piece{}, false
@@ -25,5 +20,11 @@ func readGolangMigrate(src source, found *problems) (piece, bool) {
 		found.add(&Problem{Kind: BadName, File: src.path, What: "its name does not begin with a version",
 			Remedy: "rename it like 1_create_orders.up.sql"})
 	}
-	return piece{version: v, name: name, up: script}, ok
+	p, script := piece{version: v, name: name}, &Script{Path: src.path, Line: 1, SQL: src.text}
+	if down {
+		p.down = script
+	} else {
+		p.up = script
+	}
+	return p, ok
 }

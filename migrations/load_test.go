@@ -84,6 +84,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"duplicate down", dir("1_a.up.sql", ok, "1_a.down.sql", ok, "01_a.down.sql", ok), Duplicate, "1_a.down.sql"},
 		{"down alone", dir("1_a.up.sql", ok, "2_a.down.sql", ok), BadName, "2_a.down.sql"},
 		{"no version", dir("1_a.sql", ok, "schema.sql", ok), BadName, "schema.sql"},
+		{"no version in a pair", dir("1_a.up.sql", ok, "a.down.sql", ok), BadName, "a.down.sql"},
 		{"version without a divider", dir("1a.sql", ok), BadName, "1a.sql"},
 		{"empty", dir("1_a.sql", "-- nothing\n"), Empty, "1_a.sql"},
 		{"empty section", dir("1_a.sql", "-- +goose Up\n-- +goose Down\nSELECT 1"), Empty, "1_a.sql"},

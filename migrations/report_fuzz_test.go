@@ -12,12 +12,12 @@ import (
 // FuzzReport holds that a report fits, is read back as it was but for what was cut, and that encoding changes nothing.
 func FuzzReport(f *testing.F) {
 	f.Add("orders", "1", 3, "0007_x.sql", "CREATE TABLE t", "it exists", "drop it", 12, 3, int64(0))
-	f.Add("", "20261122093000", 5000, strings.Repeat("x", 300), strings.Repeat("ü€\U0001F600", 900), strings.Repeat("<\"\\\x01>", 900), "\xff", -1, 0, int64(1e18))
+	f.Add("", "20261122093000", 300, strings.Repeat("x", 300), strings.Repeat("ü€\U0001F600", 900), strings.Repeat("<\"\\\x01>", 900), "\xff", -1, 0, int64(1e18))
 	f.Fuzz(func(t *testing.T, database, version string, applied int, file, statement, message, hint string, line, column int, at int64) {
 		r := Report{Format: ReportFormat, Database: database, To: Version(version), Count: applied, Started: time.Unix(at%1e11, 0).UTC(),
 			Outcome: OutcomeFailed, Failure: &Failure{Code: ExitRejected, Permanent: true, File: file, Line: line, Column: column,
 				Statement: statement, Message: message, Hint: hint}}
-		for range min(max(applied, 0), 6000) {
+		for range min(max(applied, 0), 300) {
 			r.Applied = append(r.Applied, r.To)
 		}
 		before, versions := *r.Failure, len(r.Applied)

@@ -122,5 +122,10 @@ func (e *UnknownVersionError) Error() string {
 	return fmt.Sprintf("target %s is not among the migrations (nearest: %s)", e.Target, strings.Join(near, ", "))
 }
 
+// Remedy says how to go on.
+func (e *UnknownVersionError) Remedy() string {
+	return "correct the target, or add the migration that it means"
+}
+
 // ExitCode is ExitConfig.
 func (e *UnknownVersionError) ExitCode() ExitCode { return ExitConfig }
