@@ -36,7 +36,8 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// confidential lists the words that the text has in literals and comments and nowhere else, single characters aside.
+// confidential lists the words that the text has in literals and comments and nowhere else; single characters and what is not
+// UTF-8 may be in the result by chance.
 func confidential(sql string) []string {
 	var out []string
 	public := names(sql)
@@ -45,7 +46,7 @@ func confidential(sql string) []string {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(sql[t.start:t.end], func(r rune) bool { return strings.ContainsRune(`'"$?\…`, r) }) {
-			if utf8.RuneCountInString(word) > 1 && !strings.Contains(public, word) {
+			if utf8.ValidString(word) && utf8.RuneCountInString(word) > 1 && !strings.Contains(public, word) {
 				out = append(out, word)
 			}
 		}
