@@ -3,6 +3,12 @@
 //
 // A Set is complete and valid once loaded: nothing is read from the file system afterwards, so a run cannot fail half-way
 // because of its input.
+//
+//	set, err := migrations.Load(os.DirFS("migrations"), migrations.LayoutAuto)
+//	if err != nil {
+//		return err // everything that is wrong, with file, line and remedy
+//	}
+//	plan, err := set.Plan(applied, migrations.Policy{})
 package migrations
 
 // Migration is one versioned change of a schema.

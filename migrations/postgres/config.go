@@ -3,6 +3,12 @@
 // A migration and its ledger row commit in one transaction, on the one connection that also holds the lock. Whatever
 // happens to the program, the network or the server, the ledger tells afterwards exactly what is applied, and a plain
 // second run goes on from there.
+//
+//	conn, err := postgres.ParseConfig(os.Getenv) // DATABASE_URL, or libpq's variables
+//	if err != nil {
+//		return err
+//	}
+//	report, err := postgres.Migrate(ctx, postgres.Config{Conn: conn, Database: "orders"}, set)
 package postgres
 
 import (
