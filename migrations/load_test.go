@@ -106,6 +106,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"directive with a value too many", dir("1_a.sql", "-- schemawave: no-transaction please\nSELECT 1"), BadDirective, "1_a.sql:1"},
 		{"late directive", dir("1_a.sql", "SELECT 1;\n-- schemawave: no-transaction\n"), BadDirective, "1_a.sql:2"},
 		{"min-compatible without a version", dir("1_a.sql", "-- schemawave: min-compatible\nSELECT 1"), BadDirective, "1_a.sql:1"},
+		{"min-compatible too long to be reported", dir("2_a.sql", "-- schemawave: min-compatible 1"+strings.Repeat(".0", 2000)+"\nSELECT 1"), BadDirective, "2_a.sql:1"},
 		{"min-compatible too new", dir("1_a.sql", "-- schemawave: min-compatible 2\nSELECT 1"), BadDirective, "1_a.sql"},
 		{"tern template", dir("1_a.sql", "SELECT 1;\nSELECT {{.x}};\n---- create above / drop below ----\n"), Template, "1_a.sql:2"},
 		{"goose environment", dir("1_a.sql", "-- +goose Up\n-- +goose ENVSUB ON\nSELECT 1;"), Template, "1_a.sql:2"},

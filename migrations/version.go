@@ -11,8 +11,14 @@ import (
 // A version is kept as written except for leading zeros, so that renaming 007_x.sql to 0007_x.sql changes nothing.
 type Version string
 
+// maxVersionBytes is as long as a file's name can be. A report carries five versions at least.
+const maxVersionBytes = 255
+
 // ParseVersion returns the canonical form of s, whose numbers may be separated by dots or underscores (Flyway allows both).
 func ParseVersion(s string) (Version, error) {
+	if len(s) > maxVersionBytes {
+		return "", fmt.Errorf("version of %d bytes is longer than a file's name: want digits, as in 20261122093000", len(s))
+	}
 	if s == "" {
 		return "", fmt.Errorf("version is empty: want digits, as in 20261122093000")
 	}
