@@ -73,6 +73,17 @@ func TestReportWithALongFileName(t *testing.T) {
 	}
 }
 
+func TestReportWithTheLongestVersions(t *testing.T) {
+	r := longReport()
+	long := Version(strings.Repeat("9", maxVersionBytes))
+	text := strings.Repeat("<", 9000)
+	r.From, r.To, r.MinCompatible, r.Applied = long, long, long, []Version{long, long, long, long}
+	r.Failure = &Failure{File: strings.Repeat("x", 255), Statement: text, Message: text, Hint: text}
+	if b, err := r.Encode(); err != nil || len(b) > MaxReportBytes {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
 func TestDecodeReportRefusesOthers(t *testing.T) {
 	for _, text := range []string{"", "null", "{}", "panic: boom", `{"format":"x/v9"}`, `[]`} {
 		if _, err := DecodeReport([]byte(text)); err == nil {
