@@ -24,14 +24,15 @@ type fake struct {
 	mu       sync.Mutex
 	tables   map[string][]string
 	ledger   []migrations.Applied
-	half     map[migrations.Version]int // statements done of a file outside a transaction
+	repeated []migrations.Applied // repeatable migrations, in the order of their names
+	half     map[string]int       // statements done of a file outside a transaction, by ID
 	sleeping int
 	runs     int
 	planned  sync.WaitGroup // of runners without a lock
 }
 
 func newFake(defect string) *fake {
-	f := &fake{defect: defect, tables: map[string][]string{}, half: map[migrations.Version]int{}}
+	f := &fake{defect: defect, tables: map[string][]string{}, half: map[string]int{}}
 	if defect == "runners do not wait for each other" {
 		f.planned.Add(manyRunnersAtOnce)
 	}
@@ -44,7 +45,7 @@ func (f *fake) Migrate(ctx context.Context, set migrations.Set, opts Options) (m
 	r := migrations.Report{Format: migrations.ReportFormat, Database: "fake", Run: strconv.Itoa(f.runs), Started: time.Now()}
 	f.mu.Unlock()
 	err := f.migrate(ctx, set, opts, &r)
-	r.Finished, r.Count = time.Now(), len(r.Applied)
+	r.Finished, r.Count = time.Now(), len(r.Applied)+len(r.Repeated)
 	switch {
 	case err != nil && f.defect == "failures are not reported":
 		return r, err
@@ -64,8 +65,11 @@ func (f *fake) Migrate(ctx context.Context, set migrations.Set, opts Options) (m
 
 func (f *fake) migrate(ctx context.Context, set migrations.Set, opts Options, r *migrations.Report) error {
 	upto, err := set.Upto(opts.Target)
-	if f.defect == "targets are ignored" {
+	switch f.defect {
+	case "targets are ignored":
 		upto, err = set, nil
+	case "repeatable files ignore the target":
+		upto.Repeatables = set.Repeatables
 	}
 	if err != nil {
 		return err
@@ -86,20 +90,32 @@ func (f *fake) migrate(ctx context.Context, set migrations.Set, opts Options, r 
 	if len(plan.Ahead) > 0 {
 		r.Outcome = migrations.OutcomeAhead
 	}
-	for _, m := range plan.Pending {
+	for _, m := range f.inOrder(plan) {
 		r.Outcome = migrations.OutcomeSucceeded
 		if err := f.apply(ctx, m); err != nil && f.defect != "a failure stops nothing" {
 			return err
 		}
-		r.Applied = append(r.Applied, m.Version)
+		if m.Version == "" {
+			r.Repeated = append(r.Repeated, m.Name)
+		} else {
+			r.Applied = append(r.Applied, m.Version)
+		}
 	}
 	return nil
+}
+
+// inOrder lists what is to be run.
+func (f *fake) inOrder(plan migrations.Plan) []migrations.Migration {
+	if f.defect == "repeatable files go first" && len(plan.Pending) > 0 { // but for the one that makes the table
+		return slices.Concat(plan.Pending[:1], plan.Repeat, plan.Pending[1:])
+	}
+	return append(plan.Pending, plan.Repeat...)
 }
 
 // plan is that of package migrations, or a wrong one.
 func (f *fake) plan(set migrations.Set, policy migrations.OutOfOrder) (migrations.Plan, error) {
 	f.mu.Lock()
-	ledger := slices.Clone(f.ledger)
+	ledger := slices.Concat(f.ledger, f.repeated)
 	f.mu.Unlock()
 	switch f.defect {
 	case "runners do not wait for each other":
@@ -111,7 +127,7 @@ func (f *fake) plan(set migrations.Set, policy migrations.OutOfOrder) (migration
 		}
 	case "missing files are not missed":
 		ledger = slices.DeleteFunc(ledger, func(a migrations.Applied) bool {
-			return !slices.ContainsFunc(set.Migrations, func(m migrations.Migration) bool { return m.Version == a.Version })
+			return !slices.ContainsFunc(set.All(), func(m migrations.Migration) bool { return m.Version == a.Version })
 		})
 	case "late files are applied":
 		policy = migrations.OutOfOrderApply
@@ -127,6 +143,12 @@ func (f *fake) plan(set migrations.Set, policy migrations.OutOfOrder) (migration
 		return plan, &fakeError{failure: migrations.Failure{Code: migrations.ExitRejected, Permanent: true, Message: "ahead", Hint: "go back"}}
 	case f.defect == "newer files go first":
 		slices.Reverse(plan.Pending)
+	case f.defect == "repeatable files run every time" && err == nil, f.defect == "an older image repeats" && len(plan.Ahead) > 0:
+		plan.Repeat = set.Repeatables
+	case f.defect == "repeatable files run once":
+		plan.Repeat = slices.DeleteFunc(plan.Repeat, func(m migrations.Migration) bool {
+			return slices.ContainsFunc(f.repeated, func(a migrations.Applied) bool { return a.Name == m.Name })
+		})
 	}
 	return plan, err
 }
@@ -152,7 +174,7 @@ func (f *fake) apply(ctx context.Context, m migrations.Migration) error {
 		return err
 	}
 	f.mu.Lock()
-	work, done := f.copied(), f.half[m.Version]
+	work, done := f.copied(), f.half[m.ID()]
 	f.mu.Unlock()
 	for i, st := range statements {
 		if i < done {
@@ -171,7 +193,7 @@ func (f *fake) apply(ctx context.Context, m migrations.Migration) error {
 			f.commit(work)
 			f.mu.Lock()
 			if work = f.copied(); f.defect != "a file begins anew after a failure" {
-				f.half[m.Version] = i + 1
+				f.half[m.ID()] = i + 1
 			}
 			f.mu.Unlock()
 		}
@@ -206,7 +228,15 @@ func (f *fake) record(m migrations.Migration) {
 	if f.defect == "min-compatible is forgotten" {
 		a.MinCompatible = ""
 	}
-	f.ledger = append(f.ledger, a)
+	if a.Version != "" {
+		f.ledger = append(f.ledger, a)
+		return
+	}
+	i, found := slices.BinarySearchFunc(f.repeated, a, func(x, y migrations.Applied) int { return strings.Compare(x.Name, y.Name) })
+	if found {
+		f.repeated = slices.Delete(f.repeated, i, i+1)
+	}
+	f.repeated = slices.Insert(f.repeated, i, a)
 }
 
 var (
@@ -287,7 +317,7 @@ func (f *fake) History(context.Context) ([]migrations.Applied, string, error) {
 	if f.defect == "the ledger shows the digest of something else" {
 		d.Add("99", "sha256:")
 	}
-	return slices.Clone(f.ledger), d.Sum(), nil
+	return slices.Concat(f.ledger, f.repeated), d.Sum(), nil
 }
 
 func (f *fake) Query(ctx context.Context, sql string) ([]string, error) {

@@ -23,7 +23,8 @@ type Database interface {
 	Migrate(ctx context.Context, set migrations.Set, opts Options) (migrations.Report, error)
 
 	// History returns what the database remembers as applied, in the order of application, and the digest it shows for
-	// all of it. Before the first run there is neither.
+	// all of it; then the repeatable migrations, which have no version, as they were run last, in the order of their names.
+	// Before the first run there is nothing.
 	History(ctx context.Context) (applied []migrations.Applied, digest string, err error)
 
 	// Query executes statements in a session that is not the runner's, with the schema public in its search_path, and
@@ -74,6 +75,10 @@ func rules() []rule {
 		{"a late file is skipped on demand", lateSkipped},
 		{"a late file is applied on demand", lateApplied},
 		{"a ledger ahead of the files is no error", ahead},
+		{"repeatable files run after the others", repeatables},
+		{"repeatable files run again when they have changed", repeatedOnChange},
+		{"a failing repeatable file leaves nothing behind", repeatableFailure},
+		{"short of the newest version nothing is repeated", notRepeated},
 		{"many runners apply each migration once", manyRunners},
 		{"an interrupted run is gone on with", interrupted},
 		{"a run that is over before it begins changes nothing", interruptedBefore},

@@ -17,8 +17,8 @@ type wanted struct {
 	applied  []migrations.Version
 }
 
-// succeed runs, and compares the report with what is wanted.
-func succeed(ctx context.Context, db Database, set migrations.Set, opts Options, want wanted) (migrations.Report, error) {
+// succeed runs, and compares the report with what is wanted. repeated names the repeatable migrations that have to run.
+func succeed(ctx context.Context, db Database, set migrations.Set, opts Options, want wanted, repeated ...string) (migrations.Report, error) {
 	report, err := db.Migrate(ctx, set, opts)
 	if err != nil {
 		return report, fmt.Errorf("the run failed: %w", err)
@@ -27,8 +27,8 @@ func succeed(ctx context.Context, db Database, set migrations.Set, opts Options,
 		return report, err
 	}
 	got := wanted{outcome: report.Outcome, from: report.From, to: report.To, applied: report.Applied}
-	if !reflect.DeepEqual(got, want) || report.Count != len(want.applied) {
-		return report, fmt.Errorf("report says %+v, count %d; want %+v", got, report.Count, want)
+	if !reflect.DeepEqual(got, want) || !slices.Equal(report.Repeated, repeated) || report.Count != len(want.applied)+len(repeated) {
+		return report, fmt.Errorf("report says %+v, repeated %v, count %d; want %+v, %v", got, report.Repeated, report.Count, want, repeated)
 	}
 	return report, nil
 }
@@ -127,27 +127,38 @@ func unchanged(ctx context.Context, db Database, before sight) error {
 }
 
 // holds compares the database with what the migrations of these versions make of it, applied in this order. digest is that
-// of the set.
+// of the set's history.
 func holds(ctx context.Context, db Database, digest string, versions ...migrations.Version) error {
+	ledger, entered := made(versions)
+	return shows(ctx, db, digest, entered, ledger)
+}
+
+// made is what the ledger and the steps are once these versions are applied in this order.
+func made(versions []migrations.Version) (ledger, entered []string) {
+	for _, v := range versions {
+		ledger = append(ledger, string(v))
+		if v != first {
+			entered = append(entered, string(v))
+		}
+	}
+	return ledger, entered
+}
+
+// shows compares the database with the steps that have to be in it, and the ledger with the IDs of the migrations.
+func shows(ctx context.Context, db Database, digest string, entered, ledger []string) error {
 	s, err := look(ctx, db)
 	if err != nil {
 		return err
 	}
-	var ledger []migrations.Version
+	var recorded []string
 	for _, a := range s.applied {
-		ledger = append(ledger, a.Version)
-	}
-	var steps []string
-	for _, v := range versions {
-		if v != first {
-			steps = append(steps, string(v))
-		}
+		recorded = append(recorded, migrations.Migration{Version: a.Version, Name: a.Name}.ID())
 	}
 	switch {
-	case !slices.Equal(s.steps, steps):
-		return fmt.Errorf("the migrations have entered %v, want %v", s.steps, steps)
-	case !slices.Equal(ledger, versions):
-		return fmt.Errorf("the ledger has %v, want %v", ledger, versions)
+	case !slices.Equal(s.steps, entered):
+		return fmt.Errorf("the migrations have entered %v, want %v", s.steps, entered)
+	case !slices.Equal(recorded, ledger):
+		return fmt.Errorf("the ledger has %v, want %v", recorded, ledger)
 	case s.digest != digest:
 		return fmt.Errorf("the ledger shows the digest %q, want %q", s.digest, digest)
 	}

@@ -44,6 +44,9 @@ func (c conforming) History(ctx context.Context) (applied []migrations.Applied, 
 	for _, m := range history.Migrations {
 		applied, digest = append(applied, m.Applied), m.Digest
 	}
+	for _, m := range history.Repeatable {
+		applied = append(applied, m.Applied)
+	}
 	return applied, digest, err
 }
 
