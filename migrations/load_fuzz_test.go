@@ -25,7 +25,7 @@ func FuzzLoad(f *testing.F) {
 		"CREATE INDEX CONCURRENTLY i ON t (a)", "-- nothing", "S\x00", "'\xff'", "CREATE TABLE t (a int);\nCREATE INDEX CONCURRENTLY i ON t (a)",
 	} {
 		for _, names := range [][2]string{
-			{"1_a.sql", "0002_b.sql"}, {"1_a.up.sql", "1_a.down.sql"}, {"V1_1__a.sql", "U1.1__a.sql"}, {"1.sql", "1.0_x.sql"}, {"R__a.sql", "V.sql"},
+			{"1_a.sql", "0002_b.sql"}, {"1_a.up.sql", "1_a.down.sql"}, {"V1_1__a.sql", "U1.1__a.sql"}, {"1.sql", "1.0_x.sql"}, {"R__a.sql", "V.sql"}, {"R__a.sql", "V1__a.sql"}, {"V1__a.sql", "R__.sql"},
 			{".sql", "1_x.go"}, {"V1__a.sql.conf", "B1__.sql"}, {"1_a.sql", "d/1_a.sql"},
 		} {
 			f.Add(names[0], text, names[1], "SELECT 2;")
@@ -56,7 +56,7 @@ func FuzzLoad(f *testing.F) {
 func checkRefused(t *testing.T, files fstest.MapFS, set Set, err error) {
 	t.Helper()
 	var all *LoadError
-	if !errors.As(err, &all) || len(all.Problems) == 0 || set.Migrations != nil {
+	if !errors.As(err, &all) || len(all.Problems) == 0 || !reflect.DeepEqual(set, Set{}) {
 		t.Fatalf("%T %v, %+v", err, err, set)
 	}
 	for _, p := range all.Problems {
@@ -102,9 +102,34 @@ func checkLoaded(t *testing.T, files fstest.MapFS, set Set) {
 			checkScript(t, files, *m.Down)
 		}
 	}
+	checkRepeatables(t, files, set, used)
 	for _, m := range set.Migrations {
 		if upto, err := set.Upto(string(m.Version)); err != nil || upto.Latest() != m.Version {
 			t.Fatalf("up to %s: %v", m.Version, err)
+		}
+	}
+}
+
+// checkRepeatables holds that repeatable migrations are in the order of their names, each once, and told from all others.
+func checkRepeatables(t *testing.T, files fstest.MapFS, set Set, used map[string]bool) {
+	t.Helper()
+	if len(set.Repeatables) > 0 && (set.Layout != LayoutFlyway || set.Digest() == set.HistoryDigest()) {
+		t.Fatalf("%+v", set)
+	}
+	for i, m := range set.Repeatables {
+		if i > 0 && set.Repeatables[i-1].Name >= m.Name {
+			t.Fatalf("%s after %s", m.Name, set.Repeatables[i-1].Name)
+		}
+		if m.Version != "" || m.MinCompatible != "" || m.Down != nil || used[m.Up.Path] || m.Up.Path != m.ID()+".sql" {
+			t.Fatalf("%+v", m)
+		}
+		used[m.Up.Path] = true
+		checkScript(t, files, m.Up)
+		checkRunnable(t, m)
+	}
+	for path := range files {
+		if !used[path] && strings.HasSuffix(path, ".sql") && path[0] != '.' && !strings.Contains(path, "/") && set.Layout != LayoutGolangMigrate && set.Layout != LayoutFlyway {
+			t.Fatalf("%s was left out", path)
 		}
 	}
 }
