@@ -103,6 +103,14 @@ func checkLoaded(t *testing.T, files fstest.MapFS, set Set) {
 		}
 	}
 	checkRepeatables(t, files, set, used)
+	for path, file := range files {
+		if used[path] || !strings.HasSuffix(path, ".sql") || strings.HasPrefix(path, ".") || strings.Contains(path, "/") {
+			continue
+		}
+		if st, err := (Script{SQL: string(file.Data)}).Split(); err != nil || len(st) > 0 {
+			t.Fatalf("%s was left out", path)
+		}
+	}
 	for _, m := range set.Migrations {
 		if upto, err := set.Upto(string(m.Version)); err != nil || upto.Latest() != m.Version {
 			t.Fatalf("up to %s: %v", m.Version, err)
@@ -126,11 +134,6 @@ func checkRepeatables(t *testing.T, files fstest.MapFS, set Set, used map[string
 		used[m.Up.Path] = true
 		checkScript(t, files, m.Up)
 		checkRunnable(t, m)
-	}
-	for path := range files {
-		if !used[path] && strings.HasSuffix(path, ".sql") && path[0] != '.' && !strings.Contains(path, "/") && set.Layout != LayoutGolangMigrate && set.Layout != LayoutFlyway {
-			t.Fatalf("%s was left out", path)
-		}
 	}
 }
 

@@ -34,7 +34,7 @@ type Report struct {
 	From          Version   `json:"from,omitempty"`          // newest version in the ledger before the run
 	To            Version   `json:"to,omitempty"`            // newest version in the ledger after the run
 	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long
-	Repeated      []string  `json:"repeated,omitempty"`      // names of the repeatable ones that this run has run
+	Repeated      []string  `json:"repeated,omitempty"`      // names of the repeatable ones that this run has run; cut at the end when long
 	Tenants       *Tenants  `json:"tenants,omitempty"`       // where there are any: From, To and MinCompatible are what holds for all of them
 	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to
 	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
@@ -89,7 +89,7 @@ func (r *Report) shorten() bool {
 		r.Tenants.Results = r.Tenants.Results[:len(r.Tenants.Results)*3/4]
 		return true
 	}
-	if n := len(r.Repeated); n > 0 && n >= len(r.Applied) {
+	if n := len(r.Repeated); n > 0 && (n >= len(r.Applied) || len(r.Applied) <= 2) {
 		r.Repeated = r.Repeated[:n/2]
 		return true
 	}

@@ -11,18 +11,22 @@ import (
 
 // FuzzReport holds that a report fits, is read back as it was but for what was cut, and that encoding changes nothing.
 func FuzzReport(f *testing.F) {
-	f.Add("orders", "1", 3, "0007_x.sql", "CREATE TABLE t", "it exists", "drop it", 12, 3, int64(0))
-	f.Add("", "20261122093000", 300, strings.Repeat("x", 300), strings.Repeat("ü€\U0001F600", 900), strings.Repeat("<\"\\\x01>", 900), "\xff", -1, 0, int64(1e18))
-	f.Fuzz(func(t *testing.T, database, version string, applied int, file, statement, message, hint string, line, column int, at int64) {
+	f.Add("orders", "1", 2, 1, strings.Repeat("v", 5000), "", "", "", "", 0, 0, int64(0))
+	f.Add("orders", "1", 3, 2, "views", "0007_x.sql", "CREATE TABLE t", "it exists", "drop it", 12, 3, int64(0))
+	f.Add("", "20261122093000", 300, 300, "views", strings.Repeat("x", 300), strings.Repeat("ü€\U0001F600", 900), strings.Repeat("<\"\\\x01>", 900), "\xff", -1, 0, int64(1e18))
+	f.Fuzz(func(t *testing.T, database, version string, applied, repeated int, name, file, statement, message, hint string, line, column int, at int64) {
 		r := Report{Format: ReportFormat, Database: database, To: Version(version), Count: applied, Started: time.Unix(at%1e11, 0).UTC(),
 			Outcome: OutcomeFailed, Failure: &Failure{Code: ExitRejected, Permanent: true, File: file, Line: line, Column: column,
 				Statement: statement, Message: message, Hint: hint}}
 		for range min(max(applied, 0), 300) {
 			r.Applied = append(r.Applied, r.To)
 		}
-		before, versions := *r.Failure, len(r.Applied)
+		for range min(max(repeated, 0), 600) {
+			r.Repeated = append(r.Repeated, name)
+		}
+		before, versions, names := *r.Failure, len(r.Applied), len(r.Repeated)
 		b, err := r.Encode()
-		if *r.Failure != before || len(r.Applied) != versions {
+		if *r.Failure != before || len(r.Applied) != versions || len(r.Repeated) != names {
 			t.Fatal("encoding changed the report")
 		}
 		if err != nil {
@@ -88,6 +92,9 @@ func sameReport(a, b Report) bool {
 		r.Started, r.Finished = r.Started.UTC(), r.Finished.UTC()
 		if len(r.Applied) == 0 {
 			r.Applied = nil
+		}
+		if len(r.Repeated) == 0 {
+			r.Repeated = nil
 		}
 	}
 	return reflect.DeepEqual(a, b)

@@ -84,6 +84,19 @@ func TestReportWithTheLongestVersions(t *testing.T) {
 	}
 }
 
+// Names of repeatable files give way even where the two versions that are left do not.
+func TestReportWithALongRepeatableName(t *testing.T) {
+	r := longReport()
+	r.Applied, r.Repeated, r.Count = r.Applied[:2], []string{strings.Repeat("v", 5000)}, 3
+	b, err := r.Encode()
+	if err != nil || len(b) > MaxReportBytes || len(r.Repeated) != 1 {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	if got, err := DecodeReport(b); err != nil || len(got.Applied) != 2 || got.Count != 3 || len(got.Repeated) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestDecodeReportRefusesOthers(t *testing.T) {
 	for _, text := range []string{"", "null", "{}", "panic: boom", `{"format":"x/v9"}`, `[]`} {
 		if _, err := DecodeReport([]byte(text)); err == nil {
