@@ -49,11 +49,13 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 	if w.steps, err = w.read(ctx); err != nil {
 		return err
 	}
-	if err := w.unchanged(); err != nil && m.Version != "" {
+	err = w.unchanged()
+	switch {
+	case err != nil && m.Version != "":
 		return err
-	} else if err != nil { // a repeatable one may change whenever it likes, and begins anew
+	case m.Version == "" && (err != nil || len(w.steps) == 0): // a repeatable one may change whenever it likes, and begins anew
 		w.steps = map[int]step{}
-		if err := w.commit(ctx, w.forget()); err != nil {
+		if err := w.commit(ctx, w.ledger.forgetSQL(m), w.ledger.staleSQL(m)); err != nil {
 			return err
 		}
 	}
@@ -73,7 +75,7 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 			return err
 		}
 	}
-	if err := w.commit(ctx, r.recorder([]migrations.Migration{m})(0), w.forget()); err != nil {
+	if err := w.commit(ctx, r.recorder([]migrations.Migration{m})(0), w.ledger.forgetSQL(m)); err != nil {
 		return err
 	}
 	r.done(m, time.Since(began))
@@ -102,12 +104,7 @@ func (w *walk) commit(ctx context.Context, statements ...string) error {
 }
 
 // mine is the condition that a row of the journal is about this migration.
-func (w *walk) mine() string { return w.ledger.mine(" AND migration = %s", literal(w.migration.ID())) }
-
-// forget deletes the migration's journal.
-func (w *walk) forget() string {
-	return fmt.Sprintf("DELETE FROM %s WHERE %s", w.ledger.table("statement"), w.mine())
-}
+func (w *walk) mine() string { return w.ledger.journalled(w.migration) }
 
 // read tells how far an earlier run has come.
 func (w *walk) read(ctx context.Context) (map[int]step, error) {

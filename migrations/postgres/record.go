@@ -20,16 +20,33 @@ func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, d
 }
 
 // repeatSQL records a repeatable migration as following what was applied before it: another one that this run must have
-// recorded, or the newest row of table migration. It fails with a NULL in after (SQLSTATE 23502) if that is not so.
+// recorded, or the newest row of table migration. It fails with a NULL in after (SQLSTATE 23502) if that is not so. What the
+// journal has of another version of the file that was left half run goes, for it is in force no longer.
 func (l ledger) repeatSQL(m migrations.Migration, before *migrations.Migration, tip migrations.Version, run string) string {
 	after := fmt.Sprintf("SELECT version FROM %s WHERE %s", l.table("migration"), l.mine(" AND version = %s", literal(string(tip))))
 	if before != nil {
 		after = fmt.Sprintf("SELECT name FROM %s WHERE %s", l.table("repeatable"),
 			l.mine(" AND name = %s AND checksum = %s", literal(before.Name), literal(before.Checksum)))
 	}
-	return fmt.Sprintf("INSERT INTO %s AS r (tenant, name, checksum, after, run) VALUES (%s, %s, %s, (%s), %s) ON CONFLICT (tenant, name) DO UPDATE "+
+	return fmt.Sprintf("WITH forgotten AS (%s) INSERT INTO %s AS r (tenant, name, checksum, after, run) VALUES (%s, %s, %s, (%s), %s) ON CONFLICT (tenant, name) DO UPDATE "+
 		"SET checksum = excluded.checksum, after = excluded.after, run = excluded.run, applied_at = excluded.applied_at, duration = NULL",
-		l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
+		l.forgetSQL(m), l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
+}
+
+// staleSQL takes back that a repeatable migration is in force as it is recorded: another version of it begins, outside a
+// transaction, and may be left half run.
+func (l ledger) staleSQL(m migrations.Migration) string {
+	return fmt.Sprintf("UPDATE %s SET checksum = '' WHERE %s", l.table("repeatable"), l.mine(" AND name = %s", literal(m.Name)))
+}
+
+// journalled is the condition that a row of the journal is about this migration.
+func (l ledger) journalled(m migrations.Migration) string {
+	return l.mine(" AND migration = %s", literal(m.ID()))
+}
+
+// forgetSQL deletes the migration's journal.
+func (l ledger) forgetSQL(m migrations.Migration) string {
+	return fmt.Sprintf("DELETE FROM %s WHERE %s", l.table("statement"), l.journalled(m))
 }
 
 // beginRunSQL records that a run begins.
