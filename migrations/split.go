@@ -59,6 +59,7 @@ type splitState struct {
 	parens  int
 	routine bool // CREATE FUNCTION or PROCEDURE: only there BEGIN ATOMIC opens a body
 	atomic  bool // inside such a body
+	opening int  // the token by which it began
 	prev    string
 }
 
@@ -96,9 +97,9 @@ func (st *splitState) nest(word string) {
 	switch {
 	case word == "FUNCTION" || word == "PROCEDURE":
 		st.routine = st.routine || createsRoutine(st.words)
-	case word == "ATOMIC" && st.prev == "BEGIN" && st.parens == 0:
-		st.atomic = st.atomic || st.routine
-	case word == "END" && (st.prev == ";" || st.prev == "ATOMIC"):
+	case word == "ATOMIC" && st.prev == "BEGIN" && st.parens == 0 && st.routine && !st.atomic:
+		st.atomic, st.opening = true, len(st.tokens)
+	case word == "END" && (st.prev == ";" || st.opening == len(st.tokens)-1):
 		st.atomic = false
 	}
 }

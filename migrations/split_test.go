@@ -39,6 +39,8 @@ func TestSplit(t *testing.T) {
 			[]string{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2 case; END", "x"}},
 		{"a body of nothing", "CREATE PROCEDURE p() BEGIN ATOMIC END; CREATE PROCEDURE q() BEGIN ATOMIC;; END; x",
 			[]string{"CREATE PROCEDURE p() BEGIN ATOMIC END", "CREATE PROCEDURE q() BEGIN ATOMIC;; END", "x"}},
+		{"a column called atomic and named end in a body", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT atomic end FROM t; SELECT begin atomic FROM t; END; x",
+			[]string{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT atomic end FROM t; SELECT begin atomic FROM t; END", "x"}},
 		{"a parameter called begin", "CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1; x",
 			[]string{"CREATE FUNCTION f(begin atomic) RETURNS int RETURN 1", "x"}},
 		{"a letter that only looks like one of a key word", "CREATE FUNCT\u0131ON f() BEGIN ATOMIC; x", []string{"CREATE FUNCT\u0131ON f() BEGIN ATOMIC", "x"}},

@@ -207,6 +207,7 @@ var fragments = []string{
 	"CREATE OR REPLACE FUNCTION g(begin int, atomic int DEFAULT 1) RETURNS int RETURN CASE begin WHEN 1 THEN atomic END",
 	"create or replace procedure p() begin /* ; */ atomic select ';'; select 1;;; end",
 	"CREATE OR REPLACE PROCEDURE q() BEGIN ATOMIC END",
+	"CREATE OR REPLACE FUNCTION i() RETURNS int BEGIN ATOMIC SELECT atomic end FROM (SELECT 1 AS atomic) x; SELECT begin atomic FROM (SELECT 1 AS begin) x; END",
 	"CREATE OR REPLACE FUNCTION i() RETURNS int BEGIN ATOMIC SELECT (SELECT x.end FROM (SELECT 1 AS end) x); RETURN 1; END",
 	"CREATE OR REPLACE PROCEDURE q() LANGUAGE sql AS $end$ SELECT 1; SELECT 2; $end$",
 	"CREATE OR REPLACE FUNCTION h() RETURNS int LANGUAGE sql AS 'SELECT 1; SELECT 2;'",
