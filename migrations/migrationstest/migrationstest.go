@@ -1,5 +1,6 @@
 // Package migrationstest tests programs that apply migrations.Set to a PostgreSQL database: whoever runs one, whatever goes
-// wrong, each migration has to be applied exactly once, in order, whole or not at all, and the report has to say so.
+// wrong, each migration has to be applied exactly once, in order, whole or not at all, a repeatable one again when it has changed,
+// and the report has to say so.
 //
 //	func TestConformance(t *testing.T) {
 //		migrationstest.Run(t, func(t *testing.T) migrationstest.Database { return open(t) })
