@@ -60,6 +60,32 @@ func TestResumesAtTheFailedStatement(t *testing.T) {
 	}
 }
 
+// A file that is half applied and then loses its directive would run from its beginning, in one transaction: what is
+// executed already must not be executed twice.
+func TestHalfAppliedFileGoesOnWithoutItsDirective(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	const body = "CREATE TABLE log (id int);\nINSERT INTO log VALUES (1);\nINSERT INTO later VALUES (1);\nINSERT INTO log VALUES (2);\n"
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", "-- schemawave: no-transaction\n"+body)))
+	if err == nil || report.Failure.Line != 4 {
+		t.Fatalf("%v", err)
+	}
+	_, err = postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", strings.Replace(body, "VALUES (1)", "VALUES (7)", 1))))
+	if postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "half applied") {
+		t.Errorf("an executed statement was edited: %v", err)
+	}
+	query(t, url, "CREATE TABLE later (v int)")
+	if report := migrate(t, cfg, load(t, files("1_x.sql", body, "2_y.sql", "INSERT INTO log VALUES (3)"))); report.Count != 2 {
+		t.Errorf("%+v", report)
+	}
+	if got := query(t, url, "SELECT string_agg(id::text, ',' ORDER BY id) FROM log"); got[0] != "1,2,3" {
+		t.Errorf("log: %v", got)
+	}
+	if history, err := postgres.Status(t.Context(), cfg); err != nil || len(history.Unfinished) != 0 {
+		t.Errorf("history: %+v, %v", history, err)
+	}
+}
+
 // The connection breaks at every single write of a run in turn, before or after it reached the server. The run goes on by
 // itself, and every migration is applied once.
 func TestConnectionLostAnywhere(t *testing.T) {

@@ -178,6 +178,20 @@ func (l ledger) read(ctx context.Context, s *session, set *migrations.Set) (st s
 	return st, st.exists && !st.empty && len(st.entries) == 0, err
 }
 
+// unfinishedSQL asks for the IDs of the migrations that are half applied.
+func (l ledger) unfinishedSQL() string {
+	return fmt.Sprintf("SELECT DISTINCT migration FROM %s WHERE %s ORDER BY migration", l.table("statement"), l.mine(""))
+}
+
+// column is the first column of rows.
+func column(rows [][][]byte) []string {
+	var out []string
+	for _, row := range rows {
+		out = append(out, string(row[0]))
+	}
+	return out
+}
+
 // identifier quotes a name (PostgreSQL, "Identifiers and Key Words").
 func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/schemawave/schemawave/migrations"
@@ -49,6 +50,7 @@ type runner struct {
 	applied        []string                 // IDs
 	took           map[string]time.Duration // by ID
 	failures       map[string]int           // by ID
+	unfinished     []string                 // IDs of those that an earlier run has left half applied
 }
 
 func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) error {
@@ -139,10 +141,11 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	}
 	locked = true
 	hold = r.lock.keep(ctx, r.cfg)
-	if _, err := s.ask(hold, r.ledger.beginRunSQL(r.id, r.digest, r.cfg)); err != nil {
+	rows, err := s.ask(hold, r.ledger.beginRunSQL(r.id, r.digest, r.cfg)+";"+r.ledger.unfinishedSQL())
+	if err != nil {
 		return err
 	}
-	r.entered = true
+	r.entered, r.unfinished = true, column(rows)
 	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
 }
 
@@ -189,7 +192,7 @@ func (r *runner) open(ctx context.Context, s *session, st state) (state, error) 
 func (r *runner) execute(ctx context.Context, s *session, pending []migrations.Migration) error {
 	for len(pending) > 0 {
 		n := 0
-		for n < len(pending) && !pending[n].NoTransaction {
+		for n < len(pending) && !r.stepwise(pending[n]) {
 			n++
 		}
 		if n == 0 {
@@ -209,6 +212,12 @@ func (r *runner) execute(ctx context.Context, s *session, pending []migrations.M
 		}
 	}
 	return nil
+}
+
+// stepwise reports whether a migration is to run statement by statement: because it must, or because its file did when an earlier
+// run came half way, whatever it says now. A repeatable one begins anew instead.
+func (r *runner) stepwise(m migrations.Migration) bool {
+	return m.NoTransaction || m.Version != "" && slices.Contains(r.unfinished, m.ID())
 }
 
 // again prepares the session for another attempt at the first pending migration, or returns the error if there is to be none.

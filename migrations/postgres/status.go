@@ -76,10 +76,8 @@ coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::tex
 		}
 		out.Repeatable = append(out.Repeatable, record)
 	}
-	rows, err = s.ask(ctx, "SELECT DISTINCT migration FROM "+l.table("statement")+" WHERE "+l.mine("")+" ORDER BY migration")
-	for _, row := range rows {
-		out.Unfinished = append(out.Unfinished, string(row[0]))
-	}
+	rows, err = s.ask(ctx, l.unfinishedSQL())
+	out.Unfinished = column(rows)
 	return out, err
 }
 
