@@ -113,17 +113,9 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		}
 		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
 	}()
-	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
-	st, same, err := r.ledger.read(ctx, s, &r.set)
+	st, same, err := r.look(ctx, s, &r.set)
 	if err != nil {
 		return err
-	}
-	r.lock = r.ledger.advisory()
-	if st.pid != s.pg.PID() { // somebody in between speaks for the server
-		if err := s.throughPooler(); err != nil {
-			return err
-		}
-		r.lock = r.ledger.lease(r.cfg, r.id)
 	}
 	if same && len(r.applied) == 0 {
 		return r.current(st)
@@ -147,6 +139,20 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	}
 	r.entered, r.unfinished = true, column(rows)
 	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
+}
+
+// look reads the ledger, as ledger.read does, and finds out which lock this connection needs.
+func (r *runner) look(ctx context.Context, s *session, set *migrations.Set) (st state, same bool, err error) {
+	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
+	if st, same, err = r.ledger.read(ctx, s, set); err != nil {
+		return st, same, err
+	}
+	r.lock = r.ledger.advisory()
+	if st.pid != s.pg.PID() { // somebody in between speaks for the server
+		r.lock = r.ledger.lease(r.cfg, r.id)
+		err = s.throughPooler()
+	}
+	return st, same, err
 }
 
 // current notes that the history is exactly the set.

@@ -10,13 +10,9 @@ import (
 
 // insertSQL records a migration as following the version applied before it. digest is that of the history with it.
 func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, digest, run string) string {
-	down := "NULL"
-	if m.Down != nil {
-		down = literal(m.Down.SQL)
-	}
 	return fmt.Sprintf("INSERT INTO %s (tenant, version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
 		l.table("migration"), literal(l.tenant), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum), literal(digest),
-		literal(string(m.MinCompatible)), down, literal(run))
+		literal(string(m.MinCompatible)), downSQL(m), literal(run))
 }
 
 // repeatSQL records a repeatable migration as following what was applied before it: another one that this run must have
