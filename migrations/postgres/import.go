@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// Adoption is a history that was taken over from another tool.
+type Adoption struct {
+	Tool       Tool                 `json:"tool"`
+	Table      string               `json:"table"`    // that it was read from, as SQL
+	Versions   []migrations.Version `json:"versions"` // in the order of application
+	Repeatable []string             `json:"repeatable,omitempty"`
+}
+
+// Import adopts the history that another tool has left in the database; an empty tool is found out. What the files say now
+// is taken for what was applied. All of it is recorded in one transaction, or nothing; the other tool's table is only read.
+//
+// It is refused if the history is dirty, speaks of versions that the set does not have, or leaves out some that the set's
+// next run would refuse to apply late (Config.OutOfOrder); and if the ledger has a history of its own.
+func Import(ctx context.Context, cfg Config, set migrations.Set, tool Tool) (Adoption, error) {
+	if tool != "" && !slices.Contains(Tools(), tool) {
+		return Adoption{}, misconfigured(fmt.Sprintf("unknown tool %q", tool), fmt.Sprintf("use one of %v", Tools()))
+	}
+	var out Adoption
+	err := operate(ctx, cfg, func(ctx context.Context, r *runner, s *session, st state) (func(context.Context) error, error) {
+		if err := st.noHistory(r.cfg.LedgerSchema); err != nil {
+			return nil, err
+		}
+		from, table, err := findForeign(ctx, s, tool)
+		if err != nil {
+			return nil, err
+		}
+		versioned, repeatable, err := readForeign(ctx, s, from, table, set)
+		if err == nil {
+			err = plansOn(set, versioned, r.cfg.OutOfOrder)
+		}
+		if err != nil {
+			return nil, about(from.tool, table, err)
+		}
+		out = Adoption{Tool: from.tool, Table: table}
+		for _, a := range versioned {
+			out.Versions = append(out.Versions, a.Version)
+		}
+		for _, a := range repeatable {
+			out.Repeatable = append(out.Repeatable, a.Name)
+		}
+		return func(ctx context.Context) error { return r.write(ctx, s, r.ledger.adoptSQL(versioned, repeatable)...) }, nil
+	})
+	if err != nil {
+		return Adoption{}, err
+	}
+	return out, nil
+}
+
+// findForeign looks for the tables of the tools: in the search path, then in schema public.
+func findForeign(ctx context.Context, s *session, tool Tool) (foreignTable, string, error) {
+	names := map[string]bool{}
+	var values []string
+	for _, t := range foreignTables() {
+		if !names[t.name] {
+			names[t.name] = true
+			values = append(values, "("+literal(t.name)+")")
+		}
+	}
+	rows, err := s.within(ctx, fmt.Sprintf(`SELECT t.name, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
+(SELECT pg_catalog.string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+FROM (VALUES %s) t(name) JOIN pg_catalog.pg_class c ON c.oid = coalesce(pg_catalog.to_regclass(t.name), pg_catalog.to_regclass('public.' || t.name))
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, ", ")))
+	if err != nil {
+		return foreignTable{}, "", err
+	}
+	var found []foreignTable
+	var tables []string
+	for _, t := range foreignTables() {
+		for _, row := range rows {
+			if (tool == "" || t.tool == tool) && t.isAt(row) {
+				found, tables = append(found, t), append(tables, string(row[1]))
+			}
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], tables[0], nil
+	case 0:
+		return foreignTable{}, "", notFound(tool)
+	}
+	said := make([]string, len(found))
+	for i, t := range found {
+		said[i] = fmt.Sprintf("%s (%s)", t.tool, tables[i])
+	}
+	return foreignTable{}, "", misconfigured("more than one tool has left a history here: "+strings.Join(said, ", "), "say whose to adopt")
+}
+
+// isAt reports whether a row of findForeign is about a table of the tool.
+func (t foreignTable) isAt(row [][]byte) bool {
+	columns := strings.Split(string(row[2]), ",")
+	has := func(c string) bool { return slices.Contains(columns, c) }
+	return string(row[0]) == t.name && !slices.ContainsFunc(t.columns, func(c string) bool { return !has(c) }) && (t.lacks == "" || !has(t.lacks))
+}
+
+func notFound(tool Tool) *Error {
+	var names []string
+	for _, t := range foreignTables() {
+		if tool == "" || t.tool == tool {
+			names = append(names, t.name+" of "+string(t.tool))
+		}
+	}
+	return misconfigured("there is no table "+strings.Join(names, ", nor "),
+		"check that this is the database, and that its schema is in the search_path: add &search_path=… to the URL; a schema without any history is taken over with baseline")
+}
+
+// readForeign reads a tool's table and finds the files.
+func readForeign(ctx context.Context, s *session, from foreignTable, table string, set migrations.Set) (versioned, repeatable []adopted, err error) {
+	rows, err := s.within(ctx, fmt.Sprintf(from.sql, table))
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := from.read(rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	versioned, repeatable, err = history.resolve(set)
+	if err == nil && len(versioned)+len(repeatable) == 0 {
+		err = inconsistent("nothing is applied according to it", "there is nothing to adopt: run migrate")
+	}
+	return versioned, repeatable, err
+}
+
+// plansOn returns why the set could not go on from that history, if it could not.
+func plansOn(set migrations.Set, history []adopted, policy migrations.OutOfOrder) error {
+	applied := make([]migrations.Applied, len(history))
+	for i, a := range history {
+		applied[i] = migrations.Applied{Version: a.Version, Name: a.Name, Checksum: a.Checksum}
+	}
+	_, err := set.Plan(applied, migrations.Policy{OutOfOrder: policy})
+	return err
+}
+
+// about names the tool and the table of a history that is refused.
+func about(tool Tool, table string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Failure.Message = fmt.Sprintf("the history of %s in %s: %s", tool, table, e.Failure.Message)
+		return e
+	}
+	return fmt.Errorf("the history of %s in %s does not fit the files:\n%w", tool, table, err)
+}
