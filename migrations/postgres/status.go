@@ -31,54 +31,79 @@ type Record struct {
 // Status reads the ledger without writing or locking anything, in the order of application. A database without a ledger
 // has an empty History.
 func Status(ctx context.Context, cfg Config) (History, error) {
-	cfg, err := cfg.withDefaults()
+	var out History
+	err := glance(ctx, cfg, func(l ledger, s *session, st state) (err error) {
+		if !st.exists {
+			return nil
+		}
+		out.Database = st.database
+		if out.Migrations, err = l.chain(ctx, s); err != nil {
+			return err
+		}
+		if out.Repeatable, err = l.records(ctx, s, fmt.Sprintf(`SELECT '', name, checksum, '', '', (extract(epoch FROM applied_at) * 1000000)::bigint,
+coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), '', '' FROM %s WHERE %s ORDER BY name`, l.table("repeatable"), l.mine(""))); err != nil {
+			return err
+		}
+		out.Unfinished, err = l.unfinished(ctx, s)
+		return err
+	})
 	if err != nil {
 		return History{}, err
 	}
+	return out, nil
+}
+
+// glance opens a session, reads the ledger and hands both on, for what neither writes nor locks.
+func glance(ctx context.Context, cfg Config, do func(l ledger, s *session, st state) error) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
 	s, err := connect(ctx, cfg)
 	if err != nil {
-		return History{}, err
+		return err
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
 	l := ledger{cfg.LedgerSchema, cfg.tenant}
 	st, _, err := l.read(ctx, s, nil)
-	if err != nil || !st.exists {
-		return History{}, err
+	if err == nil {
+		err = st.check(cfg.Database, l)
 	}
-	if err := st.check(cfg.Database, l); err != nil {
-		return History{}, err
+	if err != nil {
+		return err
 	}
-	rows, err := s.ask(ctx, fmt.Sprintf(`WITH RECURSIVE chain AS (
+	return do(l, s, st)
+}
+
+// chain reads table migration in the order of application.
+func (l ledger) chain(ctx context.Context, s *session) ([]Record, error) {
+	return l.records(ctx, s, fmt.Sprintf(`WITH RECURSIVE chain AS (
 SELECT m.*, 1 AS place FROM %[1]s m WHERE m.%[2]s AND m.previous = ''
 UNION ALL SELECT m.*, c.place + 1 FROM %[1]s m JOIN chain c ON m.tenant = c.tenant AND m.previous = c.version)
 SELECT version, name, checksum, min_compatible, previous, (extract(epoch FROM applied_at) * 1000000)::bigint,
 coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), coalesce(down, ''), digest FROM chain ORDER BY place`, l.table("migration"), l.mine("")))
+}
+
+func (l ledger) records(ctx context.Context, s *session, sql string) ([]Record, error) {
+	rows, err := s.ask(ctx, sql)
 	if err != nil {
-		return History{}, err
+		return nil, err
 	}
-	out := History{Database: st.database}
+	var out []Record
 	for _, row := range rows {
 		record, err := parseRecord(row)
 		if err != nil {
-			return History{}, err
+			return nil, err
 		}
-		out.Migrations = append(out.Migrations, record)
+		out = append(out, record)
 	}
-	rows, err = s.ask(ctx, fmt.Sprintf(`SELECT '', name, checksum, '', '', (extract(epoch FROM applied_at) * 1000000)::bigint,
-coalesce((extract(epoch FROM duration) * 1000000)::bigint, 0), coalesce(run::text, ''), '', '' FROM %s WHERE %s ORDER BY name`, l.table("repeatable"), l.mine("")))
-	if err != nil {
-		return History{}, err
-	}
-	for _, row := range rows {
-		record, err := parseRecord(row)
-		if err != nil {
-			return History{}, err
-		}
-		out.Repeatable = append(out.Repeatable, record)
-	}
-	rows, err = s.ask(ctx, l.unfinishedSQL())
-	out.Unfinished = column(rows)
-	return out, err
+	return out, nil
+}
+
+// unfinished lists what has left a journal.
+func (l ledger) unfinished(ctx context.Context, s *session) ([]string, error) {
+	rows, err := s.ask(ctx, l.unfinishedSQL())
+	return column(rows), err
 }
 
 func parseRecord(row [][]byte) (Record, error) {
