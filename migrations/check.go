@@ -62,6 +62,22 @@ func checkUp(s Script, explicit bool, found *problems) (noTransaction bool) {
 	return checkMixture(s.Path, statements, found)
 }
 
+// CheckRevert examines a script that reverts a migration, as Load examines those that apply one: it is to run in one
+// transaction, unless every statement of it needs to be outside. Its errors are of type *Problem or *LoadError.
+func (s Script) CheckRevert() (noTransaction bool, err error) {
+	var found problems
+	noTransaction = checkUp(s, false, &found)
+	for _, p := range found {
+		switch p.Kind {
+		case Mixed:
+			p.Remedy = "move one or the other into the script of another migration"
+		case TransactionWords:
+			p.Remedy = "delete it: the script already runs in a transaction of its own"
+		}
+	}
+	return noTransaction, found.err()
+}
+
 func checkStatement(st Statement) *Problem {
 	for _, t := range st.tokens {
 		if t.kind == tokenBackslash {

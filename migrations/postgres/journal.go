@@ -27,6 +27,7 @@ type walk struct {
 	*runner
 	session    *session
 	migration  migrations.Migration
+	entry      string // the migration's name in the journal
 	statements []migrations.Statement
 	prefixes   []string
 	steps      map[int]step
@@ -41,25 +42,37 @@ type walk struct {
 // between, what it left is examined before it is tried again.
 func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Migration) error {
 	began := time.Now()
-	statements, err := m.Up.Split()
-	if err != nil {
+	w := &walk{runner: r, session: s, migration: m, entry: m.ID()}
+	if err := w.all(ctx); err != nil {
 		return err
 	}
-	w := &walk{runner: r, session: s, migration: m, statements: statements, prefixes: prefixes(statements)}
+	if err := w.commit(ctx, r.recorder([]migrations.Migration{m})(0), w.ledger.forgetSQL(w.entry)); err != nil {
+		return err
+	}
+	r.done(m, time.Since(began))
+	return nil
+}
+
+// all runs the statements that have not been.
+func (w *walk) all(ctx context.Context) (err error) {
+	if w.statements, err = w.migration.Up.Split(); err != nil {
+		return err
+	}
+	w.prefixes = prefixes(w.statements)
 	if w.steps, err = w.read(ctx); err != nil {
 		return err
 	}
 	err = w.unchanged()
 	switch {
-	case err != nil && m.Version != "":
+	case err != nil && w.migration.Version != "":
 		return err
-	case m.Version == "" && (err != nil || len(w.steps) == 0): // a repeatable one may change whenever it likes, and begins anew
+	case w.migration.Version == "" && (err != nil || len(w.steps) == 0): // a repeatable one may change whenever it likes, and begins anew
 		w.steps = map[int]step{}
-		if err := w.commit(ctx, w.ledger.forgetSQL(m), w.ledger.staleSQL(m)); err != nil {
+		if err := w.commit(ctx, w.ledger.forgetSQL(w.entry), w.ledger.staleSQL(w.migration)); err != nil {
 			return err
 		}
 	}
-	for i, st := range statements {
+	for i, st := range w.statements {
 		switch {
 		case st.SetsSession():
 			w.settings = append(w.settings, st.SQL)
@@ -75,10 +88,6 @@ func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Mig
 			return err
 		}
 	}
-	if err := w.commit(ctx, r.recorder([]migrations.Migration{m})(0), w.ledger.forgetSQL(m)); err != nil {
-		return err
-	}
-	r.done(m, time.Since(began))
 	return nil
 }
 
@@ -95,16 +104,11 @@ func prefixes(statements []migrations.Statement) []string {
 
 // commit carries out statements about the journal or the ledger, in one transaction.
 func (w *walk) commit(ctx context.Context, statements ...string) error {
-	message := strings.Join(append(w.beginning(w.session), statements...), ";") + ";COMMIT"
-	_, err := w.session.ask(ctx, message)
-	if sqlState(err) == lostLease {
-		return leaseLost()
-	}
-	return err
+	return w.write(ctx, w.session, statements...)
 }
 
 // mine is the condition that a row of the journal is about this migration.
-func (w *walk) mine() string { return w.ledger.journalled(w.migration) }
+func (w *walk) mine() string { return w.ledger.journalled(w.entry) }
 
 // read tells how far an earlier run has come.
 func (w *walk) read(ctx context.Context) (map[int]step, error) {
@@ -153,7 +157,7 @@ func (w *walk) enter(i int, existed, done bool) string {
 	return fmt.Sprintf("INSERT INTO %s (tenant, migration, ordinal, prefix, existed, run, finished) VALUES (%s, %s, %d, %s, %t, %s, %s) "+
 		"ON CONFLICT (tenant, migration, ordinal) DO UPDATE SET prefix = excluded.prefix, existed = excluded.existed, run = excluded.run, "+
 		"started = excluded.started, finished = excluded.finished, failed = false",
-		w.ledger.table("statement"), literal(w.ledger.tenant), literal(w.migration.ID()), i, literal(w.prefixes[i]), existed, literal(w.id), finished)
+		w.ledger.table("statement"), literal(w.ledger.tenant), literal(w.entry), i, literal(w.prefixes[i]), existed, literal(w.id), finished)
 }
 
 // leave marks statement i as finished or as failed.

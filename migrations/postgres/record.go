@@ -15,6 +15,13 @@ func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, d
 		literal(string(m.MinCompatible)), downSQL(m), literal(run))
 }
 
+// deleteSQL forgets the migration that was applied last; digest is that of the history without it, and becomes the run's. It
+// fails if another one refers to the row (SQLSTATE 23503) or if the row is not there (a NULL in the run's digest, 23502).
+func (l ledger) deleteSQL(version migrations.Version, digest, run string) string {
+	return fmt.Sprintf("WITH gone AS (DELETE FROM %s WHERE %s RETURNING version) UPDATE %s SET digest = (SELECT %s FROM gone) WHERE id = %s",
+		l.table("migration"), l.mine(" AND version = %s", literal(string(version))), l.table("run"), literal(digest), literal(run))
+}
+
 // repeatSQL records a repeatable migration as following what was applied before it: another one that this run must have
 // recorded, or the newest row of table migration. It fails with a NULL in after (SQLSTATE 23502) if that is not so. What the
 // journal has of another version of the file that was left half run goes, for it is in force no longer.
@@ -26,7 +33,7 @@ func (l ledger) repeatSQL(m migrations.Migration, before *migrations.Migration, 
 	}
 	return fmt.Sprintf("WITH forgotten AS (%s) INSERT INTO %s AS r (tenant, name, checksum, after, run) VALUES (%s, %s, %s, (%s), %s) ON CONFLICT (tenant, name) DO UPDATE "+
 		"SET checksum = excluded.checksum, after = excluded.after, run = excluded.run, applied_at = excluded.applied_at, duration = NULL",
-		l.forgetSQL(m), l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
+		l.forgetSQL(m.ID()), l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
 }
 
 // staleSQL takes back that a repeatable migration is in force as it is recorded: another version of it begins, outside a
@@ -35,14 +42,14 @@ func (l ledger) staleSQL(m migrations.Migration) string {
 	return fmt.Sprintf("UPDATE %s SET checksum = '' WHERE %s", l.table("repeatable"), l.mine(" AND name = %s", literal(m.Name)))
 }
 
-// journalled is the condition that a row of the journal is about this migration.
-func (l ledger) journalled(m migrations.Migration) string {
-	return l.mine(" AND migration = %s", literal(m.ID()))
+// journalled is the condition that a row of the journal is about the migration that goes by this name there.
+func (l ledger) journalled(entry string) string {
+	return l.mine(" AND migration = %s", literal(entry))
 }
 
-// forgetSQL deletes the migration's journal.
-func (l ledger) forgetSQL(m migrations.Migration) string {
-	return fmt.Sprintf("DELETE FROM %s WHERE %s", l.table("statement"), l.journalled(m))
+// forgetSQL deletes a migration's journal.
+func (l ledger) forgetSQL(entry string) string {
+	return fmt.Sprintf("DELETE FROM %s WHERE %s", l.table("statement"), l.journalled(entry))
 }
 
 // beginRunSQL records that a run begins.
