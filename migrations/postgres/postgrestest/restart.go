@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Restart stops the server and starts it again with the same data on the same port. Every session ends. A fast stop rolls
@@ -45,8 +46,27 @@ func (s *Server) Kill(ctx context.Context) error {
 			return fmt.Errorf("kill postgresql: %w", err)
 		}
 		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may have ended by itself
+		if err := gone(ctx, pid); err != nil {
+			return fmt.Errorf("kill postgresql: %w", err)
+		}
 	}
 	return s.again(ctx)
+}
+
+// gone waits until a process holds nothing any more: while one has the shared memory, the server does not start again.
+func gone(ctx context.Context, pid int) error {
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		if err != nil || strings.HasPrefix(state, "Z") {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // again starts the server once it has ended.
