@@ -20,6 +20,7 @@ func command() *cobra.Command {
 		Version: cli.Version,
 	}
 	root.AddCommand(newRender(), newController(os.Getenv), newStatus(os.Getenv), newEvents(os.Getenv), newStreams(os.Getenv))
+	root.AddCommand(newPlan(os.Getenv), newHistory(os.Getenv), newDown(os.Getenv), newBaseline(os.Getenv), newImport(os.Getenv), newRepair(os.Getenv))
 	root.AddCommand(runner.Commands(os.Getenv)...)
 	return root
 }

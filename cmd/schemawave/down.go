@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/postgres"
+)
+
+// nothing is the target that takes everything back, as migrate says "went from nothing to".
+const nothing = "nothing"
+
+type down struct {
+	onLedger
+	to     string
+	target migrations.Version
+	yes    bool
+}
+
+func newDown(getenv func(string) string) *cobra.Command {
+	d := down{onLedger: onLedger{getenv: getenv}}
+	c := d.command(&cobra.Command{
+		Use:   "down --database NAME --to VERSION",
+		Short: "Take migrations back, down to a version",
+		Long: `Take back what was applied after a version, last applied first, with the down scripts that the ledger has stored: no
+files are needed. Each script and the deletion of its row are one transaction. Nothing is run if one of the migrations
+has no down script.
+
+Down scripts delete data. It asks before it begins; where nobody can be asked, --yes is the answer.`,
+		Example: `  schemawave down --database orders --to 20260101000000
+  schemawave down --database orders --to nothing --yes`,
+	}, d.run)
+	f := c.Flags()
+	f.StringVar(&d.to, "to", "", "the version to stay at, or nothing (required)")
+	f.BoolVarP(&d.yes, "yes", "y", false, "do not ask")
+	f.DurationVar(&d.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again")
+	f.DurationVar(&d.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
+	return d.withLock(c)
+}
+
+func (d *down) run(ctx context.Context, c *cobra.Command) error {
+	if d.to == "" {
+		return cli.Usage("--to is required: the version to stay at, or %s", nothing)
+	}
+	if d.to != nothing {
+		v, err := migrations.ParseVersion(d.to)
+		if err != nil {
+			return cli.Usage("--to: %w", err)
+		}
+		d.target = v
+	}
+	if err := d.connection(); err != nil {
+		return err
+	}
+	if !d.yes {
+		if err := d.ask(ctx, c.InOrStdin(), c.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	reverted, err := postgres.Down(ctx, d.Config, d.target)
+	if err != nil && len(reverted.Versions) == 0 {
+		return err
+	}
+	result := struct {
+		Database string `json:"database"`
+		postgres.Reverted
+	}{d.Database, reverted}
+	return errors.Join(err, d.print(c.OutOrStdout(), result, func(w io.Writer) error { return printReverted(w, d.Database, reverted) }))
+}
+
+// ask shows what would be taken back and wants a yes from a terminal.
+func (d *down) ask(ctx context.Context, in io.Reader, out io.Writer) error {
+	if !isTerminal(in) {
+		return cli.Usage("nobody can be asked here: --yes is required")
+	}
+	status, err := postgres.Status(ctx, d.Config)
+	if err != nil {
+		return err
+	}
+	var back []string
+	for _, r := range slices.Backward(status.Migrations) {
+		if r.Version.Compare(d.target) > 0 {
+			back = append(back, fmt.Sprintf("  %s %s\n", r.Version, r.Name))
+		}
+	}
+	if len(back) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "This takes back, on %s at %s, with all data that it holds:\n%sGo on? [y/N] ", d.Conn.Database, d.Conn.Host, strings.Join(back, ""))
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if word := strings.ToLower(strings.TrimSpace(answer)); err != nil || word != "y" && word != "yes" {
+		return cli.Usage("stopped: nothing was taken back")
+	}
+	return nil
+}
+
+// isTerminal reports whether a person may be at the other end.
+func isTerminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func printReverted(w io.Writer, database string, r postgres.Reverted) error {
+	name := func(v migrations.Version) string {
+		if v == "" {
+			return nothing
+		}
+		return "version " + string(v)
+	}
+	if len(r.Versions) == 0 {
+		_, err := fmt.Fprintf(w, "%s is at %s: there is nothing to take back\n", database, name(r.To))
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s went down from version %s to %s: %s taken back\n", database, r.From, name(r.To), counted(len(r.Versions), "migration", "migrations"))
+	return err
+}
