@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -63,6 +64,7 @@ func TestDocuments(t *testing.T) {
 	t.Cleanup(func() { database.Stop() })
 	tried := map[string]int{}
 	var config string
+	printed := "" // by the last shell block
 	all := blocks(t)
 	for _, b := range all {
 		if strings.HasPrefix(b.text, "nats:") || strings.Contains(b.text, "config.yaml\nnats:") || strings.HasPrefix(b.text, "# config.yaml, ") {
@@ -87,7 +89,11 @@ func TestDocuments(t *testing.T) {
 			case "go":
 				tryGo(t, b.text)
 			case "sh":
-				tryShell(t, b.text, database)
+				printed = tryShell(t, b.text, database)
+			case "text":
+				if b.text != printed {
+					t.Errorf("the commands before it print\n%s", printed)
+				}
 			case "sql":
 				trySQL(t, b.text, database)
 			default:
@@ -95,7 +101,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "state", "go", "sh", "sql"} {
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "state", "go", "sh", "text", "sql"} {
 		if tried[kind] == 0 {
 			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
 		}
@@ -225,8 +231,9 @@ func main() { _ = wait(context.Background()) }
 	}
 }
 
-// tryShell runs the lines: make's targets must exist, our own commands must succeed against a fresh database.
-func tryShell(t *testing.T, text string, database *postgrestest.Server) {
+// tryShell runs the lines: make's targets must exist, our own commands must succeed against a fresh database. It returns
+// what they print.
+func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {
 		t.Fatal(err)
@@ -237,6 +244,10 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) {
 	}
 	t.Setenv("DATABASE_URL", url)
 	t.Chdir("../../examples/shop")
+	if strings.Contains(text, "schemawave import ") {
+		leaveHistory(t, url)
+	}
+	var printed bytes.Buffer
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
 		words := strings.Fields(line)
@@ -249,12 +260,28 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) {
 		case words[0] == "schemawave":
 			root := command()
 			root.SetArgs(words[1:])
+			root.SetOut(&printed)
 			if err := root.ExecuteContext(t.Context()); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
 		default:
 			t.Errorf("nothing here knows how to run %q", line)
 		}
+	}
+	return printed.String()
+}
+
+// leaveHistory makes the database look as golang-migrate leaves it.
+func leaveHistory(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); "+
+		"INSERT INTO schema_migrations VALUES (1, false)").ReadAll(); err != nil {
+		t.Fatal(err)
 	}
 }
 
