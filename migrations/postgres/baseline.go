@@ -16,6 +16,9 @@ func Baseline(ctx context.Context, cfg Config, set migrations.Set, version strin
 	if err != nil {
 		return nil, err
 	}
+	if len(set.Migrations) == 0 {
+		return nil, misconfigured("there is no versioned migration to begin the history with", "load a directory that has one")
+	}
 	list := make([]adopted, len(set.Migrations))
 	versions := make([]migrations.Version, len(set.Migrations))
 	for i, m := range set.Migrations {

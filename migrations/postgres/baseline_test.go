@@ -59,6 +59,9 @@ func TestARefusedBaselineLeavesNothing(t *testing.T) {
 	if _, err := postgres.Baseline(t.Context(), cfg, load(t, numbered(3)), "7"); postgres.ExitCode(err) != migrations.ExitConfig {
 		t.Errorf("a version that is not there: %v", err)
 	}
+	if _, err := postgres.Baseline(t.Context(), cfg, migrations.Set{}, "latest"); postgres.ExitCode(err) != migrations.ExitConfig {
+		t.Errorf("no migrations: %v", err)
+	}
 	if got := query(t, url, "SELECT to_regnamespace('schemawave') IS NULL"); got[0] != "t" {
 		t.Error("a ledger was made")
 	}

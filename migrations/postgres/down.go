@@ -87,6 +87,9 @@ func (r *runner) reversals(ctx context.Context, s *session, st state, target mig
 	if first < 0 {
 		return nil, history, nil
 	}
+	if err := r.nothingHalfApplied(ctx, s); err != nil {
+		return nil, nil, err
+	}
 	var refused []error
 	var list []reversal
 	for i, record := range slices.Backward(history) {
@@ -130,6 +133,21 @@ func isApplied(history []Record, target migrations.Version) error {
 		}
 	}
 	return misconfigured(fmt.Sprintf("version %s is not applied (applied last: %s)", target, strings.Join(said, ", ")), "name one that is: schemawave history lists them")
+}
+
+// reverting is what the journal's entries of a down script begin with; the version follows.
+const reverting = "U__"
+
+// nothingHalfApplied refuses to take back what a half-applied migration builds on: its next run would go on after
+// statements whose work is gone. One of which only a failed statement is known has done nothing.
+func (r *runner) nothingHalfApplied(ctx context.Context, s *session) error {
+	rows, err := s.ask(ctx, fmt.Sprintf("SELECT migration FROM %s WHERE %s ORDER BY migration LIMIT 1", r.ledger.table("statement"),
+		r.ledger.mine(" AND NOT failed AND NOT starts_with(migration, %s)", literal(reverting))))
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return inconsistent(fmt.Sprintf("migration %s is half applied", rows[0][0]), fmt.Sprintf("complete it with migrate, then go down; "+
+		"or take back by hand what it has done, and delete its rows from %s", r.ledger.table("statement")))
 }
 
 // downScript makes what takes a migration back of what the ledger has stored.
@@ -193,7 +211,7 @@ func (r *runner) recordEnd(ctx context.Context, s *session, runErr error) error 
 // revert takes one migration back.
 func (r *runner) revert(ctx context.Context, s *session, back reversal) error {
 	if back.script.NoTransaction {
-		w := &walk{runner: r, session: s, migration: back.script, entry: "U__" + string(back.record.Version)}
+		w := &walk{runner: r, session: s, migration: back.script, entry: reverting + string(back.record.Version)}
 		if err := w.all(ctx); err != nil {
 			return err
 		}

@@ -200,6 +200,28 @@ func TestDownOutsideATransaction(t *testing.T) {
 	}
 }
 
+// What a half-applied migration builds on is not taken away under it.
+func TestDownUnderAHalfAppliedMigration(t *testing.T) {
+	for name, test := range map[string]struct {
+		second string
+		code   migrations.ExitCode
+	}{
+		"a statement has run": {"-- schemawave: no-transaction\nCREATE INDEX CONCURRENTLY i ON a (id);\nSELECT no_such_function();", migrations.ExitRejected},
+		"none has":            {"CREATE INDEX CONCURRENTLY i ON a (no_such_column);", migrations.ExitDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t, freshURL(t))
+			dir := files("1_a.up.sql", "CREATE TABLE a (id int)", "1_a.down.sql", "DROP TABLE a", "2_b.up.sql", test.second)
+			if report, err := postgres.Migrate(t.Context(), cfg, load(t, dir)); err == nil || report.To != "1" {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			if _, err := postgres.Down(t.Context(), cfg, ""); postgres.ExitCode(err) != test.code || err != nil && !strings.Contains(err.Error(), "migration 2 is half applied") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // Many at once take each migration back once.
 func TestDownsAtOnce(t *testing.T) {
 	url := freshURL(t)

@@ -176,7 +176,7 @@ func readFlyway(rows [][][]byte) (foreign, error) {
 				"look what is there of it, complete or revert it by hand, run flyway repair, and import then")
 		}
 		if row[0] == nil {
-			f.repeated(script, at)
+			f.repeated(script, at, kind == "DELETE")
 			continue
 		}
 		v, err := parseVersion(row[0])
@@ -196,15 +196,17 @@ func readFlyway(rows [][][]byte) (foreign, error) {
 	return f, nil
 }
 
-// repeated keeps the last run of a repeatable migration, told by its script's name.
-func (f *foreign) repeated(script string, at time.Time) {
+// repeated keeps the last run of a repeatable migration, told by its script's name, unless it was deleted.
+func (f *foreign) repeated(script string, at time.Time, deleted bool) {
 	name, repeatable := strings.CutPrefix(script[strings.LastIndexByte(script, '/')+1:], "R__")
 	if !repeatable {
 		return
 	}
 	name = strings.TrimSuffix(name, ".sql")
 	f.repeatable = slices.DeleteFunc(f.repeatable, func(p past) bool { return p.name == name })
-	f.repeatable = append(f.repeatable, past{name: name, at: at})
+	if !deleted {
+		f.repeatable = append(f.repeatable, past{name: name, at: at})
+	}
 }
 
 // resolve finds the file of each migration.

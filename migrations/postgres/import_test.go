@@ -94,7 +94,7 @@ func TestImportTakesRepeatables(t *testing.T) {
 	url := freshURL(t)
 	cfg := config(t, url)
 	query(t, url, flywayTable+flywayInsert+"(1, '1', 'a', 'SQL', 'V1__a.sql', true), (2, NULL, 'old views', 'SQL', 'R__old_views.sql', true), "+
-		"(3, NULL, 'views', 'SQL', 'sql/R__views.sql', true), (4, NULL, 'views', 'SQL', 'sql/R__views.sql', true)")
+		"(5, NULL, 'gone', 'SQL', 'R__gone.sql', true), (6, NULL, 'gone', 'DELETE', 'R__gone.sql', true), (3, NULL, 'views', 'SQL', 'sql/R__views.sql', true), (4, NULL, 'views', 'SQL', 'sql/R__views.sql', true)")
 	set := load(t, files("V1__a.sql", "SELECT no_such_function()", "R__views.sql", "SELECT no_such_function()", "R__new.sql", "SELECT 1"))
 	got, err := postgres.Import(t.Context(), cfg, set, "")
 	if err != nil || !slices.Equal(got.Repeatable, []string{"old_views", "views"}) {
