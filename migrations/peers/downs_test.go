@@ -13,9 +13,12 @@ import (
 var downLine = map[migrations.Layout]*regexp.Regexp{
 	migrations.LayoutGoose:      regexp.MustCompile(`(?mi)^--\s*\+goose down\s*?\n`),
 	migrations.LayoutDbmate:     regexp.MustCompile(`(?m)^--\s*migrate:down.*\n`),
-	migrations.LayoutTern:       regexp.MustCompile(`(?m)^---- create above / drop below ----\n`),
+	migrations.LayoutTern:       regexp.MustCompile(`(?m)^---- create above / drop below ----\r?\n`),
 	migrations.LayoutSQLMigrate: regexp.MustCompile(`(?m)^-- \+migrate Down.*\n`),
 }
+
+// remark is a line that holds nothing but a comment.
+var remark = regexp.MustCompile(`(?m)^--.*$`)
 
 // prefix is a version at the beginning of a file's name.
 var prefix = regexp.MustCompile(`^[VU]?0*([0-9._]*[0-9])_?`)
@@ -43,7 +46,7 @@ func downs(t *testing.T, layout migrations.Layout, dir string) map[string]string
 			text = string(content)
 		}
 		version := prefix.FindStringSubmatch(e.Name())
-		if strings.TrimSpace(text) != "" && version != nil {
+		if strings.TrimSpace(remark.ReplaceAllString(text, "")) != "" && version != nil {
 			out[strings.ReplaceAll(version[1], "_", ".")] = text
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/schemawave/schemawave/migrations"
@@ -17,10 +18,11 @@ type original struct {
 	layout  migrations.Layout
 	migrate func(ctx context.Context, url, dir string) error
 	history []string
-	quirks  int // versions in testdata/<layout>, 1 and up; those of the shop follow
+	quirks  []string // files of testdata/<layout> that are applied: what only this layout has, or its users do
 }
 
-func originals() []original {
+func originals(t *testing.T) []original {
+	t.Helper()
 	all := []original{
 		{layout: migrations.LayoutPlain, migrate: plainByPsql},
 		{layout: migrations.LayoutDbmate, migrate: dbmateByPsql},
@@ -32,7 +34,13 @@ func originals() []original {
 		}
 	}
 	for i := range all {
-		all[i].quirks = map[migrations.Layout]int{}[all[i].layout]
+		files, err := filepath.Glob(filepath.Join("testdata", string(all[i].layout), "*.sql"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("files of layout %s: %v, %v", all[i].layout, files, err)
+		}
+		all[i].quirks = slices.DeleteFunc(files, func(f string) bool {
+			return strings.HasSuffix(f, ".down.sql") || strings.HasPrefix(filepath.Base(f), "U")
+		})
 	}
 	return all
 }
@@ -42,16 +50,14 @@ func shop() []peers.Source {
 	return slices.Concat(shopTables(), shopRoutines(), shopData(), shopChanges())
 }
 
-// directory writes the shop in a layout, after the files that only this layout has.
+// directory writes the shop in a layout, after the quirks.
 func directory(t *testing.T, o original) string {
 	t.Helper()
 	dir := t.TempDir()
-	if o.quirks > 0 {
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", string(o.layout)))); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", string(o.layout)))); err != nil {
+		t.Fatal(err)
 	}
-	if err := peers.Write(dir, o.layout, o.quirks+1, shop()); err != nil {
+	if err := peers.Write(dir, o.layout, len(o.quirks)+1, shop()); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -59,7 +65,7 @@ func directory(t *testing.T, o original) string {
 
 // A directory means to Schemawave what it means to the tool it was written for.
 func TestSameSchemaAndDataAsTheOriginalTool(t *testing.T) {
-	for _, o := range originals() {
+	for _, o := range originals(t) {
 		t.Run(string(o.layout), func(t *testing.T) {
 			dir := directory(t, o)
 			theirs, ours := freshURL(t), freshURL(t)
@@ -71,6 +77,9 @@ func TestSameSchemaAndDataAsTheOriginalTool(t *testing.T) {
 			}
 			wantSchema, wantData := dump(t, theirs, o.history)
 			gotSchema, gotData := dump(t, ours, nil)
+			if !strings.Contains(wantSchema, "CREATE TABLE public.quirk_b") || !strings.Contains(wantSchema, "CREATE TABLE public.orders") {
+				t.Errorf("the original's schema lacks tables of the quirks or of the shop:\n%s", wantSchema)
+			}
 			same(t, "schemas", wantSchema, gotSchema)
 			same(t, "data", wantData, gotData)
 			checkDowns(t, o, dir, ours)
@@ -90,8 +99,8 @@ func checkDowns(t *testing.T, o original, dir, url string) {
 		t.Fatal(err)
 	}
 	want := downs(t, o.layout, dir)
-	if len(history.Migrations) != o.quirks+len(shop()) {
-		t.Errorf("the ledger has %d migrations, want %d", len(history.Migrations), o.quirks+len(shop()))
+	if n := len(o.quirks) + len(shop()); len(history.Migrations) != n {
+		t.Errorf("the ledger has %d migrations, want %d", len(history.Migrations), n)
 	}
 	for _, m := range history.Migrations {
 		if m.Down != want[string(m.Version)] {

@@ -1,0 +1,1 @@
+ALTER TABLE quirk_b RENAME TO quirk_a;

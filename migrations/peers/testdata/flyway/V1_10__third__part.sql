@@ -1,0 +1,2 @@
+INSERT INTO quirk_b VALUES (2, 'two
+lines')

@@ -1,0 +1,1 @@
+﻿CREATE TABLE quirk_a (id int, note text DEFAULT 'x');

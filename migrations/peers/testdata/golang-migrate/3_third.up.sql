@@ -1,0 +1,5 @@
+-- windows
+INSERT INTO quirk_b VALUES (2, 'two
+lines');
+/* no
+ end */

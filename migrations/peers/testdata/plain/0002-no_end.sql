@@ -1,0 +1,1 @@
+ALTER TABLE quirk_a ADD more text DEFAULT $$;$$ -- no semicolon; and a comment

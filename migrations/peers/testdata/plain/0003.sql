@@ -1,0 +1,4 @@
+;;
+
+CREATE TABLE quirk_b (LIKE quirk_a INCLUDING DEFAULTS);;
+/* nothing; */ ;
