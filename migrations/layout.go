@@ -23,8 +23,9 @@ const (
 
 // source is a file as it was read.
 type source struct {
-	path string
-	text string // without a byte order mark
+	path     string
+	text     string // without a byte order mark
+	checksum string // of all its bytes
 }
 
 // piece is what a layout makes of one file. Up or Down is nil if the file does not hold it. A repeatable one has no version.

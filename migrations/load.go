@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -14,9 +15,11 @@ import (
 
 // Load reads and checks the SQL files of fsys, whose root is the directory. All that is wrong is reported at once, as a
 // *LoadError; the Set is then empty. Files that do not end in .sql, and those whose name begins with a dot, are not looked at.
+//
+// Several files are read at the same time. Of a directory on disk, Dir is the quickest way.
 func Load(fsys fs.FS, layout Layout) (Set, error) {
 	var found problems
-	files := readFiles(fsys, &found)
+	files := readFiles(fsys, list(fsys, &found), &found)
 	if len(files) == 0 {
 		if len(found) == 0 {
 			found.add(&Problem{Kind: NoFiles, What: "no .sql file in the directory", Remedy: "check the path; sub-directories are not read"})
@@ -31,22 +34,22 @@ func Load(fsys fs.FS, layout Layout) (Set, error) {
 		return Set{}, err
 	}
 	set := Set{Layout: conv.layout}
-	set.Migrations, set.Repeatables = assemble(conv, files, &found)
+	set.Migrations, set.Repeatables = join(examineAll(conv, files), &found)
 	if err := found.err(); err != nil {
 		return Set{}, err
 	}
 	return set, nil
 }
 
-// readFiles returns the readable SQL files in the order of their names.
-func readFiles(fsys fs.FS, found *problems) []source {
+// list returns the names of the SQL files, sorted.
+func list(fsys fs.FS, found *problems) []string {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		what := "the directory of migrations cannot be read: " + rootCause(err)
 		found.add(&Problem{Kind: NoDirectory, What: what, Remedy: "check that it exists and is mounted"})
 		return nil
 	}
-	var files []source
+	names := make([]string, 0, len(entries))
 	for _, e := range entries {
 		name := e.Name()
 		if strings.HasPrefix(name, ".") {
@@ -59,21 +62,45 @@ func readFiles(fsys fs.FS, found *problems) []source {
 		if p := foreign(name); p != nil {
 			found.add(p)
 		}
-		if !strings.HasSuffix(name, ".sql") {
-			continue
+		if strings.HasSuffix(name, ".sql") {
+			names = append(names, name)
 		}
-		text, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			found.add(&Problem{Kind: Unreadable, File: name, What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"})
-			continue
-		}
-		if p := checkText(name, text); p != nil {
-			found.add(p)
-			continue
-		}
-		files = append(files, source{path: name, text: string(text)})
 	}
-	return files
+	return names
+}
+
+// readFiles returns those of the files that hold text, in the order of names.
+func readFiles(fsys fs.FS, names []string, found *problems) []source {
+	files, wrong := make([]source, len(names)), make([]*Problem, len(names))
+	spread(len(names), func(mine iter.Seq[int]) {
+		var space []byte
+		for i := range mine {
+			var err error
+			if space, err = readInto(space, fsys, names[i]); err != nil {
+				wrong[i] = &Problem{Kind: Unreadable, File: names[i], What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"}
+				continue
+			}
+			if wrong[i] = checkText(names[i], space); wrong[i] == nil {
+				text, _ := strings.CutPrefix(string(space), "\uFEFF")
+				files[i] = source{path: names[i], text: text, checksum: checksum(space)}
+			}
+		}
+	})
+	for _, p := range wrong {
+		if p != nil {
+			found.add(p)
+		}
+	}
+	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
+}
+
+// checksum is that of a file as it is on disk.
+func checksum(content []byte) string {
+	const prefix = "sha256:"
+	var text [len(prefix) + 2*sha256.Size]byte
+	sum := sha256.Sum256(content)
+	hex.Encode(text[copy(text[:], prefix):], sum[:])
+	return string(text[:])
 }
 
 // foreign reports a file that belongs to the directory's history but is not SQL that could be run.
@@ -115,61 +142,86 @@ func rootCause(err error) string {
 	return err.Error()
 }
 
-// assemble reads every file by the convention and joins what belongs to the same version, oldest first.
-func assemble(conv convention, files []source, found *problems) (versioned, repeatables []Migration) {
-	byVersion := map[Version]*Migration{}
-	var order []*Migration
-	downs := map[Version]*Script{}
-	for _, src := range files {
-		checksum := sha256.Sum256([]byte(src.text))
-		src.text = strings.TrimPrefix(src.text, "\uFEFF")
-		p, ok := conv.read(src, found)
-		if !ok {
-			continue
+// examined is what a file says by itself.
+type examined struct {
+	piece
+	usable   bool
+	checksum string
+	says     directives
+	reverts  *Script // piece.down, unless that holds no statement
+	found    problems
+}
+
+// examineAll reads every file by the convention.
+func examineAll(conv convention, files []source) []examined {
+	out := make([]examined, len(files))
+	spread(len(files), func(mine iter.Seq[int]) {
+		for i := range mine {
+			out[i] = examine(conv, files[i])
 		}
-		if p.up == nil {
-			addDown(downs, p, found)
-			continue
-		}
-		if other := byVersion[p.version.key()]; other != nil && p.version != "" {
-			found.add(duplicate(src.path, p.version, other.Up.Path))
-			continue
-		}
-		d := readDirectives(src, found)
-		m := &Migration{Version: p.version, Name: p.name, Checksum: "sha256:" + hex.EncodeToString(checksum[:]),
-			Up: *p.up, Down: hollow(p.down), MinCompatible: d.minCompatible}
-		m.NoTransaction = checkUp(m.Up, p.noTransaction || d.noTransaction, found)
-		if p.version == "" {
-			repeatables = append(repeatables, *m)
-			if m.MinCompatible != "" {
-				found.add(&Problem{Kind: BadDirective, File: src.path, What: "a repeatable migration has no version, so no other can be compatible with it",
-					Remedy: "put min-compatible into the versioned migration that breaks older readers"})
-			}
-			continue
-		}
-		if m.MinCompatible.Compare(m.Version) > 0 {
-			found.add(&Problem{Kind: BadDirective, File: src.path, What: fmt.Sprintf("min-compatible %s is newer than the migration itself", m.MinCompatible),
-				Remedy: "name this version or an older one"})
-		}
-		byVersion[p.version.key()] = m
-		order = append(order, m)
+	})
+	return out
+}
+
+func examine(conv convention, src source) examined {
+	e := examined{checksum: src.checksum}
+	e.piece, e.usable = conv.read(src, &e.found)
+	if !e.usable {
+		return e
 	}
-	for v, down := range downs {
-		m := byVersion[v]
-		if m == nil {
-			found.add(&Problem{Kind: BadName, File: down.Path, What: "reverts a migration that is not there",
+	e.reverts = hollow(e.down)
+	if e.up == nil {
+		return e
+	}
+	e.says = readDirectives(src, &e.found)
+	e.noTransaction = checkUp(*e.up, e.noTransaction || e.says.noTransaction, &e.found)
+	switch v := e.says.minCompatible; {
+	case v == "":
+	case e.version == "":
+		e.found.add(&Problem{Kind: BadDirective, File: src.path, What: "a repeatable migration has no version, so no other can be compatible with it",
+			Remedy: "put min-compatible into the versioned migration that breaks older readers"})
+	case v.Compare(e.version) > 0:
+		e.found.add(&Problem{Kind: BadDirective, File: src.path, What: fmt.Sprintf("min-compatible %s is newer than the migration itself", v),
+			Remedy: "name this version or an older one"})
+	}
+	return e
+}
+
+// join puts together what belongs to the same version, oldest first, and leaves those apart that have none.
+func join(files []examined, found *problems) (versioned, repeatables []Migration) {
+	versioned = make([]Migration, 0, len(files))
+	at := make(map[Version]int, len(files)) // in versioned
+	downs := map[Version]*examined{}
+	for i := range files {
+		f := &files[i]
+		*found = append(*found, f.found...)
+		key := f.version.key()
+		other, taken := at[key]
+		switch {
+		case !f.usable:
+		case f.up == nil:
+			addDown(downs, key, f, found)
+		case key == "":
+			repeatables = append(repeatables, f.migration())
+		case taken:
+			found.add(duplicate(f.up.Path, f.version, versioned[other].Up.Path))
+		default:
+			at[key] = len(versioned)
+			versioned = append(versioned, f.migration())
+		}
+	}
+	for v, f := range downs {
+		i, ok := at[v]
+		if !ok {
+			found.add(&Problem{Kind: BadName, File: f.down.Path, What: "reverts a migration that is not there",
 				Remedy: "add the file that applies it, or delete this one"})
 			continue
 		}
-		m.Down = hollow(down)
+		versioned[i].Down = f.reverts
 	}
-	slices.SortFunc(order, func(a, b *Migration) int {
+	slices.SortFunc(versioned, func(a, b Migration) int {
 		return cmp.Or(a.Version.Compare(b.Version), strings.Compare(a.Up.Path, b.Up.Path))
 	})
-	versioned = make([]Migration, len(order))
-	for i, m := range order {
-		versioned[i] = *m
-	}
 	if len(versioned) == 0 && len(repeatables) > 0 {
 		found.add(&Problem{Kind: NoFiles, What: "every migration of the directory is repeatable, so no version says what it brings a database to",
 			Remedy: "add a versioned one, V1__name.sql"})
@@ -177,13 +229,18 @@ func assemble(conv convention, files []source, found *problems) (versioned, repe
 	return versioned, repeatables
 }
 
+func (f *examined) migration() Migration {
+	return Migration{Version: f.version, Name: f.name, Checksum: f.checksum, Up: *f.up, Down: f.reverts,
+		NoTransaction: f.noTransaction, MinCompatible: f.says.minCompatible}
+}
+
 // addDown keeps a file that only reverts until its counterpart is known.
-func addDown(downs map[Version]*Script, p piece, found *problems) {
-	if other := downs[p.version.key()]; other != nil {
-		found.add(duplicate(p.down.Path, p.version, other.Path))
+func addDown(downs map[Version]*examined, key Version, f *examined, found *problems) {
+	if other := downs[key]; other != nil {
+		found.add(duplicate(f.down.Path, f.version, other.down.Path))
 		return
 	}
-	downs[p.version.key()] = p.down
+	downs[key] = f
 }
 
 func duplicate(file string, v Version, other string) *Problem {

@@ -121,7 +121,7 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 
 // load reads the directory. Where SCHEMAWAVE_DIGEST says what was rendered, it must be that: a ConfigMap can be edited.
 func (m *migrate) load() (migrations.Set, error) {
-	set, err := migrations.Load(os.DirFS(m.dir), migrations.Layout(m.layout))
+	set, err := migrations.Load(migrations.Dir(m.dir), migrations.Layout(m.layout))
 	if err != nil {
 		return set, err
 	}

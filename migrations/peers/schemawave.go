@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"os"
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
@@ -10,7 +9,7 @@ import (
 
 // Schemawave migrates by the project itself, whatever the directory's layout is.
 func Schemawave(ctx context.Context, url, dir string) error {
-	set, err := migrations.Load(os.DirFS(dir), migrations.LayoutAuto)
+	set, err := migrations.Load(migrations.Dir(dir), migrations.LayoutAuto)
 	if err != nil {
 		return err
 	}
