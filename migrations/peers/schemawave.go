@@ -21,6 +21,9 @@ func Schemawave(ctx context.Context, url, dir string) error {
 	return err
 }
 
+// Database is the logical name of every database that Schemawave migrates here.
+const Database = "shop"
+
 // SchemawaveConfig is how Schemawave connects to the database at url, everything else at its default.
 func SchemawaveConfig(url string) (postgres.Config, error) {
 	conn, err := postgres.ParseConfig(func(name string) string {
@@ -29,5 +32,5 @@ func SchemawaveConfig(url string) (postgres.Config, error) {
 		}
 		return ""
 	})
-	return postgres.Config{Conn: conn, Database: "shop"}, err
+	return postgres.Config{Conn: conn, Database: Database}, err
 }
