@@ -4,16 +4,20 @@ GO     ?= go
 LAB     = $(GO) run ./cmd/lab
 BUILD   = $(GO) build -ldflags '-s -w'
 SOURCES = cmd controller events examples kustomize manifests migrations
+LINT    = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+# A module of its own, so that what other migration tools depend on stays out of this one.
+PEERS = migrations/peers
 
 # One set of build flags for everything but the race detector, so that each dependency is compiled once.
 export CGO_ENABLED = 0
 export GOFLAGS     = -trimpath -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down build test e2e lint bench clean deps
+.PHONY: help demo demo-down build test e2e lint bench bench-engine clean deps
 
 help: ## what this Makefile can do
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: deps build ## the main job on real parts: Kubernetes, Argo CD, PostgreSQL, NATS, git (KEEP=1 leaves it running)
 ifdef KUBECONFIG
@@ -37,6 +41,7 @@ build: ## the binaries, into bin/
 
 test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kubernetes API server
 	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/lab/e2e)
+	@cd $(PEERS) && $(GO) test ./...
 
 e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
 	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v ./cmd/lab/e2e
@@ -44,15 +49,20 @@ e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real A
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $(SOURCES))" || { gofmt -d $(SOURCES); exit 1; }
 	@$(GO) vet ./...
-	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+	@$(GO) run $(LINT) ./...
+	@cd $(PEERS) && $(GO) vet ./... && $(GO) run $(LINT) ./...
 
 bench: deps build ## benchmarks, each beside a floor or a peer, and the way from a push to a ready schema
 	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
 	@$(LAB) run -- $(GO) test -run '^$$' -bench PushToReady -benchtime 10x ./cmd/lab/e2e
 
+bench-engine: deps ## the migration engine beside other tools and floors, near and 5 ms away (half an hour; ROUNDS=5)
+	@cd $(PEERS) && $(GO) run ./bench -rounds $(or $(ROUNDS),5)
+
 # What is needed beyond what a lab installs for itself: for the tests a server, and a C compiler for the race detector.
 demo e2e: PACKAGES = git curl
 test bench: PACKAGES = postgresql git gcc libc6-dev
+bench-engine: PACKAGES = postgresql
 deps:
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	test -z "$$missing" || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
