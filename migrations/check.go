@@ -31,20 +31,19 @@ func lineOf(text []byte, offset int) int { return 1 + bytes.Count(text[:offset],
 
 // checkUp examines the statements of a migration that would be applied, and decides whether it runs outside a transaction.
 // explicit says that its author asked for that.
-func checkUp(s Script, explicit bool, found *problems) (noTransaction bool) {
-	statements, err := s.Split()
-	copying := false
-	for _, st := range statements {
-		p := checkStatement(st)
-		if p == nil {
-			continue
+func checkUp(s Script, explicit bool, cur *splitState, found *problems) (noTransaction bool) {
+	var m mixture
+	empty, copying := true, false
+	err := s.split(cur, func(st Statement) bool {
+		empty = false
+		m.add(st)
+		if p := checkStatement(st); p != nil {
+			p.File, p.Line = s.Path, st.Line
+			found.add(p)
+			copying = p.Kind == CopyFromStdin
 		}
-		p.File, p.Line = s.Path, st.Line
-		found.add(p)
-		if copying = p.Kind == CopyFromStdin; copying {
-			break // what follows is data, not SQL
-		}
-	}
+		return !copying // what follows is data, not SQL
+	})
 	if copying {
 		return explicit
 	}
@@ -52,14 +51,14 @@ func checkUp(s Script, explicit bool, found *problems) (noTransaction bool) {
 		found.add(p)
 		return explicit
 	}
-	if len(statements) == 0 {
+	if empty {
 		found.add(&Problem{Kind: Empty, File: s.Path, What: "holds no statement to apply",
 			Remedy: "write one, or delete the file; a deliberate no-op is SELECT 1;"})
 	}
 	if explicit {
 		return true
 	}
-	return checkMixture(s.Path, statements, found)
+	return m.check(s.Path, found)
 }
 
 // CheckRevert examines a script that reverts a migration, as Load examines those that apply one: it is to run in one
@@ -99,28 +98,34 @@ func checkStatement(st Statement) *Problem {
 	return nil
 }
 
-// checkMixture refuses a file of which only some statements can run in a transaction: if a later one failed, the file would
-// be half applied. Its author can accept that explicitly.
-func checkMixture(path string, statements []Statement, found *problems) (noTransaction bool) {
-	var alone, together *Statement
-	for i, st := range statements {
-		switch {
-		case st.SetsSession():
-		case st.NonTransactional() != "":
-			if alone == nil {
-				alone = &statements[i]
-			}
-		case together == nil:
-			together = &statements[i]
-		}
+// mixture remembers the first statement that cannot run in a transaction, and the first one that expects one.
+type mixture struct {
+	alone           string // what the former is; empty if there is none
+	at, expectation int    // their lines; 0 if there is none
+}
+
+func (m *mixture) add(st Statement) {
+	if st.SetsSession() {
+		return
 	}
-	if alone != nil && together != nil {
-		found.add(&Problem{Kind: Mixed, File: path, Line: alone.Line,
-			What: fmt.Sprintf("%s cannot run in a transaction, but line %d expects one", alone.NonTransactional(), together.Line),
+	switch alone := st.NonTransactional(); {
+	case alone != "" && m.alone == "":
+		m.alone, m.at = alone, st.Line
+	case alone == "" && m.expectation == 0:
+		m.expectation = st.Line
+	}
+}
+
+// check refuses a file of which only some statements can run in a transaction: if a later one failed, the file would be half
+// applied. Its author can accept that explicitly.
+func (m *mixture) check(path string, found *problems) (noTransaction bool) {
+	if m.alone != "" && m.expectation > 0 {
+		found.add(&Problem{Kind: Mixed, File: path, Line: m.at,
+			What: fmt.Sprintf("%s cannot run in a transaction, but line %d expects one", m.alone, m.expectation),
 			Remedy: "move it into a file of its own, or accept a half-applied file on failure with -- schemawave: no-transaction " +
 				"in the first line"})
 	}
-	return alone != nil
+	return m.alone != ""
 }
 
 func firstField(s string) string {

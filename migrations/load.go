@@ -156,25 +156,26 @@ type examined struct {
 func examineAll(conv convention, files []source) []examined {
 	out := make([]examined, len(files))
 	spread(len(files), func(mine iter.Seq[int]) {
+		var cur splitState
 		for i := range mine {
-			out[i] = examine(conv, files[i])
+			out[i] = examine(conv, files[i], &cur)
 		}
 	})
 	return out
 }
 
-func examine(conv convention, src source) examined {
+func examine(conv convention, src source, cur *splitState) examined {
 	e := examined{checksum: src.checksum}
 	e.piece, e.usable = conv.read(src, &e.found)
 	if !e.usable {
 		return e
 	}
-	e.reverts = hollow(e.down)
+	e.reverts = hollow(e.down, cur)
 	if e.up == nil {
 		return e
 	}
 	e.says = readDirectives(src, &e.found)
-	e.noTransaction = checkUp(*e.up, e.noTransaction || e.says.noTransaction, &e.found)
+	e.noTransaction = checkUp(*e.up, e.noTransaction || e.says.noTransaction, cur, &e.found)
 	switch v := e.says.minCompatible; {
 	case v == "":
 	case e.version == "":
@@ -249,11 +250,12 @@ func duplicate(file string, v Version, other string) *Problem {
 }
 
 // hollow turns a script without a statement into none.
-func hollow(s *Script) *Script {
+func hollow(s *Script, cur *splitState) *Script {
 	if s == nil {
 		return nil
 	}
-	if st, err := s.Split(); err == nil && len(st) == 0 {
+	empty := true
+	if err := s.split(cur, func(Statement) bool { empty = false; return false }); err == nil && empty {
 		return nil
 	}
 	return s

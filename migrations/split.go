@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,35 +23,50 @@ const maxWords = 12
 // Split cuts the script into statements, as the server would. Statements of white space and comments alone are left out.
 // A quote or comment that never ends yields a Problem that says where it begins.
 func (s Script) Split() ([]Statement, error) {
-	var (
-		out   []Statement
-		cur   splitState
-		lex   = lexer{src: s.SQL}
-		place = placer{script: s}
-	)
-	flush := func() {
-		if len(cur.tokens) > 0 {
-			out = append(out, cur.statement(s.SQL, &place))
+	var out []Statement
+	err := s.split(&splitState{}, func(st Statement) bool {
+		st.words, st.tokens = slices.Clone(st.words), slices.Clone(st.tokens)
+		out = append(out, st)
+		return true
+	})
+	return out, err
+}
+
+// split is Split for one statement after another, until each returns false. A statement's words and tokens are those of cur,
+// whose space serves the next one again.
+func (s Script) split(cur *splitState, each func(Statement) (more bool)) error {
+	lex, place := lexer{src: s.SQL}, placer{script: s}
+	cur.reset()
+	flush := func() (more bool) {
+		if len(cur.tokens) == 0 {
+			return true
 		}
-		cur = splitState{}
+		more = each(cur.statement(s.SQL, &place))
+		cur.reset()
+		return more
 	}
 	for {
 		t := lex.next()
 		switch {
 		case t.kind == tokenEnd:
 			flush()
-			return out, nil
+			return nil
 		case t.open:
 			line, _ := s.At(t.start)
-			return out, unclosed(s.Path, line, t.kind)
+			return unclosed(s.Path, line, t.kind)
 		case t.note():
 		case cur.ends(s.SQL, t):
-			flush()
+			if !flush() {
+				return nil
+			}
 		default:
 			cur.add(s.SQL, t)
 		}
 	}
 }
+
+// reset begins a statement.
+func (st *splitState) reset() { *st = splitState{tokens: st.tokens[:0], words: st.words[:0]} }
 
 // splitState is the statement that is being read.
 type splitState struct {
