@@ -59,9 +59,9 @@ bench: deps build ## benchmarks, each beside a floor or a peer, and the way from
 bench-engine: deps ## the migration engine beside other tools and floors, near and 5 ms away (half an hour; ROUNDS=5)
 	@cd $(PEERS) && $(GO) run ./bench -rounds $(or $(ROUNDS),5)
 
-# What is needed beyond what a lab installs for itself: for the tests a server, and a C compiler for the race detector.
+# What is needed beyond what a lab installs for itself: for the tests a server, a pooler, and a C compiler for the race detector.
 demo e2e: PACKAGES = git curl
-test bench: PACKAGES = postgresql git gcc libc6-dev
+test bench: PACKAGES = postgresql pgbouncer git gcc libc6-dev
 bench-engine: PACKAGES = postgresql
 deps:
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
