@@ -65,7 +65,7 @@ func checkUp(s Script, explicit bool, cur *splitState, found *problems) (noTrans
 // transaction, unless every statement of it needs to be outside. Its errors are of type *Problem or *LoadError.
 func (s Script) CheckRevert() (noTransaction bool, err error) {
 	var found problems
-	noTransaction = checkUp(s, false, &found)
+	noTransaction = checkUp(s, false, &splitState{}, &found)
 	for _, p := range found {
 		switch p.Kind {
 		case Mixed:
