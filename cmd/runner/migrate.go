@@ -18,13 +18,15 @@ import (
 
 // migrate is the command line of one run.
 type migrate struct {
-	dir, layout           string
-	minCompatible         string
-	report                string
-	output, logFormat     string
-	verbose               bool
-	outOfOrder            string
-	postgres.Config       // what is passed on as it is
+	dir, layout       string
+	minCompatible     string
+	report            string
+	output, logFormat string
+	verbose           bool
+	outOfOrder        string
+	postgres.Config   // what is passed on as it is
+	postgres.Tenants
+	ofTenants             bool // there are some, even if none is found
 	getenv                func(string) string
 	stdout, stderr        io.Writer
 	reportedMinCompatible migrations.Version
@@ -39,16 +41,21 @@ func newMigrate(getenv func(string) string) *cobra.Command {
 its row in the ledger (schema schemawave of the same database). Any number may run at once: one works, the others wait
 and find it done. With nothing to do it costs one connection and one query.
 
+With --tenants or --tenant the same migrations go to each tenant's schema, which has a history of its own in the one ledger;
+a tenant that fails holds up no other, and the next run goes on with those that are not done.
+
 Exit codes: 0 the database has them all · 65 a migration or the history is wrong · 69 the database cannot be reached ·
 75 busy, try again · 77 permission denied · 78 wrong configuration · 64 wrong usage.
 
 Environment: DATABASE_URL, or libpq's PG* variables; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger;
 SCHEMAWAVE_DIGEST is the digest that the migrations must have.`,
 		Example: `  DATABASE_URL=postgres://orders@localhost/orders schemawave-runner migrate --dir migrations --database orders
-  schemawave-runner migrate --dir /migrations --database orders --environment production --report /dev/termination-log`,
+  schemawave-runner migrate --dir /migrations --database orders --environment production --report /dev/termination-log
+  schemawave-runner migrate --dir migrations --database orders --tenants 'SELECT schema_name FROM public.shops' --parallel 8`,
 		Args: cobra.NoArgs,
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
 			m.stdout, m.stderr = c.OutOrStdout(), c.ErrOrStderr()
+			m.ofTenants = c.Flags().Changed("tenants") || c.Flags().Changed("tenant")
 			return m.run(ctx)
 		}),
 	}
@@ -64,6 +71,9 @@ SCHEMAWAVE_DIGEST is the digest that the migrations must have.`,
 	f.DurationVar(&m.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
 	f.DurationVar(&m.Deadline, "deadline", 30*time.Minute, "how long the run may take in all, waiting and retries included; 0 without limit")
 	f.StringVar(&m.LedgerSchema, "ledger-schema", postgres.DefaultLedgerSchema, "schema that holds the ledger")
+	f.StringVar(&m.Query, "tenants", "", "SQL that selects the tenants' names: each is a schema to migrate")
+	f.StringArrayVar(&m.Names, "tenant", nil, "a tenant's name; may be repeated")
+	f.IntVar(&m.Parallel, "parallel", postgres.DefaultParallel, "how many tenants are migrated at once")
 	f.StringVar(&m.report, "report", "", "file that takes the report as JSON, as in /dev/termination-log")
 	f.StringVarP(&m.output, "output", "o", "text", "what to print at the end: text, or json (the report)")
 	f.StringVar(&m.logFormat, "log-format", "text", "text or json")
@@ -93,6 +103,9 @@ func (m *migrate) check() (*slog.Logger, error) {
 	if m.output != "text" && m.output != "json" {
 		return nil, cli.Usage("--output %q: want text or json", m.output)
 	}
+	if m.Parallel < 1 {
+		return nil, cli.Usage("--parallel %d: want at least 1", m.Parallel)
+	}
 	if m.minCompatible != "" {
 		v, err := migrations.ParseVersion(m.minCompatible)
 		if err != nil {
@@ -115,6 +128,9 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: set.Digest(),
 			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
 		}, err
+	}
+	if m.ofTenants {
+		return postgres.MigrateTenants(ctx, m.Config, set, m.Tenants)
 	}
 	return postgres.Migrate(ctx, m.Config, set)
 }
@@ -155,6 +171,10 @@ func (m *migrate) deliver(r migrations.Report) error {
 
 func summary(r migrations.Report) string {
 	took := r.Finished.Sub(r.Started).Round(time.Millisecond)
+	if t := r.Tenants; t != nil {
+		return fmt.Sprintf("%s: %d of %d tenants were migrated, the others were at version %s already, with %d migrations in all, in %s",
+			r.Database, t.Succeeded, t.Total, r.To, r.Count, took)
+	}
 	switch r.Outcome {
 	case migrations.OutcomeCurrent:
 		return fmt.Sprintf("%s is current at version %s, in %s", r.Database, r.To, took)

@@ -250,7 +250,7 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 	var printed bytes.Buffer
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
-		words := strings.Fields(line)
+		words := shellWords(line)
 		switch {
 		case len(words) == 0, words[0] == "export":
 		case words[0] == "make":
@@ -269,6 +269,19 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 		}
 	}
 	return printed.String()
+}
+
+// shellWords divides a line at its blanks, except within single quotes.
+func shellWords(line string) []string {
+	var words []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
 }
 
 // leaveHistory makes the database look as golang-migrate leaves it.
