@@ -74,6 +74,7 @@ func TestEnvironmentOfACommand(t *testing.T) {
 		"PATH":         c.Dir + "/bin:/usr/bin",
 		"LAB_DIR":      c.Dir,
 		"KUBECONFIG":   c.Dir + "/kubeconfig",
+		"KUSTOMIZE":    c.Dir + "/bin/kustomize",
 		"DATABASE_URL": "postgres://postgres:p%3Aw%2Fd@postgres.lab.svc.cluster.local:5432/postgres",
 		"NATS_URL":     "nats://nats.lab.svc.cluster.local:4222",
 		"ARGOCD_URL":   "http://argocd.lab.svc.cluster.local",
@@ -111,11 +112,11 @@ func TestProgramsAreThereByName(t *testing.T) {
 		t.Error(err)
 	}
 	c = example(t)
-	c.Binaries, c.PostgreSQL = map[string]string{"kube": "/bin/true"}, ""
+	c.Binaries, c.PostgreSQL = map[string]string{"kube": "/bin/true", "kustomize": "/bin/true"}, ""
 	if err := c.MakeDirectories(); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := os.ReadDir(filepath.Join(c.Dir, "bin")); err != nil || len(found) != 1 {
+	if found, err := os.ReadDir(filepath.Join(c.Dir, "bin")); err != nil || len(found) != 2 {
 		t.Errorf("programs of a control plane: %v, %v", found, err)
 	}
 }
