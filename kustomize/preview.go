@@ -3,6 +3,7 @@ package kustomize
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -16,13 +17,27 @@ import (
 // run builds a directory. That it needs a schema of its own is known only once its kustomizations are read: then it is
 // begun again.
 func run(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error) {
-	leave := schema.enter()
-	m, err := krusty.MakeKustomizer(opts).Run(fsys, dir)
-	leave()
+	m, err := runBuiltIn(opts, fsys, dir)
 	if !fsys.wantsSchema {
 		return m, err
 	}
+	return runOwn(opts, fsys, dir)
+}
+
+// runBuiltIn builds with the built-in schema. Should kustomize panic, the schema is free for the others all the same.
+func runBuiltIn(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error) {
+	defer schema.enter()()
+	return krusty.MakeKustomizer(opts).Run(fsys, dir)
+}
+
+// runOwn builds with the directory's own schema. kyaml panics if it cannot read that.
+func runOwn(opts *krusty.Options, fsys *preview, dir string) (m resmap.ResMap, err error) {
 	defer schema.own()()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("openapi: %v", p)
+		}
+	}()
 	fsys.exclusive = true
 	return krusty.MakeKustomizer(opts).Run(fsys, dir)
 }

@@ -1,8 +1,14 @@
 package kustomize_test
 
 import (
+	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+
+	"github.com/schemawave/schemawave/kustomize"
 )
 
 // TestOverlayMayNot renders overlays whose own transformations would break the migration.
@@ -68,6 +74,39 @@ func TestOverlayDoesNotBuild(t *testing.T) {
 	if s := err.Error(); !strings.Contains(s, "overlay/kustomization.yaml: kustomize cannot build the overlay") || !strings.Contains(s, "nowhere.yaml") || strings.Contains(s, t.TempDir()) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestBrokenSchema has kyaml panic over an OpenAPI schema. It is the overlay's error, and the next overlay is built.
+func TestBrokenSchema(t *testing.T) {
+	for why, schema := range map[string]string{
+		"no definitions":       `{"definitions": 7}`,
+		"a kind of no version": `{"definitions": {"a": {"x-kubernetes-group-version-kind": [{"kind": "A"}]}}}`,
+	} {
+		files := with(repo(good), "overlay/kustomization.yaml", "namespace: x\nresources: [a.yaml]\nopenapi: {path: schema.json}\n")
+		_, err := renderTree(t, with(with(files, "overlay/schema.json", schema), "overlay/a.yaml", "apiVersion: example.com/v1\nkind: A\nmetadata: {name: a}\n"))
+		if problems := (kustomize.Problems)(nil); !errors.As(err, &problems) || !strings.Contains(err.Error(), "cannot build the overlay: openapi: ") {
+			t.Errorf("%s: %v", why, err)
+		}
+		if _, err := renderTree(t, repo(good)); err != nil {
+			t.Errorf("after %s: %v", why, err)
+		}
+	}
+}
+
+// TestPanicHoldsUpNobody has kustomize panic, over options without plugins. A controller keeps that to the overlay, and goes on.
+func TestPanicHoldsUpNobody(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, repo(good))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{Root: root, Build: &krusty.Options{}})
+		t.Error(err)
+	}()
+	render(t, root, filepath.Join(root, "overlay")) // would wait for ever
 }
 
 // TestErrorsTellNoSecret makes kustomize fail in the ways in which its errors repeat the objects it was working on.
