@@ -108,36 +108,42 @@ func (r *runner) connected(ctx context.Context) (err error) {
 		hold.stop()
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
-		if locked {
+		if locked && r.entered {
 			err = r.conclude(bye, s, err)
+		} else if locked {
+			r.release(bye, s)
 		}
 		s.close(bye) //nolint:errcheck // nothing depends on it any more: all is committed, and the lock goes with the session
 	}()
-	st, same, err := r.look(ctx, s, &r.set)
+	set := &r.set
+	if r.entered { // before a connection broke: only all rows tell what this run has applied
+		set = nil
+	}
+	st, same, err := r.look(ctx, s, set)
 	if err != nil {
 		return err
 	}
-	if same && len(r.applied) == 0 {
+	if same {
 		return r.current(st)
 	}
-	plan, err := r.plan(st)
-	if err != nil || plan.Current() && !r.entered {
+	if plan, err := r.plan(st); !r.entered && (err != nil || plan.Current()) {
 		return err
 	}
 	if st, err = r.open(ctx, s, st); err != nil {
 		return err
 	}
-	if plan, err = r.plan(st); err != nil || plan.Current() && !r.entered {
-		r.release(ctx, s)
+	locked = true
+	plan, err := r.plan(st)
+	if err != nil || plan.Current() && !r.entered {
 		return err
 	}
-	locked = true
 	hold = r.lock.keep(ctx, r.cfg)
+	r.entered = true // or not, if this connection breaks now; ending it does no harm then
 	rows, err := s.ask(hold, r.ledger.beginRunSQL(r.id, r.digest, r.cfg)+";"+r.ledger.unfinishedSQL())
 	if err != nil {
 		return err
 	}
-	r.entered, r.unfinished = true, column(rows)
+	r.unfinished = column(rows)
 	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
 }
 
@@ -283,8 +289,6 @@ func (r *runner) conclude(ctx context.Context, s *session, runErr error) error {
 
 // release gives the lock back when there was nothing to do after all.
 func (r *runner) release(ctx context.Context, s *session) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
 	s.ask(ctx, r.lock.dropSQL()) //nolint:errcheck // it ends with the session in a moment anyway
 }
 
