@@ -106,7 +106,7 @@ func (r *reader) name() string {
 
 // reindex reads what follows REINDEX.
 func (r *reader) reindex() (c Concurrent, ok bool) {
-	concurrently := r.reindexOptions()
+	concurrently := r.optionValues().on("concurrently", false)
 	object := func() string {
 		concurrently = r.take("CONCURRENTLY") || concurrently
 		return r.name()
@@ -126,22 +126,6 @@ func (r *reader) reindex() (c Concurrent, ok bool) {
 		c, ok = Concurrent{Action: ReindexDatabase}, true
 	}
 	return c, ok && concurrently
-}
-
-// reindexOptions moves past the options in parentheses, if there are any, and reports whether CONCURRENTLY is among them and
-// not turned off.
-func (r *reader) reindexOptions() (concurrently bool) {
-	if !r.take("(") {
-		return false
-	}
-	for len(r.tokens) > 0 && !r.take(")") {
-		if !r.take("CONCURRENTLY") {
-			r.tokens = r.tokens[1:]
-			continue
-		}
-		concurrently = !r.take("OFF") && !r.take("FALSE") && !r.take("0")
-	}
-	return concurrently
 }
 
 // Fold returns the name that an identifier written in SQL means: quotes removed, or else its ASCII letters in lower case.

@@ -23,53 +23,6 @@ func (s Statement) ends(word string) bool {
 	return isKeyWord(s.SQL[t.start:t.end], word)
 }
 
-// NonTransactional returns what the statement is if PostgreSQL refuses it in a transaction block ("CREATE INDEX
-// CONCURRENTLY"), and "" if it does not. The rule is PreventInTransactionBlock in PostgreSQL's tcop/utility.c and
-// the commands it calls. ALTER TYPE … ADD VALUE is not among them since PostgreSQL 12.
-func (s Statement) NonTransactional() string {
-	switch {
-	case s.begins("CREATE", "INDEX", "CONCURRENTLY"), s.begins("CREATE", "UNIQUE", "INDEX", "CONCURRENTLY"):
-		return "CREATE INDEX CONCURRENTLY"
-	case s.begins("DROP", "INDEX", "CONCURRENTLY"):
-		return "DROP INDEX CONCURRENTLY"
-	case s.begins("REINDEX"):
-		return s.nonTransactionalReindex()
-	case s.begins("VACUUM"):
-		return "VACUUM"
-	case s.begins("ALTER", "SYSTEM"):
-		return "ALTER SYSTEM"
-	case s.begins("ALTER", "TABLE") && s.has("DETACH") && s.ends("CONCURRENTLY"):
-		return "ALTER TABLE … DETACH PARTITION … CONCURRENTLY"
-	case s.begins("ALTER", "DATABASE") && s.has("TABLESPACE"):
-		return "ALTER DATABASE … SET TABLESPACE"
-	case s.begins("ALTER", "SUBSCRIPTION") && (s.has("REFRESH") || s.has("PUBLICATION")):
-		return "ALTER SUBSCRIPTION … REFRESH"
-	case s.begins("CLUSTER") && (len(s.tokens) == 1 || s.ends("VERBOSE")):
-		return "CLUSTER of all tables"
-	}
-	for _, verb := range []string{"CREATE", "DROP"} {
-		for _, object := range []string{"DATABASE", "TABLESPACE", "SUBSCRIPTION"} {
-			if s.begins(verb, object) {
-				return verb + " " + object
-			}
-		}
-	}
-	return ""
-}
-
-func (s Statement) nonTransactionalReindex() string {
-	object := slices.IndexFunc(s.words, func(w string) bool {
-		return slices.Contains([]string{"INDEX", "TABLE", "SCHEMA", "DATABASE", "SYSTEM"}, w)
-	})
-	switch {
-	case object >= 0 && s.words[object] != "INDEX" && s.words[object] != "TABLE":
-		return "REINDEX " + s.words[object]
-	case s.has("CONCURRENTLY"):
-		return "REINDEX CONCURRENTLY"
-	}
-	return ""
-}
-
 // ControlsTransaction returns the word by which the statement begins or ends a transaction, and "" if it does not.
 // Savepoints are allowed: they live inside the transaction that the runner opens.
 func (s Statement) ControlsTransaction() string {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -176,7 +177,7 @@ func (w *walk) together(ctx context.Context, i int) error {
 	err := w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
 		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+w.session.reset, len(head))
 	})
-	if st := sqlState(err); st == "25001" || st == "2D000" { // it needs to be outside a transaction after all
+	if st := sqlState(err); st == insideTransaction || st == "2D000" { // it needs to be outside a transaction after all
 		return w.alone(ctx, i)
 	}
 	return err
@@ -223,6 +224,15 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		_, err = w.session.ask(context.WithoutCancel(ctx), w.leave(i, pe != nil))
 		return pe, position, err
 	})
+}
+
+// insideTransaction is the SQLSTATE of what must not be in a transaction block (active_sql_transaction).
+const insideTransaction = "25001"
+
+// isSingle reports whether the script is one statement, apart from settings of the session.
+func isSingle(s migrations.Script) bool {
+	statements, err := s.Split()
+	return err == nil && len(slices.DeleteFunc(statements, migrations.Statement.SetsSession)) == 1
 }
 
 // sqlState returns the SQLSTATE of an error of this package, or "".

@@ -233,9 +233,18 @@ func (r *runner) stepwise(m migrations.Migration) bool {
 }
 
 // again prepares the session for another attempt at the first pending migration, or returns the error if there is to be none.
+// A file of one statement that the server does not take in a transaction is marked: it is tried without.
 func (r *runner) again(ctx context.Context, s *session, pending []migrations.Migration, err error) error {
 	var e *Error
-	if !errors.As(err, &e) || !retryable(e.Failure.SQLState) || ctx.Err() != nil {
+	if !errors.As(err, &e) || ctx.Err() != nil {
+		return err
+	}
+	if e.Failure.SQLState == insideTransaction && isSingle(pending[0].Up) {
+		pending[0].NoTransaction = true
+		_, err := s.askAll(ctx, "ROLLBACK", s.reset)
+		return err
+	}
+	if !retryable(e.Failure.SQLState) {
 		return err
 	}
 	id := pending[0].ID()
