@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,39 @@ func TestInvalidIndexOfAnotherTool(t *testing.T) {
 	query(t, url, "DELETE FROM d WHERE v = 1")
 	migrate(t, config(t, url), load(t, files("1_u.sql", `CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS U ON "public"."d" (v)`)))
 	if got := valid(t, url); got != "u|t" {
+		t.Errorf("indexes: %s", got)
+	}
+}
+
+// An index that a session of another role is building is not taken for a dead attempt's.
+func TestIndexThatAnotherRoleIsBuilding(t *testing.T) {
+	url := freshURL(t)
+	role := "builder_" + databaseName(t, url)
+	query(t, url, setup+fmt.Sprintf("CREATE ROLE %[1]s LOGIN; GRANT CREATE ON DATABASE %[2]s TO %[1]s; GRANT ALL ON SCHEMA public TO %[1]s; ALTER TABLE d OWNER TO %[1]s", role, databaseName(t, url)))
+	end := holdSnapshot(t, url, "INSERT INTO d VALUES (3)")
+	other, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(t.Context())
+	const sql = "CREATE INDEX CONCURRENTLY i ON d (v)"
+	built := make(chan error, 1)
+	go func() {
+		_, err := other.Exec(t.Context(), sql).ReadAll()
+		built <- err
+	}()
+	eventually(t, url, "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('i') AND NOT indisvalid", "1")
+	cfg := config(t, url)
+	cfg.Conn.User = role
+	cfg.Deadline = 20 * time.Second
+	if report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", sql))); postgres.ExitCode(err) != migrations.ExitBusy || report.Failure.SQLState != "" || report.Failure.Message != "index public.i is being built by another session" {
+		t.Errorf("%+v", report.Failure)
+	}
+	end()
+	if err := <-built; err != nil {
+		t.Error(err)
+	}
+	if got := valid(t, url); got != "i|t" {
 		t.Errorf("indexes: %s", got)
 	}
 }

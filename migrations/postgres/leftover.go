@@ -83,11 +83,14 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 }
 
 // createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make, whether it is valid and whether it is being built.
+// What a session of another role builds is not shown (PostgreSQL, "Viewing Statistics"), but that it builds something is, and
+// that it has the table's lock meanwhile.
 func createdIndex(c migrations.Concurrent) string {
 	return fmt.Sprintf(`SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname), x.indisvalid,
-EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)
+EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p JOIN pg_catalog.pg_locks l ON l.pid = p.pid AND l.database = p.datid
+	WHERE l.relation = x.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND coalesce(nullif(p.index_relid, 0) = i.oid, true))
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
-WHERE x.indrelid = pg_catalog.to_regclass(%s) AND i.relname = %s`, literal(c.Table), literal(migrations.Fold(c.Index)))
+WHERE x.indrelid = %s AND i.relname = %s`, regclass(c.Table), literal(migrations.Fold(c.Index)))
 }
 
 // reindexGarbage tells whether REINDEX begins at something partitioned, and finds the invalid copies that an interrupted
