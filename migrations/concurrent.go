@@ -23,6 +23,7 @@ type Concurrent struct {
 	Index  string // of CreateIndex (without a schema; empty if PostgreSQL is to choose), DropIndex and ReindexIndex
 	Schema string // of ReindexSchema
 	Child  string // the partition of DetachPartition
+	Head   string // of a REINDEX: the statement up to the name
 }
 
 // Concurrent reads the statement; ok is false if it is no such statement or written in a way that is not understood.
@@ -109,21 +110,24 @@ func (r *reader) reindex() (c Concurrent, ok bool) {
 	concurrently := r.optionValues().on("concurrently", false)
 	object := func() string {
 		concurrently = r.take("CONCURRENTLY") || concurrently
+		if len(r.tokens) > 0 {
+			c.Head = r.sql[:r.tokens[0].start]
+		}
 		return r.name()
 	}
 	switch {
 	case r.take("INDEX"):
-		c = Concurrent{Action: ReindexIndex, Index: object()}
+		c.Action, c.Index = ReindexIndex, object()
 		ok = c.Index != ""
 	case r.take("TABLE"):
-		c = Concurrent{Action: ReindexTable, Table: object()}
+		c.Action, c.Table = ReindexTable, object()
 		ok = c.Table != ""
 	case r.take("SCHEMA"):
-		c = Concurrent{Action: ReindexSchema, Schema: object()}
+		c.Action, c.Schema = ReindexSchema, object()
 		ok = c.Schema != ""
 	case r.take("DATABASE"):
 		object() // it can only be the current one
-		c, ok = Concurrent{Action: ReindexDatabase}, true
+		c.Action, ok = ReindexDatabase, true
 	}
 	return c, ok && concurrently
 }

@@ -91,12 +91,30 @@ func (w *walk) fitForPooler(st migrations.Statement) error {
 	return e
 }
 
-// sendAlone sends the settings, the statement in a message of its own (or what finishes it), and the reset, in one flight.
-// Nothing cuts the patience of a statement that holds up nobody while it waits. One that others queue behind gives up after
-// the lock timeout, so that they get through before it is tried again.
-func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover) (pe *pgconn.PgError, position int, err error) {
-	settings, sql := w.inForce(), fallback(left.instead, st.SQL)
-	if left.patient && !w.session.pooled { // behind a pooler it runs with the server's defaults
+// sendAlone sends the statement, or what there is to be done instead, but for what an earlier attempt of this run has done.
+func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover, done map[string]bool) (pe *pgconn.PgError, position int, err error) {
+	statements := left.instead
+	if len(statements) == 0 {
+		statements = []string{st.SQL}
+	}
+	for _, sql := range statements {
+		if done[sql] {
+			continue
+		}
+		if pe, position, err = w.sendOne(ctx, st, sql, left.patient); pe != nil || err != nil {
+			return pe, position, err
+		}
+		done[sql] = true
+	}
+	return nil, -1, nil
+}
+
+// sendOne sends the settings, one statement in a message of its own, and the reset, in one flight. Nothing cuts the patience of
+// one that holds up nobody while it waits. One that others queue behind gives up after the lock timeout, so that they get
+// through before it is tried again.
+func (w *walk) sendOne(ctx context.Context, st migrations.Statement, sql string, patient bool) (pe *pgconn.PgError, position int, err error) {
+	settings := w.inForce()
+	if patient && !w.session.pooled { // behind a pooler it runs with the server's defaults
 		settings = "SET lock_timeout TO 0;" + settings
 	}
 	messages := []string{note(w.migration.Up.Path) + sql, w.session.reset}

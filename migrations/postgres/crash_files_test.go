@@ -30,7 +30,7 @@ INSERT INTO executions SELECT '11b ' || current_setting('work_mem');
 		"0013_hiccup.sql": `INSERT INTO executions VALUES ('13');
 DO $$ BEGIN IF nextval('hiccup') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF; END $$;`,
 		"0014_view.sql":    "CREATE VIEW shipped AS SELECT id FROM orders WHERE status = 'shipped';",
-		"0015_events.sql":  "CREATE TABLE events (kind int) PARTITION BY LIST (kind);\nCREATE TABLE events_1 PARTITION OF events FOR VALUES IN (1);\nCREATE TABLE events_2 PARTITION OF events FOR VALUES IN (2);",
+		"0015_events.sql":  "CREATE TABLE events (kind int) PARTITION BY LIST (kind);\nCREATE TABLE events_1 PARTITION OF events FOR VALUES IN (1);\nCREATE TABLE events_2 PARTITION OF events FOR VALUES IN (2);\nCREATE INDEX events_kind ON events (kind);",
 		"0016_detach.sql":  "ALTER TABLE events DETACH PARTITION events_1 CONCURRENTLY;",
 		"0017_drop.sql":    "DROP INDEX CONCURRENTLY orders_customer;",
 		"0018_again.sql":   "INSERT INTO executions VALUES ('18');",
@@ -44,6 +44,8 @@ INSERT INTO executions VALUES ('22');
 		"0023_returned.sql": "ALTER TYPE status ADD VALUE 'returned' AFTER 'paid';",
 		"0024_return.sql":   "UPDATE orders SET status = 'returned' WHERE id = 10;\nINSERT INTO executions VALUES ('24');",
 		"0025_check.sql":    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0);\nINSERT INTO executions VALUES ('25');",
+		"0026_parts.sql":    "REINDEX TABLE CONCURRENTLY events;",
+		"0027_parts.sql":    "REINDEX INDEX events_kind;",
 	} {
 		dir[name] = &fstest.MapFile{Data: []byte(sql)}
 	}

@@ -70,9 +70,9 @@ func TestInterruptedReindexLeavesNothingAnywhere(t *testing.T) {
 	}
 }
 
-// A REINDEX that writers would queue behind gives up while it waits for an old snapshot, too. Each attempt drops the copies of
-// the one before it, and the first one after the snapshot's end succeeds.
-func TestReindexOfPartitionsIsTriedUntilTheSnapshotEnds(t *testing.T) {
+// A REINDEX that gives up while it waits for an old snapshot, as the file's own settings want it to, is tried again. Each attempt
+// drops the copies of the one before it, and the first one after the snapshot's end succeeds.
+func TestReindexIsTriedUntilTheSnapshotEnds(t *testing.T) {
 	url := freshURL(t)
 	query(t, url, "CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d DEFAULT; CREATE INDEX i ON d (v)")
 	end := holdSnapshot(t, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
@@ -87,9 +87,34 @@ func TestReindexOfPartitionsIsTriedUntilTheSnapshotEnds(t *testing.T) {
 			end()
 		}
 	}})
-	migrate(t, cfg, load(t, files("1_x.sql", "REINDEX TABLE CONCURRENTLY d")))
+	migrate(t, cfg, load(t, files("1_x.sql", "SET lock_timeout TO '100ms';\nREINDEX TABLE CONCURRENTLY d")))
 	if failed < 4 {
 		t.Errorf("%d attempts gave up, want 4 at least", failed)
+	}
+	if got := query(t, url, invalidIndexes); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// A REINDEX of partitions that gives up, as the file's own settings want it to, goes on with the partition that it had come to.
+func TestReindexOfPartitionsGoesOnWhereItGaveUp(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d FOR VALUES IN (1); CREATE TABLE d_2 PARTITION OF d DEFAULT; CREATE INDEX i ON d (v)")
+	end := holdSnapshot(t, url, "LOCK TABLE d_2 IN SHARE UPDATE EXCLUSIVE MODE")
+	files1 := func() string { return query(t, url, "SELECT pg_relation_filenode('d_1_v_idx')")[0] }
+	before := files1()
+	cfg := config(t, url)
+	cfg.Retries = 1000
+	var seen []string
+	cfg.Logger = slog.New(attempts{slog.DiscardHandler, func() {
+		if seen = append(seen, files1()); len(seen) == 3 {
+			end()
+		}
+	}})
+	migrate(t, cfg, load(t, files("1_x.sql", "SET lock_timeout TO '100ms';\nREINDEX TABLE CONCURRENTLY d")))
+	seen = append(seen, files1())
+	if slices.Contains(seen, before) || len(slices.Compact(seen)) != 1 {
+		t.Errorf("the first partition's index was in file %s, after each attempt in %v", before, seen)
 	}
 	if got := query(t, url, invalidIndexes); len(got) != 0 {
 		t.Errorf("left: %v", got)

@@ -189,7 +189,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 	if err := w.fitForPooler(st); err != nil {
 		return err
 	}
-	tries := 0
+	tries, done := 0, map[string]bool{}
 	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
 		tries++
 		before, found := w.steps[i]
@@ -206,6 +206,9 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		if err := w.clean(ctx, left, found || tries > 1); err != nil {
 			return nil, 0, err
 		}
+		if err := w.outwait(ctx, st, left.outwait); err != nil {
+			return nil, 0, err
+		}
 		existed := left.exists && !left.invalid
 		if interruptedBefore {
 			existed = before.existed
@@ -214,7 +217,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 			return nil, 0, err
 		}
 		w.steps[i] = step{prefix: w.prefixes[i], existed: existed}
-		pe, position, err := w.sendAlone(ctx, st, left)
+		pe, position, err := w.sendAlone(ctx, st, left, done)
 		if err != nil || ctx.Err() != nil && pe != nil { // how far it came is not known
 			return pe, position, err
 		}

@@ -15,7 +15,8 @@ type leftover struct {
 	building bool                        // … because another session is building it right now
 	patient  bool                        // the statement may wait as long as it likes: nobody waits behind it
 	garbage  []string                    // qualified names of indexes that only a dead attempt can have left
-	instead  string                      // the statement that finishes what an earlier attempt began; empty: the statement itself
+	instead  []string                    // statements that do what remains to be done; none: the statement itself
+	outwait  string                      // selects transactions whose end is to be awaited before; may be empty
 }
 
 // isDone reports whether an attempt of unknown end has in fact succeeded. existed is what was there before it.
@@ -35,7 +36,11 @@ func (l leftover) isDone(existed bool) bool {
 // old transactions without standing in a queue (PostgreSQL, CREATE INDEX, "Building Indexes Concurrently"; "Explicit Locking",
 // "Table-Level Locks"). So does REINDEX CONCURRENTLY, unless it begins at a partitioned table or index: then it queues for
 // SHARE locks on all of its partitions, and writers wait behind it (ReindexPartitions in PostgreSQL's commands/indexcmds.c).
-// DETACH PARTITION … CONCURRENTLY and FINALIZE need ACCESS EXCLUSIVE on the partition (PostgreSQL, ALTER TABLE).
+// That is why the partitions are rebuilt one by one instead.
+//
+// DETACH PARTITION … CONCURRENTLY waits for the transactions that use the table, and FINALIZE for all that have a snapshot, with
+// ACCESS EXCLUSIVE on the partition already; both queue for that lock (PostgreSQL, ALTER TABLE; ATExecDetachPartitionFinalize in
+// commands/tablecmds.c). They are begun when those transactions have ended, so that they need not wait long.
 func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, error) {
 	what := st.NonTransactional()
 	left := leftover{patient: what == "CREATE INDEX CONCURRENTLY" || what == "DROP INDEX CONCURRENTLY"}
@@ -49,37 +54,48 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 	case migrations.CreateIndex:
 		sql = createdIndex(c)
 	case migrations.DropIndex:
-		sql = "SELECT 1 WHERE pg_catalog.to_regclass(" + literal(c.Index) + ") IS NOT NULL"
+		sql = "SELECT 1 WHERE " + regclass(c.Index) + " IS NOT NULL"
 	case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
-		sql = reindexGarbage(c)
+		sql = reindexed(c)
 	case migrations.DetachPartition:
-		sql = fmt.Sprintf("SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)",
-			literal(c.Table), literal(c.Child))
+		sql = fmt.Sprintf("SELECT inhdetachpending, inhparent FROM pg_catalog.pg_inherits WHERE inhparent = %s AND inhrelid = %s", regclass(c.Table), regclass(c.Child))
 	}
 	rows, err := w.session.ask(ctx, w.inForce()+sql+";"+w.session.reset)
 	if err != nil {
 		return leftover{}, err
 	}
+	left.read(c, rows)
+	return left, nil
+}
+
+// read takes in what the catalogue answered.
+func (l *leftover) read(c migrations.Concurrent, rows [][][]byte) {
 	for _, row := range rows {
-		left.exists = true
+		l.exists = true
 		switch c.Action {
 		case migrations.CreateIndex:
-			left.invalid, left.building = string(row[1]) == "f", string(row[2]) == "t"
-			if left.invalid {
-				left.garbage = []string{string(row[0])}
-			}
-		case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
-			left.patient = string(row[0]) == "f"
-			if row[1] != nil {
-				left.garbage = append(left.garbage, string(row[1]))
+			l.invalid, l.building = string(row[1]) == "f", string(row[2]) == "t"
+			if l.invalid {
+				l.garbage = []string{string(row[0])}
 			}
 		case migrations.DetachPartition:
-			if string(row[0]) == "t" {
-				left.instead = fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", c.Table, c.Child)
+			if l.outwait = usersOf(string(row[1])); string(row[0]) == "t" {
+				l.instead = []string{fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", c.Table, c.Child)}
+				l.outwait = withSnapshot
+			}
+		case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
+			switch what, name := string(row[0]), string(row[1]); what {
+			case "whole":
+				if l.patient = name == "false"; !l.patient {
+					l.outwait = withSnapshot
+				}
+			case "partition":
+				l.instead, l.patient, l.outwait = append(l.instead, c.Head+name), true, ""
+			case "copy":
+				l.garbage = append(l.garbage, name)
 			}
 		}
 	}
-	return left, nil
 }
 
 // createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make, whether it is valid and whether it is being built.
@@ -93,28 +109,30 @@ FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JO
 WHERE x.indrelid = %s AND i.relname = %s`, regclass(c.Table), literal(migrations.Fold(c.Index)))
 }
 
-// reindexGarbage tells whether REINDEX begins at something partitioned, and finds the invalid copies that an interrupted
-// REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX, "Rebuilding Indexes Concurrently"), of indexes of the tables and of what is
-// TOASTed from them. A session that is rebuilding an index right now holds a lock on the copy from its beginning to its end;
-// pg_stat_progress_create_index, which names only one of a session's indexes at a time, does not show all that are being built.
-func reindexGarbage(c migrations.Concurrent) string {
-	return fmt.Sprintf(`WITH touched AS (SELECT t.oid, t.reltoastrelid FROM pg_catalog.pg_class t WHERE %s),
-garbage AS (SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname) AS name
+// reindexed tells whether REINDEX begins at something partitioned ("whole"), names its partitions ("partition") if the role may
+// rebuild each of them by itself (for the statement, it is enough to own the whole), and finds the invalid copies ("copy") that an
+// interrupted REINDEX CONCURRENTLY has left (PostgreSQL, REINDEX, "Rebuilding Indexes Concurrently"), of indexes of the tables
+// and of what is TOASTed from them. A session that is rebuilding an index right now holds a lock on the copy from its beginning to
+// its end; pg_stat_progress_create_index, which names only one of a session's indexes at a time, does not show all that are being built.
+func reindexed(c migrations.Concurrent) string {
+	whole := "NULL" // of a schema or the database, tables are rebuilt one by one, and only those that are not partitioned
+	if name := c.Table + c.Index; name != "" {
+		whole = regclass(name)
+	}
+	return fmt.Sprintf(`WITH whole AS (SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('p', 'I') AND oid = %s),
+parts AS (SELECT pg_catalog.format('%%I.%%I', n.nspname, t.relname) AS name,
+	pg_catalog.pg_has_role(t.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may
+FROM whole, pg_catalog.pg_partition_tree(whole.oid) AS tree JOIN pg_catalog.pg_class t ON t.oid = tree.relid JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+WHERE tree.isleaf AND t.relkind IN ('r', 'i')),
+touched AS (SELECT t.oid, t.reltoastrelid FROM pg_catalog.pg_class t WHERE %s)
+SELECT 'whole', EXISTS (SELECT FROM whole)::text
+UNION ALL SELECT 'partition', name FROM parts WHERE (SELECT pg_catalog.bool_and(may) FROM parts)
+UNION ALL SELECT 'copy', pg_catalog.format('%%I.%%I', n.nspname, i.relname)
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
 WHERE x.indrelid IN (SELECT oid FROM touched UNION SELECT reltoastrelid FROM touched) AND NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$'
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
 	WHERE d.datname = pg_catalog.current_database() AND l.relation = i.oid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid))
-SELECT partitioned, name FROM (SELECT %s AS partitioned) AS target LEFT JOIN garbage ON true`, reindexedTables(c), reindexesPartitioned(c))
-}
-
-// reindexesPartitioned is the condition that what REINDEX names is itself a partitioned table or index.
-func reindexesPartitioned(c migrations.Concurrent) string {
-	name := c.Table + c.Index
-	if name == "" {
-		return "false" // of a schema or the database, tables are rebuilt one by one, and only those that are not partitioned
-	}
-	return "EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind IN ('p', 'I') AND oid = " + regclass(name) + ")"
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)`, whole, reindexedTables(c))
 }
 
 // reindexedTables is the condition that REINDEX works on table t.
@@ -165,10 +183,11 @@ func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error
 	return nil
 }
 
-// drop drops an index that no query uses. It waits as long as others' transactions last, and they do not wait for it.
+// drop drops an index that no query uses, as the role that the file sets. It waits as long as others' transactions last, and
+// they do not wait for it.
 func (w *walk) drop(ctx context.Context, index string) error {
 	if !w.session.pooled {
-		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0"); err != nil {
+		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0;"+w.inForce()); err != nil {
 			return err
 		}
 	}

@@ -188,8 +188,6 @@ func TestAQueuedMigrationLetsOthersThrough(t *testing.T) {
 		"on its own":    {"", "SELECT FROM d", "VACUUM FULL d;", "SELECT count(*) FROM d"},
 		"detaching a partition": {"CREATE TABLE p (v int) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);",
 			"SELECT FROM p1", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;", "SELECT count(*) FROM p1"},
-		"rebuilding the indexes of partitions": {"CREATE TABLE p (v int PRIMARY KEY) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);",
-			"INSERT INTO p VALUES (1)", "REINDEX TABLE CONCURRENTLY p;", "DELETE FROM p1 WHERE v = 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := freshURL(t)
@@ -235,6 +233,35 @@ func TestAQueuedMigrationLetsOthersThrough(t *testing.T) {
 				t.Errorf("the table could not be used for %v, the lock timeout is %v", longest, lockTimeout)
 			}
 			t.Logf("used %d times during %d attempts; the longest wait was %v", b.times.Load(), len(times), longest.Round(time.Millisecond))
+		})
+	}
+}
+
+// Writers never queue behind the rebuilding of partitions' indexes, however long it waits.
+func TestRebuildingPartitionsHoldsUpNobody(t *testing.T) {
+	for _, sql := range []string{"REINDEX TABLE CONCURRENTLY p", "REINDEX (CONCURRENTLY) INDEX public.p_pkey"} {
+		t.Run(sql, func(t *testing.T) {
+			url := freshURL(t)
+			query(t, url, "CREATE TABLE p (v int PRIMARY KEY) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);")
+			release := holdSnapshot(t, url, "INSERT INTO p VALUES (1)")
+			var b bystander
+			defer b.start(t, url, "DELETE FROM p1 WHERE v = 2")()
+			cfg := config(t, url)
+			cfg.LockTimeout, cfg.Retries = 50*time.Millisecond, -1
+			set := load(t, files("1_x.sql", sql))
+			done := make(chan error, 1)
+			go func() {
+				_, err := postgres.Migrate(t.Context(), cfg, set)
+				done <- err
+			}()
+			eventually(t, url, runnersSQL+" AND wait_event = 'virtualxid'", "1")
+			for enough := b.times.Load() + 100; b.times.Load() < enough; {
+				time.Sleep(10 * time.Millisecond)
+			}
+			release()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
