@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +19,11 @@ type original struct {
 	layout  migrations.Layout
 	migrate func(ctx context.Context, url, dir string) error
 	history []string
-	quirks  []string // files of testdata/<layout> that are applied: what only this layout has, or its users do
+	quirks  []string // files of testdata/<layout> that apply a version: what only this layout has, or its users do
 }
+
+// unversioned are Flyway's files that are no version's own.
+var unversioned = regexp.MustCompile(`^[UR].*__`)
 
 func originals(t *testing.T) []original {
 	t.Helper()
@@ -39,7 +43,7 @@ func originals(t *testing.T) []original {
 			t.Fatalf("files of layout %s: %v, %v", all[i].layout, files, err)
 		}
 		all[i].quirks = slices.DeleteFunc(files, func(f string) bool {
-			return strings.HasSuffix(f, ".down.sql") || strings.HasPrefix(filepath.Base(f), "U")
+			return strings.HasSuffix(f, ".down.sql") || unversioned.MatchString(filepath.Base(f))
 		})
 	}
 	return all

@@ -80,14 +80,20 @@ func dbmateByPsql(ctx context.Context, url, dir string) error {
 	return nil
 }
 
-// Flyway, "Migrations": versioned ones in the order of their versions, of which dots and underscores divide the parts.
+// Flyway, "Migrations": versioned ones in the order of their versions, of which dots and underscores divide the parts; then
+// the repeatable ones in the order of their descriptions.
 func flywayByPsql(ctx context.Context, url, dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "V*__*.sql"))
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(files, func(a, b string) int { return slices.Compare(flywayVersion(a), flywayVersion(b)) })
-	for _, f := range files {
+	repeatable, err := filepath.Glob(filepath.Join(dir, "R__*.sql"))
+	if err != nil {
+		return err
+	}
+	slices.Sort(repeatable)
+	for _, f := range slices.Concat(files, repeatable) {
 		if err := fileByPsql(ctx, url, f); err != nil {
 			return err
 		}
