@@ -22,6 +22,9 @@ type Contender struct {
 	// Migrate applies what is pending. A second call finds nothing to do, unless Forgetful.
 	Migrate func(ctx context.Context, url, dir string) error
 
+	// Revert takes back the n migrations applied last; nil where there is no such thing.
+	Revert func(ctx context.Context, url, dir string, n int) error
+
 	Forgetful bool     // keeps no history
 	History   []string // patterns of the tables and schemas it keeps its own records in, as pg_dump takes them
 }
@@ -32,11 +35,11 @@ const Ours = "schemawave"
 // Contenders lists Schemawave, the libraries and psql.
 func Contenders() []Contender {
 	return []Contender{
-		{Name: Ours, Layout: migrations.LayoutPlain, Migrate: Schemawave, History: []string{"schemawave.*"}},
-		{Name: "golang-migrate", Layout: migrations.LayoutGolangMigrate, Migrate: GolangMigrate, History: []string{"public.schema_migrations"}},
-		{Name: "goose", Layout: migrations.LayoutGoose, Migrate: Goose, History: []string{"public.goose_db_version*"}},
-		{Name: "tern", Layout: migrations.LayoutTern, Migrate: Tern, History: []string{"public.schema_version"}},
-		{Name: "sql-migrate", Layout: migrations.LayoutSQLMigrate, Migrate: SQLMigrate, History: []string{"public.gorp_migrations"}},
+		{Name: Ours, Layout: migrations.LayoutPlain, Migrate: Schemawave, Revert: RevertSchemawave, History: []string{"schemawave.*"}},
+		{Name: "golang-migrate", Layout: migrations.LayoutGolangMigrate, Migrate: GolangMigrate, Revert: RevertGolangMigrate, History: []string{"public.schema_migrations"}},
+		{Name: "goose", Layout: migrations.LayoutGoose, Migrate: Goose, Revert: RevertGoose, History: []string{"public.goose_db_version*"}},
+		{Name: "tern", Layout: migrations.LayoutTern, Migrate: Tern, Revert: RevertTern, History: []string{"public.schema_version"}},
+		{Name: "sql-migrate", Layout: migrations.LayoutSQLMigrate, Migrate: SQLMigrate, Revert: RevertSQLMigrate, History: []string{"public.gorp_migrations"}},
 		{Name: "psql -1", Layout: migrations.LayoutPlain, Migrate: PsqlAtOnce, Forgetful: true},
 	}
 }

@@ -1,12 +1,16 @@
 package peers_test
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
-	"testing"
 
 	"github.com/schemawave/schemawave/migrations"
+	"github.com/schemawave/schemawave/migrations/peers"
 )
 
 // downLine is where the SQL that reverts begins, in the layouts that keep both directions in one file.
@@ -24,17 +28,16 @@ var remark = regexp.MustCompile(`(?m)^--.*$`)
 var prefix = regexp.MustCompile(`^[VU]?0*([0-9._]*[0-9])_?`)
 
 // downs returns what reverts each version, by the files alone; only versions that have any SQL there.
-func downs(t *testing.T, layout migrations.Layout, dir string) map[string]string {
-	t.Helper()
+func downs(layout migrations.Layout, dir string) (map[string]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	out := map[string]string{}
 	for _, e := range entries {
 		content, err := os.ReadFile(dir + "/" + e.Name())
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		text := ""
 		switch at := downLine[layout]; {
@@ -50,5 +53,22 @@ func downs(t *testing.T, layout migrations.Layout, dir string) map[string]string
 			out[strings.ReplaceAll(version[1], "_", ".")] = text
 		}
 	}
-	return out
+	return out, nil
+}
+
+// revertByPsql runs what reverts the newest versions, each in a transaction.
+func revertByPsql(layout migrations.Layout) func(ctx context.Context, url, dir string, n int) error {
+	return func(ctx context.Context, url, dir string, n int) error {
+		all, err := downs(layout, dir)
+		if err != nil {
+			return err
+		}
+		newest := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return migrations.Version(b).Compare(migrations.Version(a)) })
+		for _, version := range newest[:n] {
+			if err := peers.Psql(ctx, url, all[version], true); err != nil {
+				return fmt.Errorf("revert %s: %w", version, err)
+			}
+		}
+		return nil
+	}
 }

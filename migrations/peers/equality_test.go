@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 type original struct {
 	layout  migrations.Layout
 	migrate func(ctx context.Context, url, dir string) error
+	revert  func(ctx context.Context, url, dir string, n int) error // nil if the layout knows no way back
 	history []string
 	quirks  []string // files of testdata/<layout> that apply a version: what only this layout has, or its users do
 }
@@ -29,12 +31,12 @@ func originals(t *testing.T) []original {
 	t.Helper()
 	all := []original{
 		{layout: migrations.LayoutPlain, migrate: plainByPsql},
-		{layout: migrations.LayoutDbmate, migrate: dbmateByPsql},
-		{layout: migrations.LayoutFlyway, migrate: flywayByPsql},
+		{layout: migrations.LayoutDbmate, migrate: dbmateByPsql, revert: revertByPsql(migrations.LayoutDbmate)},
+		{layout: migrations.LayoutFlyway, migrate: flywayByPsql, revert: revertByPsql(migrations.LayoutFlyway)},
 	}
 	for _, c := range peers.Contenders() {
 		if c.Layout != migrations.LayoutPlain {
-			all = append(all, original{layout: c.Layout, migrate: c.Migrate, history: c.History})
+			all = append(all, original{layout: c.Layout, migrate: c.Migrate, revert: c.Revert, history: c.History})
 		}
 	}
 	for i := range all {
@@ -54,14 +56,14 @@ func shop() []peers.Source {
 	return slices.Concat(shopTables(), shopRoutines(), shopData(), shopChanges())
 }
 
-// directory writes the shop in a layout, after the quirks.
-func directory(t *testing.T, o original) string {
+// directory writes migrations in a layout, after the quirks.
+func directory(t *testing.T, o original, sources []peers.Source) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", string(o.layout)))); err != nil {
 		t.Fatal(err)
 	}
-	if err := peers.Write(dir, o.layout, len(o.quirks)+1, shop()); err != nil {
+	if err := peers.Write(dir, o.layout, len(o.quirks)+1, sources); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -71,7 +73,7 @@ func directory(t *testing.T, o original) string {
 func TestSameSchemaAndDataAsTheOriginalTool(t *testing.T) {
 	for _, o := range originals(t) {
 		t.Run(string(o.layout), func(t *testing.T) {
-			dir := directory(t, o)
+			dir := directory(t, o, shop())
 			theirs, ours := freshURL(t), freshURL(t)
 			if err := o.migrate(t.Context(), theirs, dir); err != nil {
 				t.Fatalf("the original: %v", err)
@@ -91,6 +93,32 @@ func TestSameSchemaAndDataAsTheOriginalTool(t *testing.T) {
 	}
 }
 
+// What is taken back is, too.
+func TestSameSchemaAfterReverting(t *testing.T) {
+	routines := shopRoutines()
+	for _, o := range originals(t) {
+		if o.revert == nil {
+			continue
+		}
+		t.Run(string(o.layout), func(t *testing.T) {
+			dir := directory(t, o, slices.Concat(shopTables(), routines))
+			theirs, ours := freshURL(t), freshURL(t)
+			if err := errors.Join(o.migrate(t.Context(), theirs, dir), o.revert(t.Context(), theirs, dir, len(routines))); err != nil {
+				t.Fatalf("the original: %v", err)
+			}
+			if err := errors.Join(peers.Schemawave(t.Context(), ours, dir), peers.RevertSchemawave(t.Context(), ours, dir, len(routines))); err != nil {
+				t.Fatalf("schemawave: %v", err)
+			}
+			want, _ := dump(t, theirs, o.history)
+			got, _ := dump(t, ours, nil)
+			if strings.Contains(want, "audit") || !strings.Contains(want, "CREATE TABLE public.orders") {
+				t.Errorf("the original's schema is not that of the tables without the routines:\n%s", want)
+			}
+			same(t, "schemas", want, got)
+		})
+	}
+}
+
 // checkDowns compares the ledger's down scripts with the files.
 func checkDowns(t *testing.T, o original, dir, url string) {
 	t.Helper()
@@ -102,7 +130,10 @@ func checkDowns(t *testing.T, o original, dir, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := downs(t, o.layout, dir)
+	want, err := downs(o.layout, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n := len(o.quirks) + len(shop()); len(history.Migrations) != n {
 		t.Errorf("the ledger has %d migrations, want %d", len(history.Migrations), n)
 	}

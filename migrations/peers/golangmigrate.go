@@ -12,7 +12,21 @@ import (
 )
 
 // GolangMigrate migrates by golang-migrate/migrate. Its library takes no context.
-func GolangMigrate(_ context.Context, url, dir string) (err error) {
+func GolangMigrate(_ context.Context, url, dir string) error {
+	return withGolangMigrate(url, dir, func(m *migrate.Migrate) error {
+		if err := m.Up(); !errors.Is(err, migrate.ErrNoChange) {
+			return err
+		}
+		return nil
+	})
+}
+
+// RevertGolangMigrate takes back n migrations.
+func RevertGolangMigrate(_ context.Context, url, dir string, n int) error {
+	return withGolangMigrate(url, dir, func(m *migrate.Migrate) error { return m.Steps(-n) })
+}
+
+func withGolangMigrate(url, dir string, do func(*migrate.Migrate) error) (err error) {
 	files, err := iofs.New(os.DirFS(dir), ".")
 	if err != nil {
 		return err
@@ -32,8 +46,5 @@ func GolangMigrate(_ context.Context, url, dir string) (err error) {
 	defer func() {
 		err = closing(err, "golang-migrate", func() error { return errors.Join(m.Close()) })
 	}()
-	if err := m.Up(); !errors.Is(err, migrate.ErrNoChange) {
-		return err
-	}
-	return nil
+	return do(m)
 }

@@ -10,7 +10,26 @@ import (
 )
 
 // Goose migrates by pressly/goose's Provider. By default it takes no lock.
-func Goose(ctx context.Context, url, dir string) (err error) {
+func Goose(ctx context.Context, url, dir string) error {
+	return withGoose(url, dir, func(p *goose.Provider) error {
+		_, err := p.Up(ctx)
+		return err
+	})
+}
+
+// RevertGoose takes back n migrations.
+func RevertGoose(ctx context.Context, url, dir string, n int) error {
+	return withGoose(url, dir, func(p *goose.Provider) error {
+		for range n {
+			if _, err := p.Down(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func withGoose(url, dir string, do func(*goose.Provider) error) (err error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		return err
@@ -20,6 +39,5 @@ func Goose(ctx context.Context, url, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
-	return err
+	return do(provider)
 }

@@ -21,6 +21,24 @@ func Schemawave(ctx context.Context, url, dir string) error {
 	return err
 }
 
+// RevertSchemawave takes back n migrations. What it needs is in the database: it does not read the directory.
+func RevertSchemawave(ctx context.Context, url, _ string, n int) error {
+	cfg, err := SchemawaveConfig(url)
+	if err != nil {
+		return err
+	}
+	history, err := postgres.Status(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	target := migrations.Version("")
+	if kept := len(history.Migrations) - n; kept > 0 {
+		target = history.Migrations[kept-1].Version
+	}
+	_, err = postgres.Down(ctx, cfg, target)
+	return err
+}
+
 // Database is the logical name of every database that Schemawave migrates here.
 const Database = "shop"
 

@@ -9,7 +9,22 @@ import (
 )
 
 // Tern migrates by jackc/tern.
-func Tern(ctx context.Context, url, dir string) (err error) {
+func Tern(ctx context.Context, url, dir string) error {
+	return withTern(ctx, url, dir, func(m *migrate.Migrator) error { return m.Migrate(ctx) })
+}
+
+// RevertTern takes back n migrations.
+func RevertTern(ctx context.Context, url, dir string, n int) error {
+	return withTern(ctx, url, dir, func(m *migrate.Migrator) error {
+		version, err := m.GetCurrentVersion(ctx)
+		if err != nil {
+			return err
+		}
+		return m.MigrateTo(ctx, version-int32(n))
+	})
+}
+
+func withTern(ctx context.Context, url, dir string, do func(*migrate.Migrator) error) (err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -22,5 +37,5 @@ func Tern(ctx context.Context, url, dir string) (err error) {
 	if err := m.LoadMigrations(os.DirFS(dir)); err != nil {
 		return err
 	}
-	return m.Migrate(ctx)
+	return do(m)
 }
