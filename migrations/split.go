@@ -87,11 +87,9 @@ func (st *splitState) ends(src string, t token) bool {
 
 func (st *splitState) add(src string, t token) {
 	text := src[t.start:t.end]
-	word := text
 	switch t.kind {
 	case tokenWord:
-		word = upper(text)
-		st.nest(word)
+		st.nest(text)
 	case tokenSymbol:
 		switch text {
 		case "(":
@@ -101,21 +99,28 @@ func (st *splitState) add(src string, t token) {
 		}
 	}
 	st.tokens = append(st.tokens, t)
-	if len(st.words) < maxWords && (t.kind == tokenWord || t.kind == tokenSymbol || t.kind == tokenQuoted) {
-		st.words = append(st.words, word)
+	st.prev = text
+	if len(st.words) == maxWords {
+		return
 	}
-	st.prev = word
+	switch t.kind {
+	case tokenWord:
+		st.words = append(st.words, upper(text))
+	case tokenSymbol, tokenQuoted:
+		st.words = append(st.words, text)
+	}
 }
 
 // nest follows where the body of a function begins that is written as BEGIN ATOMIC … END, and where it ends. Each of its
 // statements ends with a semicolon, so that any other END belongs to a CASE or is a name (gram.y, routine_body_stmt_list).
 func (st *splitState) nest(word string) {
 	switch {
-	case word == "FUNCTION" || word == "PROCEDURE":
+	case isKeyWord(word, "FUNCTION") || isKeyWord(word, "PROCEDURE"):
 		st.routine = st.routine || createsRoutine(st.words)
-	case word == "ATOMIC" && st.prev == "BEGIN" && st.parens == 0 && st.routine && !st.atomic:
+	case !st.routine:
+	case isKeyWord(word, "ATOMIC") && isKeyWord(st.prev, "BEGIN") && st.parens == 0 && !st.atomic:
 		st.atomic, st.opening = true, len(st.tokens)
-	case word == "END" && (st.prev == ";" || st.opening == len(st.tokens)-1):
+	case isKeyWord(word, "END") && (st.prev == ";" || st.opening == len(st.tokens)-1):
 		st.atomic = false
 	}
 }
