@@ -4,34 +4,40 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
-	"io"
 	"slices"
 )
 
 // Digester computes the digest of a growing history: "sha256:" and the hex digest of one line "version checksum" for each
 // migration, in the order of versions. The zero value is the empty history.
 type Digester struct {
-	known   []Applied // in the order of versions
-	running hash.Hash // over known
-	unknown bool      // a checksum is missing
+	known   []digested // in the order of versions
+	running hash.Hash  // over known
+	line    []byte     // space for one line
+	unknown bool       // a checksum is missing
+}
+
+// digested is what a digest knows of a migration.
+type digested struct {
+	version  Version
+	checksum string
 }
 
 // Add adds a migration. In the order of versions this takes constant time.
 func (d *Digester) Add(v Version, checksum string) {
-	a := Applied{Version: v, Checksum: checksum}
 	at := len(d.known)
-	late := at > 0 && d.known[at-1].Version.Compare(v) > 0
+	late := at > 0 && d.known[at-1].version.Compare(v) > 0
 	if late {
-		at, _ = slices.BinarySearchFunc(d.known, a, func(x, y Applied) int { return x.Version.Compare(y.Version) })
+		at, _ = slices.BinarySearchFunc(d.known, v, func(x digested, v Version) int { return x.version.Compare(v) })
 	}
-	d.known = slices.Insert(d.known, at, a)
+	d.known = slices.Insert(d.known, at, digested{v, checksum})
 	d.unknown = d.unknown || checksum == ""
 	if d.running == nil || late {
 		d.running = sha256.New()
 		at = 0
 	}
 	for _, a := range d.known[at:] {
-		io.WriteString(d.running, string(a.Version)+" "+a.Checksum+"\n") // a hash never fails
+		d.line = append(append(append(append(d.line[:0], a.version...), ' '), a.checksum...), '\n')
+		d.running.Write(d.line) // a hash never fails
 	}
 }
 

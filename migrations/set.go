@@ -27,7 +27,7 @@ func (s Set) Digest() string {
 // HistoryDigest is that of a Digester over the versioned migrations, and so the one that a ledger shows once exactly these
 // are applied.
 func (s Set) HistoryDigest() string {
-	var d Digester
+	d := Digester{known: make([]digested, 0, len(s.Migrations))}
 	for _, m := range s.Migrations {
 		d.Add(m.Version, m.Checksum)
 	}
