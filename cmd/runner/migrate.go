@@ -118,21 +118,27 @@ func (m *migrate) check() (*slog.Logger, error) {
 
 // migrate does the work. The report is usable in any case.
 func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
-	started := time.Now()
-	set, err := m.load()
-	if err == nil {
-		m.Conn, err = postgres.ParseConfig(m.getenv)
+	var unset error // matters once the directory is known to be right
+	m.Conn, unset = postgres.ParseConfig(m.getenv)
+	load := func() (migrations.Set, error) {
+		set, err := m.load()
+		if err == nil {
+			err = unset
+		}
+		return set, err
 	}
+	if !m.ofTenants {
+		return postgres.MigrateLoading(ctx, m.Config, load)
+	}
+	started := time.Now()
+	set, err := load()
 	if err != nil {
 		return migrations.Report{
 			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: set.Digest(),
 			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
 		}, err
 	}
-	if m.ofTenants {
-		return postgres.MigrateTenants(ctx, m.Config, set, m.Tenants)
-	}
-	return postgres.Migrate(ctx, m.Config, set)
+	return postgres.MigrateTenants(ctx, m.Config, set, m.Tenants)
 }
 
 // load reads the directory. Where SCHEMAWAVE_DIGEST says what was rendered, it must be that: a ConfigMap can be edited.

@@ -23,9 +23,13 @@ const farewell = 5 * time.Second
 // Any number of Migrate may run at once against the same database; one works while the others wait, and then find
 // everything done. When ctx ends, the statement under way is cancelled on the server, and the lock is released.
 func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Report, error) {
-	r := &runner{started: time.Now(), id: newID(), took: map[string]time.Duration{}, failures: map[string]int{}}
+	r := newRunner()
 	err := r.migrate(ctx, cfg, set)
 	return r.report(cfg, err), err
+}
+
+func newRunner() *runner {
+	return &runner{started: time.Now(), id: newID(), took: map[string]time.Duration{}, failures: map[string]int{}}
 }
 
 // runner is one run.
@@ -35,6 +39,7 @@ type runner struct {
 	digest  string         // of set
 	ledger  ledger
 	lock    lock
+	early   *early // for the first connection; nil if there is none
 	log     *slog.Logger
 	id      string
 	started time.Time
@@ -98,7 +103,7 @@ func lostFailure(err error) *Error {
 
 // connected is the run on one connection, from its beginning to its end.
 func (r *runner) connected(ctx context.Context) (err error) {
-	s, err := connect(ctx, r.cfg)
+	s, err := r.connect(ctx)
 	if err != nil {
 		return err
 	}
