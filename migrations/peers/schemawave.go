@@ -9,15 +9,13 @@ import (
 
 // Schemawave migrates by the project itself, whatever the directory's layout is.
 func Schemawave(ctx context.Context, url, dir string) error {
-	set, err := migrations.Load(migrations.Dir(dir), migrations.LayoutAuto)
-	if err != nil {
-		return err
-	}
 	cfg, err := SchemawaveConfig(url)
 	if err != nil {
 		return err
 	}
-	_, err = postgres.Migrate(ctx, cfg, set)
+	_, err = postgres.MigrateLoading(ctx, cfg, func() (migrations.Set, error) {
+		return migrations.Load(migrations.Dir(dir), migrations.LayoutAuto)
+	})
 	return err
 }
 
