@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,8 +97,8 @@ func TestConnectionLostAnywhere(t *testing.T) {
 		for k := 1; ; k++ {
 			url := freshURL(t)
 			cfg := config(t, url)
-			writes := 0
-			w := &wire{breakAfter: after, breakAt: func([]byte) bool { writes++; return writes == k }}
+			var writes atomic.Int64 // the driver writes from a goroutine of its own when it gives a connection up
+			w := &wire{breakAfter: after, breakAt: func([]byte) bool { return writes.Add(1) == int64(k) }}
 			w.tap(&cfg)
 			report, err := postgres.Migrate(t.Context(), cfg, set)
 			if err != nil {
@@ -107,7 +108,7 @@ func TestConnectionLostAnywhere(t *testing.T) {
 				t.Errorf("lost at write %d (after: %t): %d reported as applied", k, after, report.Count)
 			}
 			whole(t, url, config(t, url), n)
-			if writes < k {
+			if writes.Load() < int64(k) {
 				break
 			}
 		}
