@@ -44,7 +44,6 @@ type Config struct {
 	Deadline         time.Duration         // for the whole run, retries and waiting included; no limit but the context's if 0
 	OutOfOrder       migrations.OutOfOrder // refuse if empty
 	Target           string                // a version, or "latest", or empty for the same
-	tenant           string                // whose schema and history this is about; set by MigrateTenants
 	Retries          int                   // of one statement, or of connecting; DefaultRetries if 0, none if negative
 	MinBackoff       time.Duration         // before the first retry, doubled for each further one; DefaultMinBackoff if 0
 	MaxBackoff       time.Duration         // DefaultMaxBackoff if 0
@@ -52,6 +51,8 @@ type Config struct {
 	Logger      *slog.Logger // nil discards
 	Job, Pod    string       // who runs this, for those who wait and for the ledger; may be empty
 	ToolVersion string       // for the ledger
+
+	tenant string // whose schema and history this is about; set by MigrateTenants
 }
 
 // withDefaults returns the configuration with every default in place, or an error that says what is missing.

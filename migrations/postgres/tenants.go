@@ -124,8 +124,14 @@ func (f *fanOut) ask(ctx context.Context, cfg Config, t Tenants) error {
 	}
 	slices.Sort(names)
 	f.tenants = slices.Compact(names)
-	if len(f.tenants) > 0 && f.tenants[0] == "" {
-		return fail(migrations.ExitRejected, "a tenant has an empty name", "correct the list, or the query that finds them")
+	for _, name := range f.tenants {
+		if name == "" {
+			return fail(migrations.ExitRejected, "a tenant has an empty name", "correct the list, or the query that finds them")
+		}
+		if len(name) > maxIdentifier { // the server would cut it, and two of them might share a schema
+			return fail(migrations.ExitRejected, fmt.Sprintf("the tenant %s has a name of %d bytes, longer than a schema's can be", name, len(name)),
+				fmt.Sprintf("give it one of at most %d bytes", maxIdentifier))
+		}
 	}
 	f.done, err = ledger{schema: cfg.LedgerSchema}.current(ctx, s, cfg.Database, f.set)
 	return err

@@ -116,6 +116,7 @@ func TestTenantsThatCannotBe(t *testing.T) {
 	}{
 		"no schema":            {postgres.Tenants{Names: []string{"a", "nowhere"}}, migrations.ExitConfig, "CREATE SCHEMA"},
 		"an empty name":        {postgres.Tenants{Query: "SELECT ''"}, migrations.ExitRejected, "empty name"},
+		"a name too long":      {postgres.Tenants{Names: []string{strings.Repeat("a", 64)}}, migrations.ExitRejected, "64 bytes"},
 		"a wrong query":        {postgres.Tenants{Query: "SELECT name FROM nothing"}, migrations.ExitRejected, "query for tenants"},
 		"a query that changes": {postgres.Tenants{Query: "DELETE FROM tenants RETURNING name"}, migrations.ExitUnreachable, "read-only"},
 	} {
