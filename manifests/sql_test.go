@@ -109,3 +109,20 @@ func TestOddNames(t *testing.T) {
 		t.Errorf("items %v, keys %v", items, cm.Data)
 	}
 }
+
+// TestWhatTravels carries what reverts and what is repeatable along, and nothing that the target leaves out.
+func TestWhatTravels(t *testing.T) {
+	pairs := map[string]string{"1_a.up.sql": "CREATE TABLE a ();", "1_a.down.sql": "DROP TABLE a;", "2_b.up.sql": "SELECT 2;"}
+	checkChunks(t, build(t, input(t, pairs)), pairs, 1)
+	flyway := map[string]string{"V1__a.sql": "CREATE TABLE a ();", "U1__a.sql": "DROP TABLE a;", "V2__b.sql": "SELECT 2;", "R__v.sql": "CREATE OR REPLACE VIEW v AS SELECT 1;"}
+	newest := build(t, input(t, flyway))
+	checkChunks(t, newest, flyway, 1)
+	older := input(t, flyway)
+	older.Migration.Target = "1"
+	checkChunks(t, build(t, older), map[string]string{"V1__a.sql": flyway["V1__a.sql"], "U1__a.sql": flyway["U1__a.sql"]}, 1)
+
+	flyway["R__v.sql"] = "CREATE OR REPLACE VIEW v AS SELECT 2;"
+	if name := jobOf(t, build(t, input(t, flyway))).Name; name == jobOf(t, newest).Name {
+		t.Errorf("%s stays although a repeatable file has changed, so that no sync would run it", name)
+	}
+}
