@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Load reads and checks the SQL files of fsys, whose root is the directory. All that is wrong is reported at once, as a
@@ -34,7 +35,7 @@ func Load(fsys fs.FS, layout Layout) (Set, error) {
 		return Set{}, err
 	}
 	set := Set{Layout: conv.layout}
-	set.Migrations, set.Repeatables = join(examineAll(conv, files), &found)
+	set.Migrations, set.Repeatables = join(examineAll(conv, files, &found), &found)
 	if err := found.err(); err != nil {
 		return Set{}, err
 	}
@@ -71,27 +72,36 @@ func list(fsys fs.FS, found *problems) []string {
 
 // readFiles returns those of the files that hold text, in the order of names.
 func readFiles(fsys fs.FS, names []string, found *problems) []source {
-	files, wrong := make([]source, len(names)), make([]*Problem, len(names))
-	spread(len(names), func(mine iter.Seq[int]) {
+	files := make([]source, len(names))
+	found.gather(len(names), func(mine iter.Seq[int], found *problems) {
 		var space []byte
 		for i := range mine {
 			var err error
 			if space, err = readInto(space, fsys, names[i]); err != nil {
-				wrong[i] = &Problem{Kind: Unreadable, File: names[i], What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"}
+				found.add(&Problem{Kind: Unreadable, File: names[i], What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"})
 				continue
 			}
-			if wrong[i] = checkText(names[i], space); wrong[i] == nil {
-				text, _ := strings.CutPrefix(string(space), "\uFEFF")
-				files[i] = source{path: names[i], text: text, checksum: checksum(space)}
+			if p := checkText(names[i], space); p != nil {
+				found.add(p)
+				continue
 			}
+			text, _ := strings.CutPrefix(string(space), "\uFEFF")
+			files[i] = source{path: names[i], text: text, checksum: checksum(space)}
 		}
 	})
-	for _, p := range wrong {
-		if p != nil {
-			found.add(p)
-		}
-	}
 	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
+}
+
+// gather is spread for work that finds problems.
+func (ps *problems) gather(n int, work func(mine iter.Seq[int], found *problems)) {
+	var mu sync.Mutex
+	spread(n, func(mine iter.Seq[int]) {
+		var found problems
+		work(mine, &found)
+		mu.Lock()
+		defer mu.Unlock()
+		*ps = append(*ps, found...)
+	})
 }
 
 // checksum is that of a file as it is on disk.
@@ -142,87 +152,80 @@ func rootCause(err error) string {
 	return err.Error()
 }
 
-// examined is what a file says by itself.
-type examined struct {
-	piece
-	usable   bool
-	checksum string
-	says     directives
-	reverts  *Script // piece.down, unless that holds no statement
-	found    problems
-}
-
 // examineAll reads every file by the convention.
-func examineAll(conv convention, files []source) []examined {
-	out := make([]examined, len(files))
-	spread(len(files), func(mine iter.Seq[int]) {
+func examineAll(conv convention, files []source, found *problems) []Migration {
+	out := make([]Migration, len(files))
+	found.gather(len(files), func(mine iter.Seq[int], found *problems) {
 		var cur splitState
 		for i := range mine {
-			out[i] = examine(conv, files[i], &cur)
+			out[i] = examine(conv, files[i], &cur, found)
 		}
 	})
-	return out
+	return slices.DeleteFunc(out, func(m Migration) bool { return m.file() == "" })
 }
 
-func examine(conv convention, src source, cur *splitState) examined {
-	e := examined{checksum: src.checksum}
-	e.piece, e.usable = conv.read(src, &e.found)
-	if !e.usable {
-		return e
+// examine returns what the file says by itself: a migration, half of one, or nothing that could be used. One without Up only
+// reverts, perhaps by nothing.
+func examine(conv convention, src source, cur *splitState, found *problems) Migration {
+	p, ok := conv.read(src, found)
+	if !ok {
+		return Migration{}
 	}
-	e.reverts = hollow(e.down, cur)
-	if e.up == nil {
-		return e
+	m := Migration{Version: p.version, Name: p.name, Checksum: src.checksum, Down: hollow(p.down, cur)}
+	if p.up == nil {
+		m.Down = cmp.Or(m.Down, &Script{Path: src.path})
+		return m
 	}
-	e.says = readDirectives(src, &e.found)
-	e.noTransaction = checkUp(*e.up, e.noTransaction || e.says.noTransaction, cur, &e.found)
-	switch v := e.says.minCompatible; {
-	case v == "":
-	case e.version == "":
-		e.found.add(&Problem{Kind: BadDirective, File: src.path, What: "a repeatable migration has no version, so no other can be compatible with it",
+	d := readDirectives(src, found)
+	m.Up, m.MinCompatible = *p.up, d.minCompatible
+	m.NoTransaction = checkUp(m.Up, p.noTransaction || d.noTransaction, cur, found)
+	switch {
+	case m.MinCompatible == "":
+	case m.Version == "":
+		found.add(&Problem{Kind: BadDirective, File: src.path, What: "a repeatable migration has no version, so no other can be compatible with it",
 			Remedy: "put min-compatible into the versioned migration that breaks older readers"})
-	case v.Compare(e.version) > 0:
-		e.found.add(&Problem{Kind: BadDirective, File: src.path, What: fmt.Sprintf("min-compatible %s is newer than the migration itself", v),
+	case m.MinCompatible.Compare(m.Version) > 0:
+		found.add(&Problem{Kind: BadDirective, File: src.path, What: fmt.Sprintf("min-compatible %s is newer than the migration itself", m.MinCompatible),
 			Remedy: "name this version or an older one"})
 	}
-	return e
+	return m
+}
+
+// file is the path of what there is of a migration.
+func (m *Migration) file() string {
+	if m.Up.Path == "" && m.Down != nil {
+		return m.Down.Path
+	}
+	return m.Up.Path
 }
 
 // join puts together what belongs to the same version, oldest first, and leaves those apart that have none.
-func join(files []examined, found *problems) (versioned, repeatables []Migration) {
-	versioned = make([]Migration, 0, len(files))
-	at := make(map[Version]int, len(files)) // in versioned
-	downs := map[Version]*examined{}
-	for i := range files {
-		f := &files[i]
-		*found = append(*found, f.found...)
-		key := f.version.key()
-		other, taken := at[key]
-		switch {
-		case !f.usable:
-		case f.up == nil:
-			addDown(downs, key, f, found)
-		case key == "":
-			repeatables = append(repeatables, f.migration())
-		case taken:
-			found.add(duplicate(f.up.Path, f.version, versioned[other].Up.Path))
-		default:
-			at[key] = len(versioned)
-			versioned = append(versioned, f.migration())
+func join(all []Migration, found *problems) (versioned, repeatables []Migration) {
+	slices.SortFunc(all, func(a, b Migration) int {
+		return cmp.Or(a.Version.Compare(b.Version), strings.Compare(a.file(), b.file()))
+	})
+	for _, m := range all {
+		if m.Version == "" {
+			repeatables = append(repeatables, m)
 		}
 	}
-	for v, f := range downs {
-		i, ok := at[v]
-		if !ok {
-			found.add(&Problem{Kind: BadName, File: f.down.Path, What: "reverts a migration that is not there",
-				Remedy: "add the file that applies it, or delete this one"})
+	versioned = all[len(repeatables):len(repeatables)]
+	for _, m := range all[len(repeatables):] {
+		if i := len(versioned) - 1; i >= 0 && versioned[i].Version.Compare(m.Version) == 0 {
+			versioned[i].merge(m, found)
 			continue
 		}
-		versioned[i].Down = f.reverts
+		versioned = append(versioned, m)
 	}
-	slices.SortFunc(versioned, func(a, b Migration) int {
-		return cmp.Or(a.Version.Compare(b.Version), strings.Compare(a.Up.Path, b.Up.Path))
-	})
+	for i, m := range versioned {
+		if m.Up.Path == "" {
+			found.add(&Problem{Kind: BadName, File: m.Down.Path, What: "reverts a migration that is not there",
+				Remedy: "add the file that applies it, or delete this one"})
+		}
+		if m.Down != nil && m.Down.SQL == "" {
+			versioned[i].Down = nil
+		}
+	}
 	if len(versioned) == 0 && len(repeatables) > 0 {
 		found.add(&Problem{Kind: NoFiles, What: "every migration of the directory is repeatable, so no version says what it brings a database to",
 			Remedy: "add a versioned one, V1__name.sql"})
@@ -230,18 +233,19 @@ func join(files []examined, found *problems) (versioned, repeatables []Migration
 	return versioned, repeatables
 }
 
-func (f *examined) migration() Migration {
-	return Migration{Version: f.version, Name: f.name, Checksum: f.checksum, Up: *f.up, Down: f.reverts,
-		NoTransaction: f.noTransaction, MinCompatible: f.says.minCompatible}
-}
-
-// addDown keeps a file that only reverts until its counterpart is known.
-func addDown(downs map[Version]*examined, key Version, f *examined, found *problems) {
-	if other := downs[key]; other != nil {
-		found.add(duplicate(f.down.Path, f.version, other.down.Path))
-		return
+// merge adds what another file says of the same version.
+func (m *Migration) merge(other Migration, found *problems) {
+	switch {
+	case m.Up.Path != "" && other.Up.Path != "":
+		found.add(duplicate(other.Up.Path, other.Version, m.Up.Path))
+	case m.Down != nil && other.Down != nil:
+		found.add(duplicate(other.Down.Path, other.Version, m.Down.Path))
+	case other.Up.Path != "":
+		other.Down = m.Down
+		*m = other
+	default:
+		m.Down = other.Down
 	}
-	downs[key] = f
 }
 
 func duplicate(file string, v Version, other string) *Problem {

@@ -107,7 +107,7 @@ func checkLoaded(t *testing.T, files fstest.MapFS, set Set) {
 		if used[path] || !strings.HasSuffix(path, ".sql") || strings.HasPrefix(path, ".") || strings.Contains(path, "/") {
 			continue
 		}
-		if st, err := (Script{SQL: string(file.Data)}).Split(); err != nil || len(st) > 0 {
+		if st, err := (Script{SQL: strings.TrimPrefix(string(file.Data), "\ufeff")}).Split(); err != nil || len(st) > 0 {
 			t.Fatalf("%s was left out", path)
 		}
 	}
