@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// Dir is the directory at a path, to be loaded. It is os.DirFS, except that Load reads its files with as few system calls as
-// there can be: of many small files those are most of the time that loading takes.
+// Dir is the directory at a path, to be loaded. It is os.DirFS, except that on Linux Load reads its files with as few system
+// calls as there can be: of many small files those are most of the time that loading takes.
 func Dir(path string) fs.FS { return directory{os.DirFS(path), path} }
 
 type directory struct {
@@ -14,10 +14,15 @@ type directory struct {
 	path string
 }
 
-// readInto reads a file into space, which grows if that is too small.
-func readInto(space []byte, fsys fs.FS, name string) ([]byte, error) {
+// read returns a file's content, in space if that is large enough.
+type read func(space []byte, name string) ([]byte, error)
+
+// filesOf returns how to read files of fsys, and what to call at the end.
+func filesOf(fsys fs.FS) (read, func()) {
 	if d, ok := fsys.(directory); ok {
-		return slurp(space[:0], d.path+"/"+name)
+		if read, done, err := d.files(); err == nil {
+			return read, done
+		}
 	}
-	return fs.ReadFile(fsys, name)
+	return func(_ []byte, name string) ([]byte, error) { return fs.ReadFile(fsys, name) }, func() {}
 }

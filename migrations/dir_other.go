@@ -1,8 +1,8 @@
-//go:build !unix
+//go:build !linux
 
 package migrations
 
-import "os"
+import "errors"
 
-// slurp reads a file.
-func slurp(_ []byte, path string) ([]byte, error) { return os.ReadFile(path) }
+// files is for Linux only.
+func (directory) files() (read, func(), error) { return nil, nil, errors.ErrUnsupported }

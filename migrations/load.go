@@ -73,11 +73,13 @@ func list(fsys fs.FS, found *problems) []string {
 // readFiles returns those of the files that hold text, in the order of names.
 func readFiles(fsys fs.FS, names []string, found *problems) []source {
 	files := make([]source, len(names))
+	read, done := filesOf(fsys)
+	defer done()
 	found.gather(len(names), func(mine iter.Seq[int], found *problems) {
 		var space []byte
 		for i := range mine {
 			var err error
-			if space, err = readInto(space, fsys, names[i]); err != nil {
+			if space, err = read(space, names[i]); err != nil {
 				found.add(&Problem{Kind: Unreadable, File: names[i], What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"})
 				continue
 			}
