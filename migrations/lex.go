@@ -1,6 +1,9 @@
 package migrations
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // tokenKind tells the lexical elements of PostgreSQL's SQL apart (PostgreSQL, "Lexical Structure").
 type tokenKind uint8
@@ -292,19 +295,13 @@ func isWordPart(c byte) bool { return isWordStart(c) || isDigit(c) || c == '$' }
 
 func isTagPart(c byte, first bool) bool { return isWordStart(c) || !first && isDigit(c) }
 
-// upper returns a word in upper case if it may be a key word, which are all of ASCII letters. Without that limit "ſet" would
-// be SET.
-func upper(word string) string {
-	for i := range len(word) {
-		if word[i] >= 0x80 {
-			return word
-		}
-	}
-	return strings.ToUpper(word)
-}
-
 // isKeyWord reports whether text is the key word, in upper or lower case. Any letter beyond ASCII that folds to one within
 // is longer.
 func isKeyWord(text, word string) bool {
 	return len(text) == len(word) && strings.EqualFold(text, word)
+}
+
+// areKeyWords reports whether texts are these key words and no more.
+func areKeyWords(texts []string, words ...string) bool {
+	return slices.EqualFunc(texts, words, isKeyWord)
 }

@@ -1,10 +1,8 @@
 package migrations
 
-import "slices"
-
 // begins reports whether the statement's leading words are these.
 func (s Statement) begins(words ...string) bool {
-	return len(s.words) >= len(words) && slices.Equal(s.words[:len(words)], words)
+	return len(s.words) >= len(words) && areKeyWords(s.words[:len(words)], words...)
 }
 
 // has reports whether word is among the statement's own key words and identifiers, at any place.
@@ -26,20 +24,18 @@ func (s Statement) ends(word string) bool {
 // ControlsTransaction returns the word by which the statement begins or ends a transaction, and "" if it does not.
 // Savepoints are allowed: they live inside the transaction that the runner opens.
 func (s Statement) ControlsTransaction() string {
-	if len(s.words) == 0 {
-		return ""
+	for _, word := range []string{"BEGIN", "COMMIT", "END", "ABORT"} {
+		if s.begins(word) {
+			return word
+		}
 	}
-	switch w := s.words[0]; w {
-	case "BEGIN", "COMMIT", "END", "ABORT":
-		return w
-	case "START", "PREPARE":
-		if s.begins(w, "TRANSACTION") {
-			return w + " TRANSACTION"
-		}
-	case "ROLLBACK":
-		if !s.has("TO") {
-			return w
-		}
+	switch {
+	case s.begins("START", "TRANSACTION"):
+		return "START TRANSACTION"
+	case s.begins("PREPARE", "TRANSACTION"):
+		return "PREPARE TRANSACTION"
+	case s.begins("ROLLBACK") && !s.has("TO"):
+		return "ROLLBACK"
 	}
 	return ""
 }

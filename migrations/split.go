@@ -13,7 +13,7 @@ type Statement struct {
 	Line   int // 1-based, in the file
 	Column int // 1-based, in characters
 
-	words  []string // its leading words and symbols, in upper case; quoted identifiers as written
+	words  []string // its leading words, quoted identifiers and symbols, as written
 	tokens []token  // offsets relative to SQL, without comments
 }
 
@@ -100,13 +100,7 @@ func (st *splitState) add(src string, t token) {
 	}
 	st.tokens = append(st.tokens, t)
 	st.prev = text
-	if len(st.words) == maxWords {
-		return
-	}
-	switch t.kind {
-	case tokenWord:
-		st.words = append(st.words, upper(text))
-	case tokenSymbol, tokenQuoted:
+	if len(st.words) < maxWords && (t.kind == tokenWord || t.kind == tokenSymbol || t.kind == tokenQuoted) {
 		st.words = append(st.words, text)
 	}
 }
@@ -127,8 +121,7 @@ func (st *splitState) nest(word string) {
 
 // createsRoutine reports whether the words so far are CREATE or CREATE OR REPLACE.
 func createsRoutine(words []string) bool {
-	s := strings.Join(words, " ")
-	return s == "CREATE" || s == "CREATE OR REPLACE"
+	return areKeyWords(words, "CREATE") || areKeyWords(words, "CREATE", "OR", "REPLACE")
 }
 
 func (st *splitState) statement(src string, place *placer) Statement {
