@@ -19,30 +19,89 @@ import (
 //
 // Several files are read at the same time. Of a directory on disk, Dir is the quickest way.
 func Load(fsys fs.FS, layout Layout) (Set, error) {
+	u, err := Read(fsys, layout)
+	if err != nil {
+		return Set{}, err
+	}
+	return u.Check()
+}
+
+// Unchecked is a set whose statements nobody has looked at yet. Converted to a Set it tells which versions and checksums
+// there are, and so whether a database has them all: nothing else may be made of it before Check.
+type Unchecked Set
+
+// Read is Load without the check of statements, which are most of the work. An error reports what that would have found, too.
+func Read(fsys fs.FS, layout Layout) (Unchecked, error) {
 	var found problems
-	files := readFiles(fsys, list(fsys, &found), &found)
+	var names []string
+	for _, name := range list(fsys, &found) {
+		if p := foreign(name); p != nil {
+			found.add(p)
+		}
+		if strings.HasSuffix(name, ".sql") {
+			names = append(names, name)
+		}
+	}
+	return assemble(layout, readFiles(fsys, names, &found), found)
+}
+
+// assemble makes a set of the files, which are in the order of their names, unless something is wrong.
+func assemble(layout Layout, files []source, found problems) (Unchecked, error) {
 	if len(files) == 0 {
 		if len(found) == 0 {
 			found.add(&Problem{Kind: NoFiles, What: "no .sql file in the directory", Remedy: "check the path; sub-directories are not read"})
 		}
-		return Set{}, found.err()
+		return Unchecked{}, found.err()
 	}
 	conv, err := choose(layout, files)
 	if p, ok := err.(*Problem); ok {
 		found.add(p)
-		return Set{}, found.err()
+		return Unchecked{}, found.err()
 	} else if err != nil {
-		return Set{}, err
+		return Unchecked{}, err
 	}
-	set := Set{Layout: conv.layout}
-	set.Migrations, set.Repeatables = join(examineAll(conv, files, &found), &found)
+	u := Unchecked{Layout: conv.layout}
+	u.Migrations, u.Repeatables = join(interpret(conv, files, &found), &found)
+	if len(found) > 0 {
+		u.check(&found)
+		return Unchecked{}, found.err()
+	}
+	return u, nil
+}
+
+// Check looks at every statement, and returns the set if nothing is wrong.
+func (u Unchecked) Check() (Set, error) {
+	var found problems
+	set := u.check(&found)
 	if err := found.err(); err != nil {
 		return Set{}, err
 	}
 	return set, nil
 }
 
-// list returns the names of the SQL files, sorted.
+func (u Unchecked) check(found *problems) Set {
+	check := func(all []Migration) []Migration {
+		out := slices.Clone(all)
+		found.gather(len(out), func(mine iter.Seq[int], found *problems) {
+			var cur splitState
+			for i := range mine {
+				out[i].check(&cur, found)
+			}
+		})
+		return out
+	}
+	return Set{Layout: u.Layout, Migrations: check(u.Migrations), Repeatables: check(u.Repeatables)}
+}
+
+// check looks at the statements of both directions, and finds out how they are to run.
+func (m *Migration) check(cur *splitState, found *problems) {
+	m.Down = hollow(m.Down, cur)
+	if m.Up.Path != "" { // else join has found that there is nothing to revert
+		m.NoTransaction = checkUp(m.Up, m.NoTransaction, cur, found)
+	}
+}
+
+// list returns the names of the directory's files, sorted, without hidden ones.
 func list(fsys fs.FS, found *problems) []string {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
@@ -60,12 +119,7 @@ func list(fsys fs.FS, found *problems) []string {
 			checkSubdirectory(fsys, name, found)
 			continue
 		}
-		if p := foreign(name); p != nil {
-			found.add(p)
-		}
-		if strings.HasSuffix(name, ".sql") {
-			names = append(names, name)
-		}
+		names = append(names, name)
 	}
 	return names
 }
@@ -87,8 +141,7 @@ func readFiles(fsys fs.FS, names []string, found *problems) []source {
 				found.add(p)
 				continue
 			}
-			text, _ := strings.CutPrefix(string(space), "\uFEFF")
-			files[i] = source{path: names[i], text: text, checksum: checksum(space)}
+			files[i] = newSource(names[i], space)
 		}
 	})
 	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
@@ -154,33 +207,27 @@ func rootCause(err error) string {
 	return err.Error()
 }
 
-// examineAll reads every file by the convention.
-func examineAll(conv convention, files []source, found *problems) []Migration {
+// interpret reads every file by the convention.
+func interpret(conv convention, files []source, found *problems) []Migration {
 	out := make([]Migration, len(files))
 	found.gather(len(files), func(mine iter.Seq[int], found *problems) {
-		var cur splitState
 		for i := range mine {
-			out[i] = examine(conv, files[i], &cur, found)
+			if p, ok := conv.read(files[i], found); ok {
+				out[i] = p.migration(files[i], found)
+			}
 		}
 	})
 	return slices.DeleteFunc(out, func(m Migration) bool { return m.file() == "" })
 }
 
-// examine returns what the file says by itself: a migration, half of one, or nothing that could be used. One without Up only
-// reverts, perhaps by nothing.
-func examine(conv convention, src source, cur *splitState, found *problems) Migration {
-	p, ok := conv.read(src, found)
-	if !ok {
-		return Migration{}
-	}
-	m := Migration{Version: p.version, Name: p.name, Checksum: src.checksum, Down: hollow(p.down, cur)}
+// migration is what a file says by itself: a migration, or one without Up, which only reverts.
+func (p piece) migration(src source, found *problems) Migration {
+	m := Migration{Version: p.version, Name: p.name, Checksum: src.checksum, Down: p.down}
 	if p.up == nil {
-		m.Down = cmp.Or(m.Down, &Script{Path: src.path})
 		return m
 	}
 	d := readDirectives(src, found)
-	m.Up, m.MinCompatible = *p.up, d.minCompatible
-	m.NoTransaction = checkUp(m.Up, p.noTransaction || d.noTransaction, cur, found)
+	m.Up, m.NoTransaction, m.MinCompatible = *p.up, p.noTransaction || d.noTransaction, d.minCompatible
 	switch {
 	case m.MinCompatible == "":
 	case m.Version == "":
@@ -219,13 +266,10 @@ func join(all []Migration, found *problems) (versioned, repeatables []Migration)
 		}
 		versioned = append(versioned, m)
 	}
-	for i, m := range versioned {
+	for _, m := range versioned {
 		if m.Up.Path == "" {
 			found.add(&Problem{Kind: BadName, File: m.Down.Path, What: "reverts a migration that is not there",
 				Remedy: "add the file that applies it, or delete this one"})
-		}
-		if m.Down != nil && m.Down.SQL == "" {
-			versioned[i].Down = nil
 		}
 	}
 	if len(versioned) == 0 && len(repeatables) > 0 {

@@ -9,28 +9,46 @@ import (
 	"testing"
 )
 
-// BenchmarkLoad reads, checks and hashes 5,000 files from disk, as every run does before it connects, and beside it what no
-// verification of checksums can be without: reading and hashing every file, in turn.
+// BenchmarkLoad loads 5,000 files, reads them as every run does, and beside it does what no verification of checksums can be
+// without where each is a file of its own: reading and hashing them in turn.
 func BenchmarkLoad(b *testing.B) {
-	root := b.TempDir()
+	root, bundled, squeezed := b.TempDir(), b.TempDir(), b.TempDir()
+	var bundle []byte
 	for i := range 5000 {
 		sql := fmt.Appendf(nil, "-- table %d\nCREATE TABLE t%d (id bigint PRIMARY KEY, name text NOT NULL DEFAULT 'x;y');\nCREATE INDEX ON t%d (name);\n", i, i, i)
-		if err := os.WriteFile(filepath.Join(root, fmt.Sprintf("%05d_t.sql", i)), sql, 0o600); err != nil {
+		name := fmt.Sprintf("%05d_t.sql", i)
+		if err := os.WriteFile(filepath.Join(root, name), sql, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		bundle = AppendToBundle(bundle, name, sql)
+	}
+	for path, content := range map[string][]byte{filepath.Join(bundled, "1.bundle"): bundle, filepath.Join(squeezed, "1.bundle.gz"): compressed(b, bundle)} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
-	load := func(fsys fs.FS) func(*testing.B) {
+	read := func(read func(fs.FS, Layout) (Unchecked, error), fsys fs.FS) func(*testing.B) {
 		return func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Load(fsys, LayoutAuto); err != nil {
+				if _, err := read(fsys, LayoutAuto); err != nil {
 					b.Fatal(err)
 				}
 			}
 		}
 	}
-	b.Run("dir", load(Dir(root)))
-	b.Run("os.DirFS", load(os.DirFS(root)))
+	b.Run("load", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Load(Dir(root), LayoutAuto); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", read(Read, Dir(root)))
+	b.Run("read-os.DirFS", read(Read, os.DirFS(root)))
+	b.Run("read-bundle", read(ReadBundles, Dir(bundled)))
+	b.Run("read-bundle.gz", read(ReadBundles, Dir(squeezed)))
 	b.Run("floor", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 
 // migrate is the command line of one run.
 type migrate struct {
-	dir, layout       string
+	dir, bundles      string // one of them is set
+	layout            string
 	minCompatible     string
 	report            string
 	output, logFormat string
@@ -60,7 +62,8 @@ SCHEMAWAVE_DIGEST is the digest that the migrations must have.`,
 		}),
 	}
 	f := c.Flags()
-	f.StringVar(&m.dir, "dir", "", "directory of SQL files (required)")
+	f.StringVar(&m.dir, "dir", "", "directory of SQL files")
+	f.StringVar(&m.bundles, "bundles", "", "directory of bundles of SQL files, as in Jobs with many, in place of --dir")
 	f.StringVar(&m.Database, "database", "", "logical name of the database; its ledger refuses any other (required)")
 	f.StringVar(&m.Environment, "environment", "", "what the report says of where this is, as in production")
 	f.StringVar(&m.layout, "layout", string(migrations.LayoutAuto), fmt.Sprintf("how files are named and divided, one of %v", migrations.Layouts()))
@@ -97,8 +100,8 @@ func (m *migrate) run(ctx context.Context) error {
 
 // check finds what is wrong with the command line.
 func (m *migrate) check() (*slog.Logger, error) {
-	if m.dir == "" || m.Database == "" {
-		return nil, cli.Usage("--dir and --database are required")
+	if (m.dir == "") == (m.bundles == "") || m.Database == "" {
+		return nil, cli.Usage("--dir (or --bundles) and --database are required")
 	}
 	if m.output != "text" && m.output != "json" {
 		return nil, cli.Usage("--output %q: want text or json", m.output)
@@ -120,19 +123,12 @@ func (m *migrate) check() (*slog.Logger, error) {
 func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 	var unset error // matters once the directory is known to be right
 	m.Conn, unset = postgres.ParseConfig(m.getenv)
-	load := func() (migrations.Set, error) {
-		set, err := m.load()
-		if err == nil {
-			err = unset
-		}
-		return set, err
-	}
-	if !m.ofTenants {
-		return postgres.MigrateLoading(ctx, m.Config, load)
+	if !m.ofTenants && unset == nil {
+		return postgres.MigrateLoading(ctx, m.Config, m.read)
 	}
 	started := time.Now()
-	set, err := load()
-	if err != nil {
+	set, err := m.load()
+	if err = cmp.Or(err, unset); err != nil {
 		return migrations.Report{
 			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: set.Digest(),
 			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
@@ -141,18 +137,31 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 	return postgres.MigrateTenants(ctx, m.Config, set, m.Tenants)
 }
 
-// load reads the directory. Where SCHEMAWAVE_DIGEST says what was rendered, it must be that: a ConfigMap can be edited.
+// load reads and checks the directory.
 func (m *migrate) load() (migrations.Set, error) {
-	set, err := migrations.Load(migrations.Dir(m.dir), migrations.Layout(m.layout))
+	u, err := m.read()
 	if err != nil {
-		return set, err
+		return migrations.Set(u), err
 	}
-	wanted, err := set.Upto(m.Target)
+	return u.Check()
+}
+
+// read reads the directory. Where SCHEMAWAVE_DIGEST says what was rendered, it must be that: a ConfigMap can be edited.
+func (m *migrate) read() (migrations.Unchecked, error) {
+	read, dir := migrations.Read, m.dir
+	if m.bundles != "" {
+		read, dir = migrations.ReadBundles, m.bundles
+	}
+	u, err := read(migrations.Dir(dir), migrations.Layout(m.layout))
+	if err != nil {
+		return u, err
+	}
+	wanted, err := migrations.Set(u).Upto(m.Target)
 	if want := m.getenv("SCHEMAWAVE_DIGEST"); err == nil && want != "" && wanted.Digest() != want {
-		err = &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("%s holds the migrations %s, but this Job was rendered for %s", m.dir, wanted.Digest(), want),
+		err = &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("%s holds the migrations %s, but this Job was rendered for %s", dir, wanted.Digest(), want),
 			Hint: "render the overlay again, and leave the ConfigMaps as they are rendered"}
 	}
-	return set, err
+	return u, err
 }
 
 // deliver writes the report where it was asked for, and says how it went.

@@ -13,8 +13,8 @@ func Schemawave(ctx context.Context, url, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = postgres.MigrateLoading(ctx, cfg, func() (migrations.Set, error) {
-		return migrations.Load(migrations.Dir(dir), migrations.LayoutAuto)
+	_, err = postgres.MigrateLoading(ctx, cfg, func() (migrations.Unchecked, error) {
+		return migrations.Read(migrations.Dir(dir), migrations.LayoutAuto)
 	})
 	return err
 }

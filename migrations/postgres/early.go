@@ -1,15 +1,17 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// MigrateLoading is Migrate for a set that is yet to be loaded. The connection is made at the same time: of a run with nothing
-// to do, loading and connecting are all but everything. If load fails, its error is the run's, whether or not the
-// database could be reached, and the server was told nothing but who connects.
-func MigrateLoading(ctx context.Context, cfg Config, load func() (migrations.Set, error)) (migrations.Report, error) {
+// MigrateLoading is Migrate for a set that is yet to be read, at the same time as the connection is made. Its statements are
+// checked only if there is something to do: of a run with nothing to do, reading and connecting are all but everything. If
+// read fails, its error is the run's, whether or not the database could be reached, and the server was told nothing but who
+// connects. If the check fails, the server was asked for the history, and no more.
+func MigrateLoading(ctx context.Context, cfg Config, read func() (migrations.Unchecked, error)) (migrations.Report, error) {
 	if cfg.Deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, cfg.Deadline)
@@ -18,14 +20,30 @@ func MigrateLoading(ctx context.Context, cfg Config, load func() (migrations.Set
 	r := newRunner()
 	e := connectEarly(ctx, cfg)
 	defer e.close()
-	set, err := load()
+	u, err := read()
 	if err != nil {
-		r.digest = set.Digest()
+		r.digest = migrations.Set(u).Digest()
 		return r.report(cfg, err), err
 	}
-	r.early = e
-	err = r.migrate(ctx, cfg, set)
+	r.early, r.unchecked = e, &u
+	if err = r.migrate(ctx, cfg, migrations.Set(u)); err != nil {
+		err = cmp.Or(r.check(cfg.Target), err) // a directory that is wrong is the news, also while the server cannot be reached
+	}
 	return r.report(cfg, err), err
+}
+
+// check makes sure that r.set can be run.
+func (r *runner) check(target string) error {
+	if r.unchecked == nil {
+		return nil
+	}
+	set, err := r.unchecked.Check()
+	if err != nil {
+		return err
+	}
+	r.unchecked = nil
+	r.set, err = set.Upto(target)
+	return err
 }
 
 // early is a connection in the making.

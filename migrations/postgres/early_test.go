@@ -33,9 +33,9 @@ func TestTheConnectionThatWasMadeWhileLoadingIsTheOneThatIsUsed(t *testing.T) {
 	w := &wire{}
 	w.tap(&cfg)
 	early := ""
-	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Set, error) {
+	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Unchecked, error) {
 		early = connection(t, url)
-		return load(t, files("1_who.sql", "CREATE TABLE who AS SELECT pg_backend_pid() AS pid")), nil
+		return migrations.Read(files("1_who.sql", "CREATE TABLE who AS SELECT pg_backend_pid() AS pid"), migrations.LayoutAuto)
 	})
 	if err != nil || report.Outcome != migrations.OutcomeSucceeded || report.To != "1" {
 		t.Fatalf("%+v: %v", report, err)
@@ -53,9 +53,9 @@ func TestNothingIsAskedOfTheDatabaseIfLoadingFails(t *testing.T) {
 	cfg := config(t, url)
 	w := &wire{}
 	w.tap(&cfg)
-	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Set, error) {
+	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Unchecked, error) {
 		connection(t, url)
-		return migrations.Load(fstest.MapFS{}, migrations.LayoutAuto)
+		return migrations.Read(fstest.MapFS{}, migrations.LayoutAuto)
 	})
 	if !errors.As(err, new(*migrations.LoadError)) || report.Outcome != migrations.OutcomeFailed || report.Failure == nil || report.Database != "orders" {
 		t.Errorf("%+v: %v", report, err)
@@ -80,8 +80,8 @@ func TestLoadingFailsFirst(t *testing.T) {
 	for name, address := range map[string]string{"silent": silent.Addr().String(), "gone": gone.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			u := url.URL{Scheme: "postgres", User: url.User("orders"), Host: address, Path: "/orders", RawQuery: "sslmode=disable"}
-			_, err := postgres.MigrateLoading(t.Context(), config(t, u.String()), func() (migrations.Set, error) {
-				return migrations.Load(fstest.MapFS{}, migrations.LayoutAuto)
+			_, err := postgres.MigrateLoading(t.Context(), config(t, u.String()), func() (migrations.Unchecked, error) {
+				return migrations.Read(fstest.MapFS{}, migrations.LayoutAuto)
 			})
 			if !errors.As(err, new(*migrations.LoadError)) {
 				t.Errorf("%v", err)
@@ -100,8 +100,49 @@ func TestAnEarlyConnectionThatFailsIsTriedAgain(t *testing.T) {
 		}
 		return dial(ctx, network, address)
 	}
-	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Set, error) { return load(t, numbered(2)), nil })
+	report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Unchecked, error) {
+		return migrations.Read(numbered(2), migrations.LayoutAuto)
+	})
 	if err != nil || report.Count != 2 || dials != 2 {
 		t.Errorf("%+v after %d dials: %v", report, dials, err)
+	}
+}
+
+// Files that the ledger has are not looked into again, whatever this release would say of them.
+func TestWhatIsAppliedIsNotCheckedAgain(t *testing.T) {
+	cfg := config(t, freshURL(t))
+	read := func(sql string) func() (migrations.Unchecked, error) {
+		return func() (migrations.Unchecked, error) {
+			u, err := migrations.Read(numbered(3), migrations.LayoutAuto)
+			u.Migrations[1].Up.SQL += sql
+			return u, err
+		}
+	}
+	if _, err := postgres.MigrateLoading(t.Context(), cfg, read("")); err != nil {
+		t.Fatal(err)
+	}
+	report, err := postgres.MigrateLoading(t.Context(), cfg, read(";COMMIT"))
+	if err != nil || report.Outcome != migrations.OutcomeCurrent {
+		t.Errorf("%+v: %v", report, err)
+	}
+}
+
+// Statements that are wrong are found before anything is done, and told even if the database cannot be reached.
+func TestStatementsThatAreWrongLeaveTheDatabaseAlone(t *testing.T) {
+	url := freshURL(t)
+	gone := config(t, url)
+	gone.Conn.DialFunc = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("gone") }
+	for name, cfg := range map[string]postgres.Config{"reached": config(t, url), "gone": gone} {
+		t.Run(name, func(t *testing.T) {
+			report, err := postgres.MigrateLoading(t.Context(), cfg, func() (migrations.Unchecked, error) {
+				return migrations.Read(files("1_a.sql", "CREATE TABLE a ()", "2_b.sql", "COMMIT"), migrations.LayoutAuto)
+			})
+			if !errors.As(err, new(*migrations.LoadError)) || report.Failure == nil || report.Failure.Code != migrations.ExitRejected || report.Failure.File != "2_b.sql" {
+				t.Errorf("%+v: %v", report.Failure, err)
+			}
+		})
+	}
+	if schemas := query(t, url, "SELECT nspname FROM pg_namespace WHERE nspname = 'schemawave'"); len(schemas) > 0 {
+		t.Error("there is a ledger")
 	}
 }

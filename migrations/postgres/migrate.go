@@ -34,15 +34,16 @@ func newRunner() *runner {
 
 // runner is one run.
 type runner struct {
-	cfg     Config
-	set     migrations.Set // up to the target
-	digest  string         // of set
-	ledger  ledger
-	lock    lock
-	early   *early // for the first connection; nil if there is none
-	log     *slog.Logger
-	id      string
-	started time.Time
+	cfg       Config
+	set       migrations.Set        // up to the target
+	digest    string                // of set
+	unchecked *migrations.Unchecked // the whole of set, while its statements are unchecked; else nil
+	ledger    ledger
+	lock      lock
+	early     *early // for the first connection; nil if there is none
+	log       *slog.Logger
+	id        string
+	started   time.Time
 
 	serverEncoding string
 	from           *migrations.Version // newest version before the run; nil until the ledger was read
@@ -130,6 +131,9 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	}
 	if same {
 		return r.current(st)
+	}
+	if err := r.check(r.cfg.Target); err != nil {
+		return err
 	}
 	if plan, err := r.plan(st); !r.entered && (err != nil || plan.Current()) {
 		return err
