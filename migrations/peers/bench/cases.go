@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/schemawave/schemawave/migrations"
@@ -57,6 +58,7 @@ func entrants(k kase) []entrant {
 		}
 	}
 	if k.current {
+		out = slices.Insert(out, 1, entrant{peers.Contender{Name: peers.Ours + ", files in a bundle", Layout: migrations.LayoutPlain, Migrate: migrateBundled}, out[0].Contender})
 		return append(out, entrant{floor("read and hash every file, one query", floorHash), pipelined}, entrant{floor("one query", floorAsk), pipelined})
 	}
 	return append(out, entrant{Contender: pipelined}, entrant{Contender: floor("one round trip each", floorInTurn)})

@@ -59,7 +59,10 @@ func (c *contest) directory(layout migrations.Layout, n int) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
-	return dir, peers.Write(dir, layout, 1, sources(n))
+	if err := peers.Write(dir, layout, 1, sources(n)); err != nil || layout != migrations.LayoutPlain {
+		return dir, err
+	}
+	return dir, bundle(dir)
 }
 
 // measure lets the entrants run in turn, each round beginning with another one.

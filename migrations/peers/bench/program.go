@@ -20,9 +20,16 @@ const theRunner = "runner"
 type program struct {
 	size     int64 // of its file
 	start    time.Duration
-	took     time.Duration // for a run that finds nothing to do
-	resident int64         // bytes at the peak of that run
-	files    int           // that the run read
+	idle     []idle        // runs that find nothing to do
+	files    int           // that each of them read
+}
+
+// idle is a run that finds nothing to do.
+type idle struct {
+	what     string
+	args     []string
+	took     time.Duration
+	resident int64 // bytes at the peak
 }
 
 // measureRunner builds the runner as it is released, and measures its start and its runs over a database that is up to date.
@@ -52,27 +59,41 @@ func (c *contest) measureRunner(ctx context.Context) (program, error) {
 		cmd.Env = []string{"DATABASE_URL=" + url}
 		return cmd
 	}
-	nothingToDo := []string{"migrate", "--dir", dir, "--database", peers.Database}
-	var starts, runs []time.Duration
-	var peaks []int64
-	for range c.rounds * patience {
-		for _, one := range []struct {
-			took *[]time.Duration
-			cmd  *exec.Cmd
-		}{{&starts, run("--version")}, {&runs, run(nothingToDo...)}} {
-			began := time.Now()
-			if out, err := one.cmd.CombinedOutput(); err != nil {
-				return p, fmt.Errorf("%s: %w: %s", strings.Join(one.cmd.Args, " "), err, out)
-			}
-			*one.took = append(*one.took, time.Since(began))
+	p.idle = []idle{
+		{what: "", args: []string{"migrate", "--dir", dir, "--database", peers.Database}},
+		{what: " in a bundle", args: []string{"migrate", "--bundles", bundled(dir), "--database", peers.Database}},
+	}
+	timed := func(args ...string) (time.Duration, error) {
+		cmd := run(args...)
+		began := time.Now()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
 		}
-		peak, err := peakOf(run(nothingToDo...))
+		return time.Since(began), nil
+	}
+	var starts []time.Duration
+	runs, peaks := make([][]time.Duration, len(p.idle)), make([][]int64, len(p.idle))
+	for range c.rounds * patience {
+		took, err := timed("--version")
 		if err != nil {
 			return p, err
 		}
-		peaks = append(peaks, peak)
+		starts = append(starts, took)
+		for i, one := range p.idle {
+			if took, err = timed(one.args...); err != nil {
+				return p, err
+			}
+			peak, err := peakOf(run(one.args...))
+			if err != nil {
+				return p, err
+			}
+			runs[i], peaks[i] = append(runs[i], took), append(peaks[i], peak)
+		}
 	}
-	p.start, p.took, p.resident = median(starts), median(runs), median(peaks)
+	p.start = median(starts)
+	for i := range p.idle {
+		p.idle[i].took, p.idle[i].resident = median(runs[i]), median(peaks[i])
+	}
 	return p, nil
 }
 
@@ -94,9 +115,12 @@ func (c *contest) build(ctx context.Context, target string) (string, error) {
 
 // String is a table.
 func (p program) String() string {
-	return fmt.Sprintf("| schemawave-runner | |\n|---|--:|\n| size of the program | %s |\n| start and end (--version) | %s |\n"+
-		"| nothing to do, %d files, as a process | %s |\n| its memory at the peak | %s |\n",
-		megabytes(p.size), readable(p.start), p.files, readable(p.took), megabytes(p.resident))
+	var b strings.Builder
+	fmt.Fprintf(&b, "| schemawave-runner | |\n|---|--:|\n| size of the program | %s |\n| start and end (--version) | %s |\n", megabytes(p.size), readable(p.start))
+	for _, one := range p.idle {
+		fmt.Fprintf(&b, "| nothing to do, %d files%s, as a process | %s, %s at the peak |\n", p.files, one.what, readable(one.took), megabytes(one.resident))
+	}
+	return b.String()
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
