@@ -224,3 +224,25 @@ func TestExample(t *testing.T) {
 		}
 	}
 }
+
+// TestThousandsOfFiles renders directories that travel in a bundle, and in compressed ones, and wants them back as they were
+// from what kustomize makes of the overlay.
+func TestThousandsOfFiles(t *testing.T) {
+	for name, sql := range map[string]string{"text": "CREATE TABLE t%d ();\r\n", "compressed": "CREATE TABLE t%d ();" + strings.Repeat(" -- straße\n", 200)} {
+		t.Run(name, func(t *testing.T) {
+			files := repo(good)
+			for i := range 5000 {
+				files[fmt.Sprintf("migrations/%05d_t.sql", i+10)] = fmt.Sprintf(sql, i)
+			}
+			root := t.TempDir()
+			writeTree(t, root, files)
+			result := render(t, root, filepath.Join(root, "overlay"))
+			if err := result.Write(); err != nil {
+				t.Fatal(err)
+			}
+			if again := render(t, root, filepath.Join(root, "overlay")); again.Changed() {
+				t.Error("a second render differs")
+			}
+		})
+	}
+}

@@ -88,6 +88,7 @@ type builder struct {
 	base          string         // what all names begin with
 	digest        string         // of set
 	minCompatible migrations.Version
+	bundled       bool // the files travel in bundles
 }
 
 // maxVersion is the longest version that leaves room for a database's name in ObjectName.

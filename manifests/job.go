@@ -158,8 +158,12 @@ func (b *builder) container() corev1.Container {
 // args are the runner's, one "--name=value" each. What the team left out is left to the runner's defaults.
 func (b *builder) args() []string {
 	m := b.Migration
+	files := "--dir="
+	if b.bundled {
+		files = "--bundles="
+	}
 	args := []string{"migrate",
-		"--dir=" + migrationsDir, "--database=" + m.Name, "--environment=" + m.Environment, "--report=" + reportPath}
+		files + migrationsDir, "--database=" + m.Name, "--environment=" + m.Environment, "--report=" + reportPath}
 	add := func(name, value string) {
 		if value != "" {
 			args = append(args, "--"+name+"="+value)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
-	"slices"
+	"strings"
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,29 +22,25 @@ const (
 // labels and annotations, and Argo CD's tracking.
 const overhead = 16 << 10
 
-// size is what a file, or all files of a ConfigMap, take of the two bounds.
+// size is what an entry, or all entries of a ConfigMap, take of the two bounds.
 type size struct{ object, request int }
 
 func (s size) plus(t size) size { return size{s.object + t.object, s.request + t.request} }
 
 func (s size) fits() bool { return s.object <= maxObject-overhead && s.request <= maxRequest-overhead }
 
-// chunk is a ConfigMap with some of the SQL, and how its keys become files again.
+// chunk is a ConfigMap with some of the SQL, and how its keys become files.
 type chunk struct {
 	object *corev1.ConfigMap
 	items  []corev1.KeyToPath // nil: every key is a file name
 }
 
-// sqlConfigMaps returns the migrations' files in as many ConfigMaps as it takes, in the order of the migrations, so that a new
-// one changes the last ConfigMap only. Files that only revert travel with the others: a sync never goes back, but the ledger
-// keeps what they say for the day somebody does.
+// sqlConfigMaps returns the migrations' files in as many ConfigMaps as it takes, in the order of the migrations: each file with a
+// key of its own if they are few, else in bundles. Files that only revert travel with the others: a sync never goes back,
+// but the ledger keeps what they say for the day somebody does.
 func (b *builder) sqlConfigMaps() ([]chunk, error) {
-	var (
-		chunks []chunk
-		used   size // of the last chunk
-	)
-	keys := map[string]string{}
-	for _, p := range b.set.Files() {
+	files := b.set.Files()
+	for _, p := range files {
 		content, ok := b.Files[p]
 		if !ok {
 			return nil, fmt.Errorf("%s: its content was not given", p)
@@ -52,25 +48,16 @@ func (b *builder) sqlConfigMaps() ([]chunk, error) {
 		if !utf8.Valid(content) {
 			return nil, &FieldError{"spec.source.directory", p + " is not UTF-8", "convert it, for instance with iconv"}
 		}
-		key := configMapKey(p)
-		if other, taken := keys[key]; taken {
-			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("%s and %s have the same key in a ConfigMap, %s", other, p, key), "rename one of them"}
+		if strings.Contains(p, "\n") {
+			return nil, &FieldError{"spec.source.directory", fmt.Sprintf("the name %q holds a line break", p), "rename it"}
 		}
-		keys[key] = p
-		cost := entrySize(key, content)
-		if !cost.fits() {
-			return nil, &FieldError{"spec.source.directory",
-				fmt.Sprintf("%s has %d bytes, more than a ConfigMap can carry (%d, fewer with many characters that JSON escapes)", p, len(content), maxObject-overhead),
-				"split it into several migrations, and load bulk data another way"}
+	}
+	chunks := []chunk{b.asFiles(files)}
+	if b.bundled = chunks[0].object == nil; b.bundled {
+		var err error
+		if chunks, err = b.bundles(files); err != nil {
+			return nil, err
 		}
-		if len(chunks) == 0 || !used.plus(cost).fits() {
-			chunks = append(chunks, chunk{object: &corev1.ConfigMap{Data: map[string]string{}}})
-			used = size{}
-		}
-		used = used.plus(cost)
-		c := &chunks[len(chunks)-1]
-		c.object.Data[key] = string(content)
-		c.items = append(c.items, corev1.KeyToPath{Key: key, Path: p})
 	}
 	for i := range chunks {
 		name := b.base
@@ -79,11 +66,30 @@ func (b *builder) sqlConfigMaps() ([]chunk, error) {
 		}
 		chunks[i].object.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
 		chunks[i].object.ObjectMeta = b.inputMeta(name, ComponentSQL)
-		if !slices.ContainsFunc(chunks[i].items, func(k corev1.KeyToPath) bool { return k.Key != k.Path }) {
-			chunks[i].items = nil
-		}
 	}
 	return chunks, nil
+}
+
+// asFiles returns a ConfigMap with a key for each file, or none if they are too many or do not fit.
+func (b *builder) asFiles(files []string) chunk {
+	c := chunk{object: &corev1.ConfigMap{Data: map[string]string{}}}
+	var used size
+	plain := true
+	for _, p := range files {
+		key := configMapKey(p)
+		_, taken := c.object.Data[key]
+		used = used.plus(entrySize(key, b.Files[p]))
+		if taken || !used.fits() || len(files) > maxMounted {
+			return chunk{}
+		}
+		c.object.Data[key] = string(b.Files[p])
+		c.items = append(c.items, corev1.KeyToPath{Key: key, Path: p})
+		plain = plain && key == p
+	}
+	if plain {
+		c.items = nil
+	}
+	return c
 }
 
 // entrySize is what a file adds to its ConfigMap: key and value, and the key again in the list of owned fields that
