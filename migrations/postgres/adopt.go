@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,33 @@ import (
 type adopted struct {
 	migrations.Migration
 	at time.Time // when it was applied; zero: not known
+}
+
+// adopt records a history in a ledger that has none. One that has this very history already is left as it is.
+func (r *runner) adopt(s *session, st state, versioned, repeatable []adopted) (carryOut func(context.Context) error, err error) {
+	if len(versioned) > 0 && st.holds(versioned) {
+		return nil, nil
+	}
+	if err := st.noHistory(r.cfg.LedgerSchema); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return r.write(ctx, s, r.ledger.adoptSQL(versioned, repeatable)...) }, nil
+}
+
+// holds reports whether the versioned migrations of a history are these, with these checksums.
+func (st state) holds(list []adopted) bool {
+	applied := map[migrations.Version]string{}
+	for _, e := range st.entries {
+		if e.Version != "" {
+			applied[e.Version] = e.Checksum
+		}
+	}
+	for _, a := range list {
+		if checksum, ok := applied[a.Version]; !ok || checksum != a.Checksum {
+			return false
+		}
+	}
+	return len(applied) == len(list)
 }
 
 // adoptSQL records versioned migrations as applied in this order, and repeatable ones as run after them. What the files say

@@ -9,8 +9,8 @@ import (
 // Baseline records the migrations of the set up to version as applied, in one transaction and without running any: the
 // database is there already and looks as if they had been. "latest" means all of them. It returns the versions.
 //
-// A ledger that has a history is refused, and so is a version that is not in the set. Repeatable migrations are left to
-// the next run.
+// A ledger that has another history is refused, and so is a version that is not in the set; one that has this very history
+// is left as it is, so that it may be said again. Repeatable migrations are left to the next run.
 func Baseline(ctx context.Context, cfg Config, set migrations.Set, version string) ([]migrations.Version, error) {
 	set, err := set.Upto(version)
 	if err != nil {
@@ -25,10 +25,7 @@ func Baseline(ctx context.Context, cfg Config, set migrations.Set, version strin
 		list[i], versions[i] = adopted{Migration: m}, m.Version
 	}
 	err = operate(ctx, cfg, func(_ context.Context, r *runner, s *session, st state) (func(context.Context) error, error) {
-		if err := st.noHistory(r.cfg.LedgerSchema); err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context) error { return r.write(ctx, s, r.ledger.adoptSQL(list, nil)...) }, nil
+		return r.adopt(s, st, list, nil)
 	})
 	if err != nil {
 		return nil, err

@@ -36,8 +36,11 @@ func TestBaseline(t *testing.T) {
 			if report := migrate(t, cfg, set); report.Count != 1 || report.From != "2" || report.To != "3" {
 				t.Errorf("%+v", report)
 			}
-			if _, err := postgres.Baseline(t.Context(), cfg, set, "3"); postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "up to version 3") {
-				t.Errorf("with a history: %v", err)
+			if _, err := postgres.Baseline(t.Context(), cfg, set, "2"); postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "up to version 3") {
+				t.Errorf("with another history: %v", err)
+			}
+			if versions, err := postgres.Baseline(t.Context(), cfg, set, "3"); err != nil || len(versions) != 3 {
+				t.Errorf("with this very history: %v, %v", versions, err)
 			}
 		})
 	}

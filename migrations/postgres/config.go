@@ -52,7 +52,7 @@ type Config struct {
 	Job, Pod    string       // who runs this, for those who wait and for the ledger; may be empty
 	ToolVersion string       // for the ledger
 
-	tenant string // whose schema and history this is about; set by MigrateTenants
+	Tenant string // whose schema, and whose history in the ledger, this is about; the database's own if empty
 }
 
 // withDefaults returns the configuration with every default in place, or an error that says what is missing.
@@ -65,6 +65,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.LedgerSchema == "" {
 		c.LedgerSchema = DefaultLedgerSchema
+	}
+	if c.Tenant != "" {
+		if err := checkTenant(c.Tenant); err != nil {
+			return c, err
+		}
 	}
 	if len(c.LedgerSchema) > 63 || strings.ContainsRune(c.LedgerSchema, 0) {
 		return c, misconfigured("the ledger's schema is not a PostgreSQL identifier", "name one of at most 63 bytes")

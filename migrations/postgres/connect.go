@@ -71,8 +71,8 @@ func sessionSettings(cfg Config) map[string]string {
 	}
 	maps.Copy(params, cfg.Conn.RuntimeParams)
 	params["application_name"] = identity(cfg)
-	if cfg.tenant != "" {
-		params["search_path"] = identifier(cfg.tenant) + ", " + fallback(params["search_path"], "public")
+	if cfg.Tenant != "" {
+		params["search_path"] = identifier(cfg.Tenant) + ", " + fallback(params["search_path"], "public")
 	}
 	return params
 }

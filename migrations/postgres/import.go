@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,19 +23,17 @@ type Adoption struct {
 // is taken for what was applied. All of it is recorded in one transaction, or nothing; the other tool's table is only read.
 //
 // It is refused if the history is dirty, speaks of versions that the set does not have, or leaves out some that the set's
-// next run would refuse to apply late (Config.OutOfOrder); and if the ledger has a history of its own.
+// next run would refuse to apply late (Config.OutOfOrder); and if the ledger has another history of its own. A tenant's is
+// looked for in the tenant's own schema alone: what lies in another one is not its.
 func Import(ctx context.Context, cfg Config, set migrations.Set, tool Tool) (Adoption, error) {
 	if tool != "" && !slices.Contains(Tools(), tool) {
 		return Adoption{}, misconfigured(fmt.Sprintf("unknown tool %q", tool), fmt.Sprintf("use one of %v", Tools()))
 	}
 	var out Adoption
 	err := operate(ctx, cfg, func(ctx context.Context, r *runner, s *session, st state) (func(context.Context) error, error) {
-		if err := st.noHistory(r.cfg.LedgerSchema); err != nil {
-			return nil, err
-		}
-		from, table, err := findForeign(ctx, s, tool)
+		from, table, err := findForeign(ctx, s, tool, r.cfg.Tenant)
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(st.noHistory(r.cfg.LedgerSchema), err)
 		}
 		versioned, repeatable, err := readForeign(ctx, s, from, table, set)
 		if err == nil {
@@ -50,7 +49,7 @@ func Import(ctx context.Context, cfg Config, set migrations.Set, tool Tool) (Ado
 		for _, a := range repeatable {
 			out.Repeatable = append(out.Repeatable, a.Name)
 		}
-		return func(ctx context.Context) error { return r.write(ctx, s, r.ledger.adoptSQL(versioned, repeatable)...) }, nil
+		return r.adopt(s, st, versioned, repeatable)
 	})
 	if err != nil {
 		return Adoption{}, err
@@ -58,8 +57,12 @@ func Import(ctx context.Context, cfg Config, set migrations.Set, tool Tool) (Ado
 	return out, nil
 }
 
-// findForeign looks for the tables of the tools: in the search path, then in schema public.
-func findForeign(ctx context.Context, s *session, tool Tool) (foreignTable, string, error) {
+// findForeign looks for the tables of the tools: in the tenant's schema; without one, in the search path, then in schema public.
+func findForeign(ctx context.Context, s *session, tool Tool, tenant string) (foreignTable, string, error) {
+	where := "coalesce(pg_catalog.to_regclass(t.name), pg_catalog.to_regclass('public.' || t.name))"
+	if tenant != "" {
+		where = fmt.Sprintf("pg_catalog.to_regclass(%s || t.name)", literal(identifier(tenant)+"."))
+	}
 	names := map[string]bool{}
 	var values []string
 	for _, t := range foreignTables() {
@@ -70,8 +73,8 @@ func findForeign(ctx context.Context, s *session, tool Tool) (foreignTable, stri
 	}
 	rows, err := s.within(ctx, fmt.Sprintf(`SELECT t.name, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
 (SELECT pg_catalog.string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-FROM (VALUES %s) t(name) JOIN pg_catalog.pg_class c ON c.oid = coalesce(pg_catalog.to_regclass(t.name), pg_catalog.to_regclass('public.' || t.name))
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, ", ")))
+FROM (VALUES %s) t(name) JOIN pg_catalog.pg_class c ON c.oid = %s
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, ", "), where))
 	if err != nil {
 		return foreignTable{}, "", err
 	}
@@ -88,7 +91,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, 
 	case 1:
 		return found[0], tables[0], nil
 	case 0:
-		return foreignTable{}, "", notFound(tool)
+		return foreignTable{}, "", notFound(tool, tenant)
 	}
 	said := make([]string, len(found))
 	for i, t := range found {
@@ -104,12 +107,16 @@ func (t foreignTable) isAt(row [][]byte) bool {
 	return string(row[0]) == t.name && !slices.ContainsFunc(t.columns, func(c string) bool { return !has(c) }) && (t.lacks == "" || !has(t.lacks))
 }
 
-func notFound(tool Tool) *Error {
+func notFound(tool Tool, tenant string) *Error {
 	var names []string
 	for _, t := range foreignTables() {
 		if tool == "" || t.tool == tool {
 			names = append(names, t.name+" of "+string(t.tool))
 		}
+	}
+	if tenant != "" {
+		return misconfigured(fmt.Sprintf("there is no table %s in schema %s", strings.Join(names, ", nor "), identifier(tenant)),
+			"a tenant's history is looked for in its own schema alone; one without any history is taken over with baseline")
 	}
 	return misconfigured("there is no table "+strings.Join(names, ", nor "),
 		"check that this is the database, and that its schema is in the search_path: add &search_path=… to the URL; a schema without any history is taken over with baseline")

@@ -167,11 +167,17 @@ func TestImportOfAGapThatThePolicyAllows(t *testing.T) {
 func TestImportIsRefusedByAHistory(t *testing.T) {
 	url := freshURL(t)
 	cfg := config(t, url)
-	set := load(t, numbered(1))
+	set := load(t, numbered(2))
 	migrate(t, cfg, set)
-	query(t, url, golangMigrateTable+"INSERT INTO schema_migrations VALUES (1, false)")
-	if _, err := postgres.Import(t.Context(), cfg, set, ""); postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "has a history") {
-		t.Error(err)
+	for what, sql := range map[string]string{"nothing to import": "SELECT", "another one": golangMigrateTable + "INSERT INTO schema_migrations VALUES (1, false)"} {
+		query(t, url, "DROP TABLE IF EXISTS schema_migrations;"+sql)
+		if _, err := postgres.Import(t.Context(), cfg, set, ""); postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "has a history") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	query(t, url, "DROP TABLE IF EXISTS schema_migrations;"+golangMigrateTable+"INSERT INTO schema_migrations VALUES (2, false)")
+	if adopted, err := postgres.Import(t.Context(), cfg, set, ""); err != nil || len(adopted.Versions) != 2 {
+		t.Errorf("this very history: %+v, %v", adopted, err)
 	}
 	cfg.Database = "customers"
 	if _, err := postgres.Import(t.Context(), cfg, set, ""); postgres.ExitCode(err) != migrations.ExitConfig {

@@ -66,7 +66,7 @@ func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) er
 	if err := errors.Join(targetErr, err); err != nil {
 		return err
 	}
-	r.cfg, r.log, r.ledger = cfg, cfg.Logger.With("database", cfg.Database), ledger{cfg.LedgerSchema, cfg.tenant}
+	r.cfg, r.log, r.ledger = cfg, cfg.Logger.With("database", cfg.Database), ledger{cfg.LedgerSchema, cfg.Tenant}
 	if cfg.Deadline > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, cfg.Deadline)

@@ -27,7 +27,7 @@ func operate(ctx context.Context, cfg Config, decide operation) error {
 		ctx, cancel = context.WithTimeout(ctx, cfg.Deadline)
 		defer cancel()
 	}
-	r := &runner{cfg: cfg, log: cfg.Logger.With("database", cfg.Database), ledger: ledger{cfg.LedgerSchema, cfg.tenant},
+	r := &runner{cfg: cfg, log: cfg.Logger.With("database", cfg.Database), ledger: ledger{cfg.LedgerSchema, cfg.Tenant},
 		started: time.Now(), id: newID(), failures: map[string]int{}}
 	s, err := connect(ctx, cfg)
 	if err != nil {

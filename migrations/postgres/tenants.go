@@ -4,23 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/schemawave/schemawave/migrations"
 )
-
-// DefaultParallel is how many tenants are migrated at once, unless it is said.
-const DefaultParallel = 4
-
-// Tenants says to whose schemas a set is applied. Each tenant is a schema of the same database, named like it.
-type Tenants struct {
-	Names    []string // of tenants, besides those that Query finds
-	Query    string   // SQL whose first column names tenants; it runs in a read-only transaction. May be empty
-	Parallel int      // how many are migrated at once, each on a connection of its own; DefaultParallel if 0
-}
 
 // MigrateTenants brings the schema of each tenant up to the set, as Migrate does for a database: with the tenant's schema first in
 // the search_path, and with a history and a lock of the tenant's own. A tenant that fails holds up no other, and the
@@ -60,21 +47,8 @@ func (f *fanOut) migrate(ctx context.Context, cfg Config, set migrations.Set, t 
 	}
 	errs := make([]error, len(f.tenants))
 	f.results = make([]migrations.Report, len(f.tenants))
-	queue := make(chan int)
-	var workers sync.WaitGroup
-	for range min(max(1, fallback(t.Parallel, DefaultParallel)), len(f.tenants)) {
-		workers.Go(func() {
-			for i := range queue {
-				f.results[i], errs[i] = f.tenant(ctx, cfg, set, f.tenants[i])
-			}
-		})
-	}
-	for i := range f.tenants {
-		queue <- i // a run that is over in no time once ctx has ended
-	}
-	close(queue)
-	workers.Wait()
-	return f.verdict(errs)
+	t.each(len(f.tenants), func(i int) { f.results[i], errs[i] = f.tenant(ctx, cfg, set, f.tenants[i]) })
+	return failedAmong(f.tenants, errs)
 }
 
 // tenant migrates one of them.
@@ -83,9 +57,7 @@ func (f *fanOut) tenant(ctx context.Context, cfg Config, set migrations.Set, nam
 		latest := f.set.Latest()
 		return migrations.Report{Outcome: migrations.OutcomeCurrent, From: latest, To: latest, MinCompatible: f.set.MinCompatible()}, nil
 	}
-	cfg.tenant = name
-	cfg.Logger = cfg.Logger.With("tenant", name)
-	return Migrate(ctx, cfg, set)
+	return Migrate(ctx, cfg.of(name), set)
 }
 
 // discover finds out who the tenants are and which of them have nothing to do, with as much patience for a server that
@@ -93,12 +65,12 @@ func (f *fanOut) tenant(ctx context.Context, cfg Config, set migrations.Set, nam
 func (f *fanOut) discover(ctx context.Context, cfg Config, t Tenants) error {
 	r := &runner{cfg: cfg, log: cfg.Logger}
 	for try := 0; ; try++ {
-		err := f.ask(ctx, cfg, t)
+		err := t.find(ctx, cfg, func(s *session, names []string) (err error) {
+			f.tenants = names
+			f.done, err = ledger{schema: cfg.LedgerSchema}.current(ctx, s, cfg.Database, f.set)
+			return err
+		})
 		var e *Error
-		if errors.As(err, new(*lostError)) {
-			e = lostFailure(err)
-			err = e
-		}
 		if !errors.As(err, &e) || !worthConnectingAgain(e) || try >= cfg.Retries {
 			return err
 		}
@@ -106,56 +78,6 @@ func (f *fanOut) discover(ctx context.Context, cfg Config, t Tenants) error {
 			return err
 		}
 	}
-}
-
-func (f *fanOut) ask(ctx context.Context, cfg Config, t Tenants) error {
-	s, err := connect(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
-	names := slices.Clone(t.Names)
-	if t.Query != "" {
-		found, err := queryTenants(ctx, s, t.Query)
-		if err != nil {
-			return err
-		}
-		names = append(names, found...)
-	}
-	slices.Sort(names)
-	f.tenants = slices.Compact(names)
-	for _, name := range f.tenants {
-		if name == "" {
-			return fail(migrations.ExitRejected, "a tenant has an empty name", "correct the list, or the query that finds them")
-		}
-		if len(name) > maxIdentifier { // the server would cut it, and two of them might share a schema
-			return fail(migrations.ExitRejected, fmt.Sprintf("the tenant %s has a name of %d bytes, longer than a schema's can be", name, len(name)),
-				fmt.Sprintf("give it one of at most %d bytes", maxIdentifier))
-		}
-	}
-	f.done, err = ledger{schema: cfg.LedgerSchema}.current(ctx, s, cfg.Database, f.set)
-	return err
-}
-
-// queryTenants runs the query that finds tenants.
-func queryTenants(ctx context.Context, s *session, query string) ([]string, error) {
-	query = strings.TrimRight(strings.TrimSpace(query), ";")
-	replies, err := s.askAll(ctx, "BEGIN READ ONLY", query, "ROLLBACK")
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Failure.SQLState != "" {
-			e.Failure.Message = "the query for tenants: " + e.Failure.Message
-		}
-		return nil, err
-	}
-	var names []string
-	for _, row := range replies[1].rows {
-		if len(row) == 0 {
-			return nil, fail(migrations.ExitRejected, "the query for tenants has no column", "select their names")
-		}
-		names = append(names, string(row[0]))
-	}
-	return names, nil
 }
 
 // current returns the tenants that have exactly this set, and whose schema is there.
@@ -176,36 +98,6 @@ AND d.version = %[4]s AND d.digest = %[5]s AND NOT EXISTS (SELECT FROM %[1]s n W
 		current[string(row[0])] = true
 	}
 	return current, nil
-}
-
-// verdict is the error of a run in which tenants failed. Its code is transient if any of theirs is: running again then gets
-// further.
-func (f *fanOut) verdict(errs []error) error {
-	var worst *migrations.Failure
-	var first string
-	var cause error
-	failed := 0
-	for i, err := range errs {
-		if err == nil {
-			continue
-		}
-		failed++
-		why := FailureOf(err)
-		if worst == nil || worst.Permanent && !why.Permanent {
-			worst, first, cause = why, f.tenants[i], err
-		}
-	}
-	if worst == nil {
-		return nil
-	}
-	e := &Error{Failure: *worst}
-	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(cause, ended) {
-			e.cause = ended
-		}
-	}
-	e.Failure.Message = fmt.Sprintf("%d of %d tenants failed, among them %s: %s", failed, len(errs), first, worst.Message)
-	return e
 }
 
 // report puts the tenants' reports together.
