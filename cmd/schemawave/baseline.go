@@ -19,10 +19,13 @@ func newBaseline(getenv func(string) string) *cobra.Command {
 		Use:   "baseline --dir DIR --database NAME --to VERSION",
 		Short: "Record migrations as applied without running them",
 		Long: `Record all migrations up to a version as applied, without running any: for a schema that was made by hand, or restored
-from a dump, and is at that version. A ledger that has a history is refused. Where another tool has kept a history,
-schemawave import takes that over instead.`,
+from a dump, and is at that version. A ledger that has another history is refused. Where another tool has kept a history,
+schemawave import takes that over instead.
+
+With --tenant or --tenants it is the schemas of tenants that are at that version. One that is refused holds up no other.`,
 		Example: `  schemawave baseline --dir migrations --database orders --to 20260101000000
-  schemawave baseline --dir migrations --database orders --to latest`,
+  schemawave baseline --dir migrations --database orders --to latest
+  schemawave baseline --dir migrations --database orders --to latest --tenants 'SELECT schema_name FROM public.shops'`,
 	}, func(ctx context.Context, c *cobra.Command) error {
 		if to == "" {
 			return cli.Usage("--to is required: the version that the schema is at, or latest")
@@ -31,20 +34,26 @@ schemawave import takes that over instead.`,
 		if err != nil {
 			return err
 		}
-		versions, err := postgres.Baseline(ctx, l.Config, set, to)
-		if err != nil {
-			return err
-		}
-		result := struct {
-			Database string               `json:"database"`
-			Versions []migrations.Version `json:"versions"`
-		}{l.Database, versions}
-		return l.print(c.OutOrStdout(), result, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "%s is at version %s: %s recorded as applied, and not run\n", l.Database, versions[len(versions)-1],
-				counted(len(versions), "migration", "migrations"))
-			return err
+		return carryOut(ctx, c, &l, func(ctx context.Context, cfg postgres.Config) (baselined, error) {
+			versions, err := postgres.Baseline(ctx, cfg, set, to)
+			return baselined{subjectOf(cfg, err), versions}, err
 		})
 	})
 	c.Flags().StringVar(&to, "to", "", "the version that the schema is at, or latest (required)")
-	return l.withLock(l.withDir(c))
+	return l.withTenants(l.withLock(l.withDir(c)))
+}
+
+// baselined is what the command prints as JSON.
+type baselined struct {
+	subject
+	Versions []migrations.Version `json:"versions,omitempty"`
+}
+
+func (b baselined) print(w io.Writer) error {
+	if len(b.Versions) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s is at version %s: %s recorded as applied, and not run\n", b, b.Versions[len(b.Versions)-1],
+		counted(len(b.Versions), "migration", "migrations"))
+	return err
 }

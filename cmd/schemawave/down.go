@@ -36,16 +36,19 @@ func newDown(getenv func(string) string) *cobra.Command {
 files are needed. Each script and the deletion of its row are one transaction. Nothing is run if one of the migrations
 has no down script.
 
-Down scripts delete data. It asks before it begins; where nobody can be asked, --yes is the answer.`,
+Down scripts delete data. It asks before it begins; where nobody can be asked, --yes is the answer.
+
+With --tenant or --tenants it is the schemas of tenants that go back. One that fails holds up no other.`,
 		Example: `  schemawave down --database orders --to 20260101000000
-  schemawave down --database orders --to nothing --yes`,
+  schemawave down --database orders --to nothing --yes
+  schemawave down --database orders --to 20260101000000 --tenant shop17 --tenant shop18`,
 	}, d.run)
 	f := c.Flags()
 	f.StringVar(&d.to, "to", "", "the version to stay at, or nothing (required)")
 	f.BoolVarP(&d.yes, "yes", "y", false, "do not ask")
 	f.DurationVar(&d.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again")
 	f.DurationVar(&d.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
-	return d.withLock(c)
+	return d.withTenants(d.withLock(c))
 }
 
 func (d *down) run(ctx context.Context, c *cobra.Command) error {
@@ -67,15 +70,25 @@ func (d *down) run(ctx context.Context, c *cobra.Command) error {
 			return err
 		}
 	}
-	reverted, err := postgres.Down(ctx, d.Config, d.target)
-	if err != nil && len(reverted.Versions) == 0 {
+	if d.several() {
+		return toEach(ctx, c, &d.onLedger, d.goDown)
+	}
+	result, err := d.goDown(ctx, d.Config)
+	if err != nil && len(result.Versions) == 0 {
 		return err
 	}
-	result := struct {
-		Database string `json:"database"`
-		postgres.Reverted
-	}{d.Database, reverted}
-	return errors.Join(err, d.print(c.OutOrStdout(), result, func(w io.Writer) error { return printReverted(w, d.Database, reverted) }))
+	return errors.Join(err, d.onLedger.print(c.OutOrStdout(), result, result.print))
+}
+
+func (d *down) goDown(ctx context.Context, cfg postgres.Config) (reverted, error) {
+	went, err := postgres.Down(ctx, cfg, d.target)
+	return reverted{subjectOf(cfg, err), went}, err
+}
+
+// reverted is what the command prints as JSON.
+type reverted struct {
+	subject
+	postgres.Reverted
 }
 
 // ask shows what would be taken back and wants a yes from a terminal.
@@ -83,18 +96,9 @@ func (d *down) ask(ctx context.Context, in io.Reader, out io.Writer) error {
 	if !isTerminal(in) {
 		return cli.Usage("nobody can be asked here: --yes is required")
 	}
-	status, err := postgres.Status(ctx, d.Config)
-	if err != nil {
+	back, err := d.back(ctx)
+	if err != nil || len(back) == 0 {
 		return err
-	}
-	var back []string
-	for _, r := range slices.Backward(status.Migrations) {
-		if r.Version.Compare(d.target) > 0 {
-			back = append(back, fmt.Sprintf("  %s %s\n", r.Version, r.Name))
-		}
-	}
-	if len(back) == 0 {
-		return nil
 	}
 	fmt.Fprintf(out, "This takes back, on %s at %s, with all data that it holds:\n%sGo on? [y/N] ", d.Conn.Database, d.Conn.Host, strings.Join(back, ""))
 	answer, err := bufio.NewReader(in).ReadString('\n')
@@ -102,6 +106,28 @@ func (d *down) ask(ctx context.Context, in io.Reader, out io.Writer) error {
 		return cli.Usage("stopped: nothing was taken back")
 	}
 	return nil
+}
+
+// back lists what would be taken back, a line for each migration of each tenant.
+func (d *down) back(ctx context.Context) ([]string, error) {
+	var lines []string
+	list := func(of string, history postgres.History) {
+		for _, r := range slices.Backward(history.Migrations) {
+			if r.Version.Compare(d.target) > 0 {
+				lines = append(lines, fmt.Sprintf("  %s%s %s\n", of, r.Version, r.Name))
+			}
+		}
+	}
+	if !d.several() {
+		history, err := postgres.Status(ctx, d.Config)
+		list("", history)
+		return lines, err
+	}
+	each, err := postgres.EachTenant(ctx, d.Config, d.tenants, postgres.Status)
+	for _, one := range each {
+		list(one.Tenant+" ", one.Result)
+	}
+	return lines, err
 }
 
 // isTerminal reports whether a person may be at the other end.
@@ -114,17 +140,20 @@ func isTerminal(in io.Reader) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func printReverted(w io.Writer, database string, r postgres.Reverted) error {
+func (r reverted) print(w io.Writer) error {
 	name := func(v migrations.Version) string {
 		if v == "" {
 			return nothing
 		}
 		return "version " + string(v)
 	}
+	if r.Failure != nil && len(r.Versions) == 0 {
+		return nil
+	}
 	if len(r.Versions) == 0 {
-		_, err := fmt.Fprintf(w, "%s is at %s: there is nothing to take back\n", database, name(r.To))
+		_, err := fmt.Fprintf(w, "%s is at %s: there is nothing to take back\n", r, name(r.To))
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s went down from version %s to %s: %s taken back\n", database, r.From, name(r.To), counted(len(r.Versions), "migration", "migrations"))
+	_, err := fmt.Fprintf(w, "%s went down from version %s to %s: %s taken back\n", r, r.From, name(r.To), counted(len(r.Versions), "migration", "migrations"))
 	return err
 }

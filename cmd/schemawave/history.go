@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 // history is what the command prints as JSON.
 type history struct {
-	Database   string          `json:"database"`
+	subject
 	Migrations []historyRecord `json:"migrations"` // in the order of application
 	Repeatable []historyRecord `json:"repeatable,omitempty"`
 	Unfinished []string        `json:"unfinished,omitempty"` // versions, or R__ and a name; after U__ what is half reverted
@@ -36,21 +37,29 @@ type historyRecord struct {
 
 func newHistory(getenv func(string) string) *cobra.Command {
 	l := onLedger{getenv: getenv}
-	return l.command(&cobra.Command{
+	return l.withTenants(l.command(&cobra.Command{
 		Use:   "history --database NAME",
 		Short: "List what was applied to a database",
 		Long: `List what was applied to a database, in the order of application, as its ledger remembers it: when, how long it took,
-and whether the script that reverts it was stored. It needs no files.`,
-		Example: "  schemawave history --database orders\n  schemawave history --database orders -o json",
+and whether the script that reverts it was stored. It needs no files.
+
+With --tenant it is the history of one tenant. With several, or --tenants, it is a line for each: the version it is at, when it
+got there, and how its last run failed, if it did.`,
+		Example: `  schemawave history --database orders
+  schemawave history --database orders --tenant shop17 -o json
+  schemawave history --database orders --tenants 'SELECT schema_name FROM public.shops'`,
 	}, func(ctx context.Context, c *cobra.Command) error {
 		if err := l.connection(); err != nil {
 			return err
+		}
+		if l.several() {
+			return l.standings(ctx, c.OutOrStdout())
 		}
 		status, err := postgres.Status(ctx, l.Config)
 		if err != nil {
 			return err
 		}
-		h := history{Database: l.Database, Migrations: []historyRecord{}, Unfinished: status.Unfinished}
+		h := history{subject: subjectOf(l.Config, nil), Migrations: []historyRecord{}, Unfinished: status.Unfinished}
 		for _, r := range status.Migrations {
 			h.Migrations = append(h.Migrations, recordOf(r))
 		}
@@ -58,7 +67,31 @@ and whether the script that reverts it was stored. It needs no files.`,
 			h.Repeatable = append(h.Repeatable, recordOf(r))
 		}
 		return l.print(c.OutOrStdout(), h, h.print)
-	})
+	}))
+}
+
+// standings prints where each tenant stands.
+func (l *onLedger) standings(ctx context.Context, w io.Writer) error {
+	each, err := postgres.StatusTenants(ctx, l.Config, l.tenants)
+	if each == nil && err != nil {
+		return err
+	}
+	list := make([]standing, len(each))
+	for i, one := range each {
+		list[i] = standingOf(l.Config, one.Tenant, one.Result, one.Err)
+	}
+	return errors.Join(err, l.print(w, list, func(w io.Writer) error {
+		table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(table, "TENANT\tVERSION\tMIGRATIONS\tAPPLIED\tLAST FAILURE")
+		for _, s := range list {
+			at := "-"
+			if s.AppliedAt != nil {
+				at = s.AppliedAt.Format(stamp)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", s.Tenant, s.version(), s.Applied, at, s.trouble())
+		}
+		return table.Flush()
+	}))
 }
 
 func recordOf(r postgres.Record) historyRecord {
@@ -68,7 +101,7 @@ func recordOf(r postgres.Record) historyRecord {
 
 func (h history) print(w io.Writer) error {
 	if len(h.Migrations)+len(h.Repeatable)+len(h.Unfinished) == 0 {
-		_, err := fmt.Fprintf(w, "%s has no history: nothing was applied yet\n", h.Database)
+		_, err := fmt.Fprintf(w, "%s has no history: nothing was applied yet\n", h)
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -103,5 +136,5 @@ func (r historyRecord) print(w io.Writer, version string) {
 	if r.Reversible {
 		down = "yes"
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", version, r.Name, r.AppliedAt.Format("2006-01-02 15:04:05Z"), took, run, down)
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", version, r.Name, r.AppliedAt.Format(stamp), took, run, down)
 }

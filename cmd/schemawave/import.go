@@ -21,33 +21,43 @@ everything it says is applied is recorded in the ledger, in one transaction. Wha
 applied. The other tool's table stays as it is.
 
 It is refused if a migration was left half applied, if versions have no file, if a migration would come late, and if the
-ledger has a history already.`, postgres.Tools()),
+ledger has another history already.
+
+With --tenant or --tenants it is the history in each tenant's own schema. One that is refused holds up no other.`, postgres.Tools()),
 		Example: `  schemawave import --dir migrations --database orders
-  schemawave import --dir migrations --database orders --tool flyway`,
+  schemawave import --dir migrations --database orders --tool flyway
+  schemawave import --dir migrations --database orders --tenants 'SELECT schema_name FROM public.shops'`,
 	}, func(ctx context.Context, c *cobra.Command) error {
 		set, err := l.load()
 		if err != nil {
 			return err
 		}
-		adopted, err := postgres.Import(ctx, l.Config, set, postgres.Tool(tool))
-		if err != nil {
-			return err
-		}
-		result := struct {
-			Database string `json:"database"`
-			postgres.Adoption
-		}{l.Database, adopted}
-		return l.print(c.OutOrStdout(), result, func(w io.Writer) error { return printAdoption(w, l.Database, adopted) })
+		return carryOut(ctx, c, &l, func(ctx context.Context, cfg postgres.Config) (imported, error) {
+			adopted, err := postgres.Import(ctx, cfg, set, postgres.Tool(tool))
+			if err != nil {
+				return imported{subject: subjectOf(cfg, err)}, err
+			}
+			return imported{subjectOf(cfg, nil), &adopted}, nil
+		})
 	})
 	c.Flags().StringVar(&tool, "tool", "", "whose history; found out if there is only one")
-	return l.withLock(l.withOutOfOrder(l.withDir(c)))
+	return l.withTenants(l.withLock(l.withOutOfOrder(l.withDir(c))))
 }
 
-func printAdoption(w io.Writer, database string, a postgres.Adoption) error {
+// imported is what the command prints as JSON.
+type imported struct {
+	subject
+	*postgres.Adoption // nil if it failed
+}
+
+func (a imported) print(w io.Writer) error {
+	if a.Adoption == nil {
+		return nil
+	}
 	what := counted(len(a.Versions), "migration", "migrations")
 	if n := len(a.Repeatable); n > 0 {
 		what += " and " + counted(n, "repeatable one", "repeatable ones")
 	}
-	_, err := fmt.Fprintf(w, "%s has adopted %s of %s from %s\n", database, what, a.Tool, a.Table)
+	_, err := fmt.Fprintf(w, "%s has adopted %s of %s from %s\n", a, what, a.Tool, a.Table)
 	return err
 }

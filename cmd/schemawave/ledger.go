@@ -20,6 +20,7 @@ type onLedger struct {
 	postgres.Config
 	dir, layout string
 	output      string
+	tenants     postgres.Tenants // empty where it is about the database itself
 	getenv      func(string) string
 }
 
@@ -77,6 +78,9 @@ func (l *onLedger) check(c *cobra.Command) (err error) {
 	if l.output != "text" && l.output != "json" {
 		return cli.Usage("--output %q: want text or json", l.output)
 	}
+	if err := l.checkTenants(c); err != nil {
+		return err
+	}
 	l.Job, l.Pod, l.ToolVersion = l.getenv("SCHEMAWAVE_JOB"), l.getenv("SCHEMAWAVE_POD"), cli.Version
 	l.Logger, err = cli.Logger(c.ErrOrStderr(), "text", false)
 	return err
@@ -109,6 +113,9 @@ func (l *onLedger) print(w io.Writer, result any, text func(io.Writer) error) er
 	}
 	return text(w)
 }
+
+// stamp is how times are printed.
+const stamp = "2006-01-02 15:04:05Z"
 
 // counted is a number of things.
 func counted(n int, one, many string) string {

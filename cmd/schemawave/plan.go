@@ -8,13 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/schemawave/schemawave/cmd/cli"
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
 
 // plan is what the command prints as JSON.
 type plan struct {
-	Database   string               `json:"database"`
+	subject
 	From       migrations.Version   `json:"from,omitempty"` // newest applied version
 	Pending    []plannedMigration   `json:"pending"`        // in the order in which they would run
 	Skipped    []migrations.Version `json:"skipped,omitempty"`
@@ -55,10 +56,20 @@ func newPlan(getenv func(string) string) *cobra.Command {
 each statement locks against whom. Nothing is written or locked. It ends as migrate would if the history or a file is
 wrong.
 
+With --tenant it is what would run for one tenant. With several, or --tenants, it is a line for each, those that are behind
+first: the version it is at, how many migrations are pending, and how its last run failed, if it did.
+
 Locks are told from the statements' text: what triggers, functions and DO blocks lock besides is not seen.`,
 		Example: `  schemawave plan --dir migrations --database orders
-  schemawave plan --dir migrations --database orders --offline`,
+  schemawave plan --dir migrations --database orders --offline
+  schemawave plan --dir migrations --database orders --tenants 'SELECT schema_name FROM public.shops'`,
 	}, func(ctx context.Context, c *cobra.Command) error {
+		if offline && (l.several() || l.Tenant != "") {
+			return cli.Usage("--offline asks no database, which knows the tenants: leave one of them out")
+		}
+		if l.several() {
+			return l.planTenants(ctx, c.OutOrStdout())
+		}
 		p, err := l.plan(ctx, offline)
 		if err != nil {
 			return err
@@ -67,7 +78,7 @@ Locks are told from the statements' text: what triggers, functions and DO blocks
 	})
 	c.Flags().StringVar(&l.Target, "target", "latest", "plan up to this version")
 	c.Flags().BoolVar(&offline, "offline", false, "plan for an empty database, without asking any")
-	return l.withOutOfOrder(l.withDir(c))
+	return l.withTenants(l.withOutOfOrder(l.withDir(c)))
 }
 
 func (l *onLedger) plan(ctx context.Context, offline bool) (plan, error) {
@@ -79,7 +90,7 @@ func (l *onLedger) plan(ctx context.Context, offline bool) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{Database: l.Database, From: preview.From, Pending: []plannedMigration{}, Ahead: preview.Ahead, Unfinished: preview.Unfinished}
+	p := plan{subject: subjectOf(l.Config, nil), From: preview.From, Pending: []plannedMigration{}, Ahead: preview.Ahead, Unfinished: preview.Unfinished}
 	for _, s := range steps {
 		p.Pending = append(p.Pending, plannedOf(s))
 	}
@@ -130,11 +141,11 @@ func (p plan) print(w io.Writer) error {
 	}
 	switch {
 	case len(p.Ahead) > 0 && len(p.Pending) == 0:
-		fmt.Fprintf(&b, "%s %s, ahead of these files: nothing would run\n", p.Database, at)
+		fmt.Fprintf(&b, "%s %s, ahead of these files: nothing would run\n", p, at)
 	case len(p.Pending) == 0:
-		fmt.Fprintf(&b, "%s %s: nothing would run\n", p.Database, at)
+		fmt.Fprintf(&b, "%s %s: nothing would run\n", p, at)
 	default:
-		fmt.Fprintf(&b, "%s %s: %s would run\n", p.Database, at, counted(len(p.Pending), "migration", "migrations"))
+		fmt.Fprintf(&b, "%s %s: %s would run\n", p, at, counted(len(p.Pending), "migration", "migrations"))
 	}
 	for _, m := range p.Pending {
 		m.print(&b)

@@ -19,34 +19,43 @@ func newRepair(getenv func(string) string) *cobra.Command {
 		Short: "Take over what the files say now of the migrations that are applied",
 		Long: `Take over what the files say now of the migrations that are applied: their checksums, names, and the scripts that revert
 them. For files that were changed on purpose and still make the schema that is there, as after reformatting. Nothing is
-run, and a change of the schema belongs into a new migration.`,
-		Example: `  schemawave repair --dir migrations --database orders`,
+run, and a change of the schema belongs into a new migration.
+
+With --tenant or --tenants it is the histories of tenants. One that fails holds up no other.`,
+		Example: `  schemawave repair --dir migrations --database orders
+  schemawave repair --dir migrations --database orders --tenants 'SELECT schema_name FROM public.shops'`,
 	}, func(ctx context.Context, c *cobra.Command) error {
 		set, err := l.load()
 		if err != nil {
 			return err
 		}
-		repaired, err := postgres.Repair(ctx, l.Config, set)
-		if err != nil {
-			return err
-		}
-		result := struct {
-			Database string              `json:"database"`
-			Repaired []postgres.Repaired `json:"repaired"`
-		}{l.Database, repaired}
-		return l.print(c.OutOrStdout(), result, func(w io.Writer) error { return printRepaired(w, l.Database, repaired) })
+		return carryOut(ctx, c, &l, func(ctx context.Context, cfg postgres.Config) (repaired, error) {
+			rows, err := postgres.Repair(ctx, cfg, set)
+			return repaired{subjectOf(cfg, err), rows}, err
+		})
 	})
-	return l.withLock(l.withDir(c))
+	return l.withTenants(l.withLock(l.withDir(c)))
 }
 
-func printRepaired(w io.Writer, database string, repaired []postgres.Repaired) error {
-	if len(repaired) == 0 {
-		_, err := fmt.Fprintf(w, "%s needs no repair: its ledger says what the files say\n", database)
+// repaired is what the command prints as JSON.
+type repaired struct {
+	subject
+	Repaired []postgres.Repaired `json:"repaired"`
+}
+
+func (p repaired) print(w io.Writer) error {
+	switch {
+	case p.Failure != nil:
+		return nil
+	case len(p.Repaired) == 0:
+		_, err := fmt.Fprintf(w, "%s needs no repair: its ledger says what the files say\n", p)
 		return err
+	case p.Tenant != "":
+		fmt.Fprintf(w, "%s:\n", p)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tFILE\tCHANGED IN THE LEDGER")
-	for _, r := range repaired {
+	for _, r := range p.Repaired {
 		file := r.File
 		if file == "" {
 			file = "-"
