@@ -122,6 +122,7 @@ func (d *declaration) spec(f field) {
 		"environment":   d.text(&d.Environment),
 		"source":        d.source,
 		"database":      d.database,
+		"tenants":       d.tenants,
 		"hook":          d.hook,
 		"wave":          d.integer(&d.Wave),
 		"dependsOn":     d.notYet("set spec.wave: a database with a lower wave is migrated first"),

@@ -75,6 +75,21 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestReadTenants(t *testing.T) {
+	for text, want := range map[string]manifests.Tenants{
+		`{query: "SELECT name FROM shops", parallel: 8}`: {Query: "SELECT name FROM shops", Parallel: new(int32(8))},
+		`{names: [acme, "17", 'South West']}`:            {Names: []string{"acme", "17", "South West"}},
+	} {
+		var problems Problems
+		all := read("x", []byte(strings.Replace(complete1, "hook: PreSync", "tenants: "+text, 1)), &problems)
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", text, problems)
+		} else if d := cmp.Diff(&want, all[0].Tenants); d != "" {
+			t.Errorf("%s: -want +got:\n%s", text, d)
+		}
+	}
+}
+
 func TestDurationZero(t *testing.T) {
 	for _, text := range []string{"0", "0s"} {
 		var problems Problems

@@ -9,6 +9,7 @@ import (
 	sigsjson "sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations"
 )
 
@@ -53,6 +54,22 @@ func (d *declaration) kubernetes(f field, into any) {
 		}
 		d.add(field{f.node, path, d.line(path)}, "unknown field", "write it as in a container of any Pod")
 	}
+}
+
+func (d *declaration) tenants(f field) {
+	t := &manifests.Tenants{}
+	d.Tenants = t
+	d.members(f, map[string]func(field){
+		"query": d.text(&t.Query),
+		"names": func(f field) {
+			for _, e := range d.elements(f) {
+				var name string
+				d.text(&name)(e)
+				t.Names = append(t.Names, name)
+			}
+		},
+		"parallel": d.integer(&t.Parallel),
+	})
 }
 
 func (d *declaration) policy(f field) {

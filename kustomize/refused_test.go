@@ -67,7 +67,7 @@ func TestRefused(t *testing.T) {
 		{"an unknown field", repo(good, "  source:", "  sauce: {}\n  source:"), []string{
 			`overlay/schema.yaml:6: spec.sauce: unknown field (did you mean source?)`}},
 		{"an unknown field like no other", repo(good, "  policy:", "  everything: now\n  policy:"), []string{
-			`overlay/schema.yaml:11: spec.everything: unknown field (known are database, dependsOn, environment, guard, hook, job, minCompatible, policy, source, target, wave)`}},
+			`overlay/schema.yaml:11: spec.everything: unknown field (known are database, dependsOn, environment, guard, hook, job, minCompatible, policy, source, target, tenants, wave)`}},
 		{"a field with another case", repo(good, "urlFrom", "urlfrom"), []string{
 			`overlay/schema.yaml:9: spec.database.urlfrom: unknown field (did you mean urlFrom?)`}},
 		{"an unknown field of Kubernetes", repo(good, "key: url}", "kee: url}"), []string{
@@ -118,6 +118,16 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:12: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
 			`overlay/schema.yaml:13: spec.guard: does not work yet in version 0.1.0 (leave it out)`,
 			`overlay/schema.yaml:14: spec.dependsOn: does not work yet in version 0.1.0 (set spec.wave: a database with a lower wave is migrated first)`}},
+		{"tenants both ways", repo(good, "policy: {retries: 3}", "tenants:\n    query: SELECT 1\n    names: [a]"), []string{
+			`overlay/schema.yaml:11: spec.tenants: needs exactly one of query and names (write the SQL that selects the tenants' names, or list them)`}},
+		{"a tenant given twice", repo(good, "policy: {retries: 3}", "tenants:\n    names:\n    - a\n    - b\n    - a"), []string{
+			`overlay/schema.yaml:15: spec.tenants.names[2]: "a" is there twice (keep one of them)`}},
+		{"a tenant that is a number", repo(good, "policy: {retries: 3}", "tenants: {names: [17]}"), []string{
+			`overlay/schema.yaml:11: spec.tenants.names[0]: want a string, have a number (write a word, in quotes if it looks like a number)`}},
+		{"tenants that are no mapping", repo(good, "policy: {retries: 3}", "tenants: [a, b]"), []string{
+			`overlay/schema.yaml:11: spec.tenants: want a mapping, have a list (write it as key: value)`}},
+		{"an unknown field of tenants", repo(good, "policy: {retries: 3}", "tenants: {name: [a]}"), []string{
+			`overlay/schema.yaml:11: spec.tenants.name: unknown field (did you mean names?)`}},
 		{"an unknown hook", repo(good, "policy: {retries: 3}", "hook: PostSync"), []string{
 			`overlay/schema.yaml:11: spec.hook: "PostSync" is not known (use PreSync, or leave it out)`}},
 		{"a password in plain text", repo(good, "    urlFrom:", "    env: [{name: PGPASSWORD, value: hunter2}]\n    urlFrom:"), []string{

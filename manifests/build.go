@@ -2,7 +2,9 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -165,11 +167,14 @@ func (b *builder) inputMeta(name string, c Component) metav1.ObjectMeta {
 		argoSyncOptions, "ServerSideApply=true")
 }
 
-// marker returns the plain object that changes with every new set of migrations. Argo CD leaves hooks out of its
-// comparison, so without it a commit that brings nothing but a migration would never be synced. It proves nothing: it is
-// applied in syncs that skip hooks too.
+// marker returns the plain object that changes with every new set of migrations, and with the tenants they go to. Argo CD
+// leaves hooks out of its comparison, so without it a commit that brings nothing but a migration, or a tenant, would never be
+// synced. It proves nothing: it is applied in syncs that skip hooks too.
+//
+// Its name, as the Job's, is that of the set alone. Each sync makes the Job anew, and it is its UID that tells one run from
+// another: that the same set runs once more, for more tenants, is no other schema.
 func (b *builder) marker() *corev1.ConfigMap {
-	return &corev1.ConfigMap{
+	m := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: b.meta(b.base+MarkerSuffix, ComponentMarker, argoCompareOptions, "IgnoreExtraneous"),
 		Data: map[string]string{
@@ -179,4 +184,10 @@ func (b *builder) marker() *corev1.ConfigMap {
 			"digest":      b.digest,
 		},
 	}
+	if t := b.Migration.Tenants; t != nil && t.Query != "" {
+		m.Data["tenantsQuery"] = t.Query
+	} else if t != nil {
+		m.Data["tenants"] = strings.Join(slices.Sorted(slices.Values(t.Names)), "\n")
+	}
+	return m
 }

@@ -90,7 +90,9 @@ func TestGolden(t *testing.T) {
 		{Reference: manifests.Reference{Kind: "Secret", Name: "orders-db"}, Type: "Opaque", BinaryData: map[string][]byte{"url": []byte("postgres://u:p@h/d")}},
 		{Reference: manifests.Reference{Kind: "ConfigMap", Name: "postgres"}, Data: map[string]string{"PGHOST": "db"}},
 	}
-	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full} {
+	tenants := input(t, twoMigrations())
+	tenants.Migration.Tenants = &manifests.Tenants{Query: "SELECT name FROM shops WHERE region = $$eu$$ -- $(DATABASE_URL)", Parallel: new(int32(8))}
+	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full, "tenants": tenants} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			for _, o := range build(t, in) {
@@ -199,6 +201,47 @@ func TestTarget(t *testing.T) {
 	a, b := build(t, short), build(t, long)
 	if d := cmp.Diff(a, b); d != "" {
 		t.Errorf("a migration beyond the target changes what is rendered:\n%s", d)
+	}
+}
+
+// TestTenants brings every change of the tenants into the Job's arguments and into the marker, so that Argo CD syncs, and leaves
+// the names alone: what they are made from is the schema.
+func TestTenants(t *testing.T) {
+	type seen struct {
+		Names        []string
+		Args, Marker string
+	}
+	of := func(tenants *manifests.Tenants) seen {
+		in := input(t, twoMigrations())
+		in.Migration.Tenants = tenants
+		var s seen
+		for _, o := range build(t, in) {
+			s.Names = append(s.Names, o.Value.GetName()+" "+o.Value.GetAnnotations()[manifests.AnnotationDigest])
+			switch v := o.Value.(type) {
+			case *batchv1.Job:
+				s.Args = strings.Join(v.Spec.Template.Spec.Containers[0].Args, " ")
+			case *corev1.ConfigMap:
+				if o.Component == manifests.ComponentMarker {
+					s.Marker = fmt.Sprint(v.Data)
+				}
+			}
+		}
+		return s
+	}
+	last := of(nil)
+	for _, tenants := range []manifests.Tenants{{Names: []string{"acme"}}, {Names: []string{"acme", "shop $1"}}, {Query: "SELECT 'acme'"}, {Query: "SELECT 'shop'"}} {
+		next := of(&tenants)
+		if d := cmp.Diff(last.Names, next.Names); d != "" {
+			t.Errorf("%v: names (-before +after):\n%s", tenants, d)
+		}
+		if next.Args == last.Args || next.Marker == last.Marker {
+			t.Errorf("%v: the change is not seen in %s, or not in %s", tenants, next.Args, next.Marker)
+		}
+		last = next
+	}
+	ab, ba := of(&manifests.Tenants{Names: []string{"a", "shop $1"}}), of(&manifests.Tenants{Names: []string{"shop $1", "a"}})
+	if ab.Marker != ba.Marker || !strings.HasSuffix(ab.Args, " --tenant=a --tenant=shop $$1") {
+		t.Errorf("in another order: %+v, %+v", ab, ba)
 	}
 }
 

@@ -180,8 +180,21 @@ func (b *builder) args() []string {
 	}
 	add("deadline", duration(m.Policy.deadline()))
 	add("out-of-order", m.Policy.OutOfOrder)
+	if t := m.Tenants; t != nil {
+		add("tenants", literally(t.Query))
+		for _, name := range t.Names {
+			add("tenant", literally(name))
+		}
+		if t.Parallel != nil {
+			add("parallel", strconv.Itoa(int(*t.Parallel)))
+		}
+	}
 	return args
 }
+
+// literally keeps Kubernetes from reading $(NAME) and $$ in an argument, as in a query with a dollar-quoted string (Kubernetes,
+// "Define a Command and Arguments for a Container").
+func literally(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
 // env is the database's, and what the runner writes into its ledger and report.
 func (b *builder) env() []corev1.EnvVar {

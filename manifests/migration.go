@@ -22,6 +22,7 @@ type SchemaMigration struct {
 	Environment   string // spec.environment
 	Source        Source
 	Database      Database
+	Tenants       *Tenants           // whose schemas are migrated; nil: the database has none
 	Wave          *int32             // argocd.argoproj.io/sync-wave of the hooks; nil: DefaultWave
 	Target        migrations.Version // the version to migrate to; empty: the newest
 	MinCompatible migrations.Version // overrides what the migrations themselves say; empty: they say it
@@ -40,6 +41,13 @@ type Database struct {
 	URLFrom *corev1.EnvVarSource // becomes DATABASE_URL
 	Env     []corev1.EnvVar      // PGHOST and the like
 	EnvFrom []corev1.EnvFromSource
+}
+
+// Tenants says whose schemas the migrations go to, in place of the one the URL leads to: exactly one of Query and Names.
+type Tenants struct {
+	Query    string   // SQL that selects their names, at each run
+	Names    []string // of schemas
+	Parallel *int32   // how many are migrated at once; nil: the runner's default
 }
 
 // Policy bounds a run. A nil field is left to the default.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,9 @@ func (m SchemaMigration) Validate() []*FieldError {
 		v.add("spec.source.directory", "is missing", "name the directory with the SQL files, relative to the overlay")
 	}
 	v.database(m.Database)
+	if m.Tenants != nil {
+		v.tenants(*m.Tenants)
+	}
 	v.policy(m.Policy)
 	return v.errs
 }
@@ -124,6 +128,46 @@ func holdsPassword(e corev1.EnvVar) bool {
 	}
 	_, set := u.User.Password()
 	return set
+}
+
+// Bounds of tenants: a longer name is none of a schema (PostgreSQL, "Identifiers and Key Words"), and the Job with all of them
+// among its arguments stays well below the 256 KiB that client-side apply can carry.
+const (
+	maxTenant  = 63
+	maxTenants = 64 << 10
+)
+
+func (v *validator) tenants(t Tenants) {
+	const field = "spec.tenants"
+	if (strings.TrimSpace(t.Query) == "") == (len(t.Names) == 0) {
+		v.add(field, "needs exactly one of query and names", "write the SQL that selects the tenants' names, or list them")
+	}
+	total := len(t.Query)
+	seen := map[string]bool{}
+	for i, name := range t.Names {
+		at := fmt.Sprintf("%s.names[%d]", field, i)
+		switch {
+		case name == "":
+			v.add(at, "is empty", "name a schema")
+		case len(name) > maxTenant:
+			v.add(at, fmt.Sprintf("%q has %d bytes, more than a schema's name can have", name, len(name)), fmt.Sprintf("name a schema, with at most %d", maxTenant))
+		case strings.ContainsAny(name, "\x00\n"):
+			v.add(at, fmt.Sprintf("%q has a line break or a zero byte", name), "name a schema, on one line")
+		case seen[name]:
+			v.add(at, fmt.Sprintf("%q is there twice", name), "keep one of them")
+		}
+		seen[name] = true
+		total += len(name)
+	}
+	if total > maxTenants {
+		v.add(field, fmt.Sprintf("%d bytes are more than the Job's arguments can carry (%d)", total, maxTenants), "keep the names in a table, and select them with a short query")
+	}
+	if strings.ContainsRune(t.Query, 0) {
+		v.add(field+".query", "has a zero byte", "write SQL")
+	}
+	if p := t.Parallel; p != nil && *p < 1 {
+		v.add(field+".parallel", fmt.Sprintf("%d is less than 1", *p), "say how many tenants may be migrated at once, each on a connection of its own")
+	}
 }
 
 func (v *validator) policy(p Policy) {

@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,25 @@ func TestValidate(t *testing.T) {
 		{"a negative timeout", func(s *m) { s.Policy.LockTimeout = new(-time.Second) }, "spec.policy.lockTimeout"},
 		{"no statement timeout", func(s *m) { s.Policy.StatementTimeout = new(time.Duration(0)) }, ""},
 		{"negative retries", func(s *m) { s.Policy.Retries = new(int32(-1)) }, "spec.policy.retries"},
+		{"tenants by query", func(s *m) { s.Tenants = &manifests.Tenants{Query: "SELECT name FROM shops", Parallel: new(int32(8))} }, ""},
+		{"tenants by name, as schemas may be called", func(s *m) {
+			s.Tenants = &manifests.Tenants{Names: []string{"acme", "South West", "a,b", "$1", strings.Repeat("a", 63)}}
+		}, ""},
+		{"neither query nor names", func(s *m) { s.Tenants = &manifests.Tenants{} }, "spec.tenants"},
+		{"a blank query", func(s *m) { s.Tenants = &manifests.Tenants{Query: " \n"} }, "spec.tenants"},
+		{"both query and names", func(s *m) { s.Tenants = &manifests.Tenants{Query: "SELECT 1", Names: []string{"a"}} }, "spec.tenants"},
+		{"a tenant without name", func(s *m) { s.Tenants = &manifests.Tenants{Names: []string{"a", ""}} }, "spec.tenants.names[1]"},
+		{"a tenant given twice", func(s *m) { s.Tenants = &manifests.Tenants{Names: []string{"a", "b", "a"}} }, "spec.tenants.names[2]"},
+		{"a tenant whose name the server would cut", func(s *m) { s.Tenants = &manifests.Tenants{Names: []string{strings.Repeat("a", 64)}} }, "spec.tenants.names[0]"},
+		{"a tenant on two lines", func(s *m) { s.Tenants = &manifests.Tenants{Names: []string{"a\nb"}} }, "spec.tenants.names[0]"},
+		{"a query with a zero byte", func(s *m) { s.Tenants = &manifests.Tenants{Query: "SELECT '\x00'"} }, "spec.tenants.query"},
+		{"more tenants than arguments can carry", func(s *m) {
+			s.Tenants = &manifests.Tenants{}
+			for i := range 2000 {
+				s.Tenants.Names = append(s.Tenants.Names, fmt.Sprintf("tenant-%040d", i))
+			}
+		}, "spec.tenants"},
+		{"no tenant at once", func(s *m) { s.Tenants = &manifests.Tenants{Names: []string{"a"}, Parallel: new(int32(0))} }, "spec.tenants.parallel"},
 		{"an unknown order", func(s *m) { s.Policy.OutOfOrder = "ignore" }, "spec.policy.outOfOrder"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
