@@ -160,6 +160,8 @@ func TestDecide(t *testing.T) {
 		{name: "a report does", jobs: jobs(madeJob("1", 2, complete, outcome(migrations.OutcomeSucceeded))), state: published("2"), want: []string{"succeeded 1 ready=1 report"}},
 
 		{name: "a failure keeps what is ready", jobs: jobs(madeJob("2", 2, failing("BackoffLimitExceeded", backoff))), state: published("1"), want: []string{"failed 2 ready=1 report"}},
+		{name: "the same migrations, run once more for a new tenant, are another attempt", jobs: jobs(madeJob("1", 2, complete, gone), madeJob("1", 5, failing("BackoffLimitExceeded", backoff))),
+			state: published("1"), want: []string{"failed 1 ready=1 report"}},
 		{name: "a failed Job whose report has not arrived waits for it", jobs: jobs(madeJob("2", 2, failing("BackoffLimitExceeded", backoff), stillRunning)), doubt: "not arrived"},
 		{name: "what is published is told again, without harm", jobs: jobs(madeJob("2", 4, failing("BackoffLimitExceeded", backoff))),
 			state: published("1", lastFailed("2", "uid-2-04", 5)), want: []string{"failed 2 (again)"}},
