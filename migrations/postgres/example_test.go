@@ -5,6 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"os"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
@@ -23,6 +26,49 @@ func getenv(name string) string {
 		panic(err)
 	}
 	return url
+}
+
+// A service that makes a tenant makes its schema, and brings it up at once: the next run for all tenants finds it done.
+func ExampleMigrate_tenant() {
+	ctx := context.Background()
+	set, err := migrations.Load(os.DirFS("testdata/orders"), migrations.LayoutAuto)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	conn, err := postgres.ParseConfig(getenv)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	db, err := pgconn.ConnectConfig(ctx, conn)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close(ctx)
+	if _, err := db.Exec(ctx, "CREATE SCHEMA shop17").ReadAll(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	cfg := postgres.Config{Conn: conn, Database: "orders", Tenant: "shop17"}
+	report, err := postgres.Migrate(ctx, cfg, set)
+	if err != nil {
+		fmt.Println("exit code", postgres.ExitCode(err), "because", err)
+		return
+	}
+	fmt.Println("shop17:", report.Outcome, report.To)
+	all, err := postgres.StatusTenants(ctx, cfg, postgres.Tenants{Query: "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'shop%'"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, one := range all {
+		fmt.Println(one.Tenant, "is at version", one.Result.Version)
+	}
+	// Output:
+	// shop17: succeeded 3
+	// shop17 is at version 3
 }
 
 // A service that carries its migrations may bring its database up to date by itself, however many of its replicas start
