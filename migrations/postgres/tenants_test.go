@@ -133,6 +133,25 @@ func TestTenantsThatCannotBe(t *testing.T) {
 	}
 }
 
+// What docs/operations.md says to do with a tenant that goes lets another one take its name.
+func TestATenantThatIsRemovedMayComeAgain(t *testing.T) {
+	url := tenantsURL(t, "a", "b")
+	cfg := config(t, url)
+	set := load(t, files("V1__t.sql", "CREATE TABLE t (id int)", "V2__u.sql", "CREATE TABLE u (id int)", "R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT id FROM t"))
+	if _, err := postgres.MigrateTenants(t.Context(), cfg, set, everyTenant); err != nil {
+		t.Fatal(err)
+	}
+	query(t, url, "BEGIN; DROP SCHEMA a CASCADE; DELETE FROM schemawave.migration WHERE tenant = 'a'; "+
+		"DELETE FROM schemawave.repeatable WHERE tenant = 'a'; DELETE FROM schemawave.statement WHERE tenant = 'a'; COMMIT; CREATE SCHEMA a")
+	report, err := postgres.MigrateTenants(t.Context(), cfg, set, everyTenant)
+	if err != nil || report.Count != 3 || report.Tenants.Current != 1 {
+		t.Errorf("%v: %+v", err, report)
+	}
+	if got := query(t, url, "SELECT to_regclass('a.v') IS NOT NULL"); got[0] != "t" {
+		t.Error("the new tenant has not got its schema")
+	}
+}
+
 func TestRunnersOfTheSameTenantsAtOnce(t *testing.T) {
 	url := tenantsURL(t, "a", "b", "c", "d", "e")
 	set := load(t, countedFiles(6, 3))
