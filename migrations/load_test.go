@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -271,6 +272,34 @@ func TestConcurrent(t *testing.T) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 		if got, ok := st[0].Concurrent(); ok != (want.Action != "") || ok && got != want {
+			t.Errorf("%s: %+v", sql, got)
+		}
+	}
+}
+
+func TestEffect(t *testing.T) {
+	for sql, want := range map[string]Effect{
+		"CREATE DATABASE Orders TEMPLATE template0":                         {Object: "DATABASE", Name: "orders"},
+		`DROP DATABASE IF EXISTS "Orders" WITH (FORCE)`:                     {Object: "DATABASE", Name: "Orders", Removes: true},
+		"CREATE TABLESPACE t OWNER o LOCATION '/t'":                         {Object: "TABLESPACE", Name: "t"},
+		"drop tablespace t":                                                 {Object: "TABLESPACE", Name: "t", Removes: true},
+		"CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p":                 {Object: "SUBSCRIPTION", Name: "s"},
+		"DROP SUBSCRIPTION s CASCADE":                                       {Object: "SUBSCRIPTION", Name: "s", Removes: true},
+		`ALTER SUBSCRIPTION s ADD PUBLICATION P, "Q" WITH (refresh = true)`: {Object: "SUBSCRIPTION", Name: "s", Publications: []string{"p", "Q"}},
+		"ALTER SUBSCRIPTION s DROP PUBLICATION p":                           {Object: "SUBSCRIPTION", Name: "s", Publications: []string{"p"}, Removes: true},
+		"ALTER SUBSCRIPTION s SET PUBLICATION p":                            {},
+		"ALTER SUBSCRIPTION s ADD PUBLICATION":                              {},
+		"ALTER SUBSCRIPTION s REFRESH PUBLICATION":                          {},
+		"DROP PUBLICATION p":                                                {},
+		"ALTER DATABASE d SET TABLESPACE t":                                 {},
+		`CREATE DATABASE U&"\0061"`:                                         {},
+		"CREATE TABLE database (v int)":                                     {},
+	} {
+		st, err := Script{SQL: sql}.Split()
+		if err != nil || len(st) != 1 {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		if got, ok := st[0].Effect(); ok != (want.Object != "") || ok && !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v", sql, got)
 		}
 	}

@@ -80,7 +80,7 @@ func (w *walk) all(ctx context.Context) (err error) {
 			continue
 		case w.steps[i].finished:
 			continue
-		case st.RunsOnItsOwn():
+		case st.RunsOnItsOwn() || w.hasBegun(i): // an entry that is not finished is of one that was alone
 			err = w.alone(ctx, i)
 		default:
 			err = w.together(ctx, i)
@@ -91,6 +91,9 @@ func (w *walk) all(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// hasBegun reports whether an earlier attempt has begun statement i as it is now.
+func (w *walk) hasBegun(i int) bool { return w.steps[i].prefix == w.prefixes[i] }
 
 // prefixes hashes each statement together with all before it, so that an edit of one shows in all that follow.
 func prefixes(statements []migrations.Statement) []string {
@@ -197,11 +200,9 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		if err != nil {
 			return nil, 0, err
 		}
-		interruptedBefore := found && !before.failed
+		interruptedBefore := w.hasBegun(i) && !before.failed
 		if interruptedBefore && left.isDone(before.existed) {
-			w.log.Info("statement had been executed before the interruption", "file", w.migration.Up.Path, "line", st.Line)
-			_, err := w.session.ask(ctx, w.leave(i, false))
-			return nil, 0, err
+			return nil, 0, w.wasDone(ctx, i)
 		}
 		if err := w.clean(ctx, left, found || tries > 1); err != nil {
 			return nil, 0, err
@@ -221,12 +222,27 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		if err != nil || ctx.Err() != nil && pe != nil { // how far it came is not known
 			return pe, position, err
 		}
+		if pe != nil && interruptedBefore {
+			switch left, err = w.inspect(ctx, st); {
+			case err != nil:
+				return nil, 0, err
+			case left.isDone(existed): // the interrupted attempt was still under way
+				return nil, 0, w.wasDone(ctx, i)
+			}
+		}
 		if pe != nil {
 			w.steps[i] = step{prefix: w.prefixes[i], existed: existed, failed: true}
 		}
 		_, err = w.session.ask(context.WithoutCancel(ctx), w.leave(i, pe != nil))
 		return pe, position, err
 	})
+}
+
+// wasDone completes the journal's entry for statement i, which was executed by an attempt whose end nobody heard of.
+func (w *walk) wasDone(ctx context.Context, i int) error {
+	w.log.Info("statement had been executed before the interruption", "file", w.migration.Up.Path, "line", w.statements[i].Line)
+	_, err := w.session.ask(ctx, w.leave(i, false))
+	return err
 }
 
 // insideTransaction is the SQLSTATE of what must not be in a transaction block (active_sql_transaction).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
+	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
 const setup = "CREATE TABLE d (v int); INSERT INTO d VALUES (1), (1), (2);"
@@ -143,6 +145,113 @@ func TestFinishedButNotJournalled(t *testing.T) {
 				t.Errorf("indexes: %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// What cannot be executed twice was executed just before the connection broke: it is not tried again.
+func TestExecutedButNotJournalled(t *testing.T) {
+	publisher, err := postgrestest.Start(t.Context(), postgrestest.Options{Settings: map[string]string{"wal_level": "logical"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Stop()
+	query(t, publisher.URL("postgres"), "CREATE PUBLICATION p; CREATE PUBLICATION q")
+	create := fmt.Sprintf("CREATE SUBSCRIPTION s_%%s CONNECTION '%s' PUBLICATION p", publisher.URL("postgres"))
+	const inPlace = "SET allow_in_place_tablespaces TO on;\n"
+	const published = "SELECT subpublications FROM pg_subscription WHERE subname = 's_%s'"
+	for name, c := range map[string]struct {
+		before []string // each %s is the database's name
+		sql    string
+		seen   string // selects what the statement has done
+		want   []string
+		after  []string
+	}{
+		"create database":   {nil, "CREATE DATABASE new_%s", "SELECT datname FROM pg_database WHERE datname = 'new_%s'", []string{"new_%s"}, nil},
+		"drop database":     {[]string{"CREATE DATABASE old_%s"}, "DROP DATABASE old_%s", "SELECT datname FROM pg_database WHERE datname = 'old_%s'", nil, nil},
+		"create tablespace": {nil, inPlace + "CREATE TABLESPACE new_%s LOCATION ''", "SELECT spcname FROM pg_tablespace WHERE spcname = 'new_%s'", []string{"new_%s"}, nil},
+		"drop tablespace": {[]string{inPlace + "CREATE TABLESPACE old_%s LOCATION ''"}, "DROP TABLESPACE old_%s",
+			"SELECT spcname FROM pg_tablespace WHERE spcname = 'old_%s'", nil, nil},
+		"create subscription": {nil, create, published, []string{"{p}"}, []string{"DROP SUBSCRIPTION s_%s"}},
+		"add publication":     {[]string{create}, "ALTER SUBSCRIPTION s_%s ADD PUBLICATION q", published, []string{"{p,q}"}, []string{"DROP SUBSCRIPTION s_%s"}},
+		"drop subscription":   {[]string{create}, "DROP SUBSCRIPTION s_%s", published, nil, nil}, // only the server knows that it needs no transaction
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			named := func(s string) string { return strings.ReplaceAll(s, "%s", databaseName(t, url)) }
+			for _, sql := range c.before {
+				alone(t, url, named(sql))
+			}
+			cfg := config(t, url)
+			broken := 0
+			w := &wire{breakAt: func(b []byte) bool {
+				if broken == 0 && bytes.Contains(b, []byte(`"statement" SET finished`)) {
+					broken++
+					return true
+				}
+				return false
+			}}
+			w.tap(&cfg)
+			if report := migrate(t, cfg, load(t, files("1_x.sql", named(c.sql), "2_y.sql", "CREATE TABLE y (v int)"))); broken != 1 || report.Count != 2 {
+				t.Errorf("the connection broke %d times, %d applied", broken, report.Count)
+			}
+			var want []string
+			for _, line := range c.want {
+				want = append(want, named(line))
+			}
+			if got := query(t, url, named(c.seen)); !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+			if got := query(t, url, "SELECT count(*) FROM schemawave.statement"); got[0] != "0" {
+				t.Errorf("%s journal entries are left", got[0])
+			}
+			for _, sql := range c.after {
+				alone(t, url, named(sql))
+			}
+		})
+	}
+}
+
+// alone runs statements each in a message of its own.
+func alone(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, st := range strings.Split(sql, ";\n") {
+		if _, err := conn.Exec(t.Context(), st).ReadAll(); err != nil {
+			t.Fatalf("%s: %v", st, err)
+		}
+	}
+}
+
+// An attempt that was given up is still under way on the server when the statement is tried again, and comes first.
+func TestExecutedMeanwhileByTheLostAttempt(t *testing.T) {
+	url := freshURL(t)
+	name := "new_" + databaseName(t, url)
+	cfg := config(t, url)
+	sent := 0
+	w := &wire{breakAt: func(b []byte) bool {
+		if !bytes.Contains(b, []byte("CREATE DATABASE")) {
+			return false
+		}
+		if sent++; sent == 2 {
+			alone(t, url, "CREATE DATABASE "+name)
+		}
+		return sent == 1 // never arrives
+	}}
+	w.tap(&cfg)
+	set := load(t, files("1_x.sql", "CREATE DATABASE "+name))
+	if report := migrate(t, cfg, set); sent != 2 || report.Count != 1 {
+		t.Errorf("sent %d times, %d applied", sent, report.Count)
+	}
+	cfg.Conn.AfterNetConnect, cfg.LedgerSchema = nil, "another"
+	if report, err := postgres.Migrate(t.Context(), cfg, set); err == nil || report.Failure.SQLState != "42P04" {
+		t.Errorf("what was there before the first attempt was taken for its work: %v", err)
+	}
+	if report, err := postgres.Migrate(t.Context(), cfg, set); err == nil || report.Failure.SQLState != "42P04" {
+		t.Errorf("… and by the second one: %v", err)
 	}
 }
 

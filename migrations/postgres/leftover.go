@@ -7,10 +7,12 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// leftover is what the catalogue shows of a … CONCURRENTLY statement's object before the statement is tried.
+// leftover is what the catalogue shows of a statement's object before the statement is tried.
 type leftover struct {
-	action   migrations.ConcurrentAction // empty for other statements, about which nothing is known
-	exists   bool                        // the index, or the partition's attachment
+	action   migrations.ConcurrentAction // empty for other statements than … CONCURRENTLY
+	makes    bool                        // the statement makes the object
+	removes  bool                        // the statement removes it; if neither, nothing tells whether it was carried out
+	exists   bool                        // the object: an index, a partition's attachment, a database, …
 	invalid  bool                        // the index exists, but no query uses it
 	building bool                        // … because another session is building it right now
 	patient  bool                        // the statement may wait as long as it likes: nobody waits behind it
@@ -21,13 +23,7 @@ type leftover struct {
 
 // isDone reports whether an attempt of unknown end has in fact succeeded. existed is what was there before it.
 func (l leftover) isDone(existed bool) bool {
-	switch l.action {
-	case migrations.CreateIndex:
-		return l.exists && !l.invalid && !existed
-	case migrations.DropIndex, migrations.DetachPartition:
-		return !l.exists && existed
-	}
-	return false
+	return l.makes && l.exists && !l.invalid && !existed || l.removes && !l.exists && existed
 }
 
 // inspect looks up the object of a statement, with the file's own settings (its search_path) in force.
@@ -44,13 +40,18 @@ func (l leftover) isDone(existed bool) bool {
 func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, error) {
 	what := st.NonTransactional()
 	left := leftover{patient: what == "CREATE INDEX CONCURRENTLY" || what == "DROP INDEX CONCURRENTLY"}
-	c, ok := st.Concurrent()
-	if !ok {
+	c, concurrent := st.Concurrent()
+	e, lasting := st.Effect()
+	if !concurrent && !lasting {
 		return left, nil
 	}
 	left.action = c.Action
+	left.makes = c.Action == migrations.CreateIndex || lasting && !e.Removes
+	left.removes = c.Action == migrations.DropIndex || c.Action == migrations.DetachPartition || e.Removes
 	var sql string
 	switch c.Action {
+	case "":
+		sql = affected(e)
 	case migrations.CreateIndex:
 		sql = createdIndex(c)
 	case migrations.DropIndex:
@@ -96,6 +97,22 @@ func (l *leftover) read(c migrations.Concurrent, rows [][][]byte) {
 			}
 		}
 	}
+}
+
+// affected finds what a statement makes or removes as a whole. Names are cut as the server cuts them.
+func affected(e migrations.Effect) string {
+	switch e.Object {
+	case "DATABASE":
+		return fmt.Sprintf("SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s::name", literal(e.Name))
+	case "TABLESPACE":
+		return fmt.Sprintf("SELECT 1 FROM pg_catalog.pg_tablespace WHERE spcname = %s::name", literal(e.Name))
+	}
+	sql := fmt.Sprintf(`SELECT 1 FROM pg_catalog.pg_subscription WHERE subname = %s::name
+AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`, literal(e.Name))
+	for _, publication := range e.Publications {
+		sql += fmt.Sprintf(" AND %s = ANY (subpublications)", literal(publication))
+	}
+	return sql
 }
 
 // createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make, whether it is valid and whether it is being built.
