@@ -55,17 +55,22 @@ func (w *walk) inForce() string {
 	return strings.Join(w.settings, ";\n") + ";\n"
 }
 
-// send sends one message. position is where in it the server found the error, in bytes after skip; negative if it did not say.
-func (w *walk) send(ctx context.Context, message string, skip int) (pe *pgconn.PgError, position int, err error) {
+// send sends one message that begins with so many statements of our own. position is where in it the server found the error,
+// in bytes after skip; negative if it did not say.
+func (w *walk) send(ctx context.Context, message string, own, skip int) (pe *pgconn.PgError, position int, err error) {
+	var answer reply
 	err = w.session.exchange(ctx, 1, func(int) string { return message }, false, func(_ int, r reply) bool {
-		pe = r.err
+		answer = r
 		return true
 	})
-	if err != nil || pe == nil {
+	if pe = answer.err; err != nil || pe == nil {
 		if err == nil && ctx.Err() != nil {
 			err = interrupted(ctx)
 		}
 		return nil, -1, err
+	}
+	if pe.Code == lostLease && answer.completed < own {
+		return nil, -1, leaseLost()
 	}
 	position = -1
 	if pe.Position > 0 {

@@ -7,7 +7,8 @@ import (
 
 // A network that lets no connection live long delays a run, and does not keep it from its end.
 func TestCutAgainAndAgain(t *testing.T) {
-	bench, _, _ := newCrashBench(t)
+	bench := &crashBench{set: load(t, crashFiles()), root: onDisk(t, crashFiles())}
+	bench.undisturbed(t)
 	var wg sync.WaitGroup
 	for _, kind := range []crashKind{
 		{name: "cut again and again", act: func(_ *crash, r *relay) { cut(r) }},

@@ -83,10 +83,11 @@ func (f *flight) write() {
 func (f *flight) roomFor(next int, room *int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for !f.stopped && next < f.total && next-f.answered > windowMessages/2 {
+	window := f.session.window()
+	for !f.stopped && next < f.total && next-f.answered > window/2 {
 		f.progress.Wait()
 	}
-	*room = f.answered + windowMessages
+	*room = f.answered + window
 	return !f.stopped && next < f.total
 }
 

@@ -176,9 +176,10 @@ func (w *walk) leave(i int, failed bool) string {
 // together runs a statement in one transaction with its entry.
 func (w *walk) together(ctx context.Context, i int) error {
 	st := w.statements[i]
-	head := note(w.migration.Up.Path) + strings.Join(append(w.beginning(w.session), w.enter(i, false, true)), ";") + ";" + w.inForce()
+	own := append(w.beginning(w.session), w.enter(i, false, true))
+	head := note(w.migration.Up.Path) + strings.Join(own, ";") + ";" + w.inForce()
 	err := w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
-		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+w.session.reset, len(head))
+		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+w.session.reset, len(own), len(head))
 	})
 	if st := sqlState(err); st == insideTransaction || st == "2D000" { // it needs to be outside a transaction after all
 		return w.alone(ctx, i)
@@ -233,16 +234,14 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		if pe != nil {
 			w.steps[i] = step{prefix: w.prefixes[i], existed: existed, failed: true}
 		}
-		_, err = w.session.ask(context.WithoutCancel(ctx), w.leave(i, pe != nil))
-		return pe, position, err
+		return pe, position, w.commit(context.WithoutCancel(ctx), w.leave(i, pe != nil)) // if the lease is lost, others have been here
 	})
 }
 
 // wasDone completes the journal's entry for statement i, which was executed by an attempt whose end nobody heard of.
 func (w *walk) wasDone(ctx context.Context, i int) error {
 	w.log.Info("statement had been executed before the interruption", "file", w.migration.Up.Path, "line", w.statements[i].Line)
-	_, err := w.session.ask(ctx, w.leave(i, false))
-	return err
+	return w.commit(ctx, w.leave(i, false))
 }
 
 // insideTransaction is the SQLSTATE of what must not be in a transaction block (active_sql_transaction).

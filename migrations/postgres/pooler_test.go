@@ -104,6 +104,18 @@ func TestPoolerCannotCarrySettingsOutOfATransaction(t *testing.T) {
 	}
 }
 
+// pgbouncer 1.18 hands a server session out again after the first of several replies that are due.
+func TestNothingIsSentAheadThroughAPooler(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, pooler(t, poolers()["drops settings"]).URL(databaseName(t, url)))
+	w := &wire{}
+	w.tap(&cfg)
+	migrate(t, cfg, load(t, withIndexes(8)))
+	if _, flights, queries := w.counts(); queries < 10 || queries > flights {
+		t.Errorf("%d messages in %d flights", queries, flights)
+	}
+}
+
 // A runner whose lease was taken over while it slept cannot commit any more, and says why.
 func TestALostLeaseFencesItsHolder(t *testing.T) {
 	url := freshURL(t)

@@ -21,6 +21,16 @@ type session struct {
 	outlasting []string // settings that decide what a statement means, and that cannot be made for one outside a transaction then
 }
 
+// window is how many messages are sent ahead of their replies. Behind a pooler each waits for the reply to the one before it:
+// pgbouncer 1.18 takes the first reply for the last, and if this client then dies, whoever gets the server session next gets the
+// other replies with it.
+func (s *session) window() int {
+	if s.pooled {
+		return 1
+	}
+	return windowMessages
+}
+
 // reply is the server's answer to one message.
 type reply struct {
 	rows      [][][]byte      // of all its statements
