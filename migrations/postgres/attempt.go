@@ -128,6 +128,9 @@ func (w *walk) sendOne(ctx context.Context, st migrations.Statement, sql string,
 			return nil, -1, err
 		}
 	}
+	if w.lock.overdue() { // the statement has no fence
+		return nil, -1, leaseLost()
+	}
 	answered := false
 	err = w.session.exchange(ctx, len(messages), func(i int) string { return messages[i] }, false, func(i int, r reply) bool {
 		if i == 0 {

@@ -280,7 +280,7 @@ func (kind crashKind) points(k, fromClient, fromServer int) []moment {
 			every = 1
 		}
 		for i := 1 + k%every; i <= n; i += every {
-			points = append(points, moment{m.fromServer, i, m.after})
+			points = append(points, moment{fromServer: m.fromServer, number: i, after: m.after})
 		}
 	}
 	return points

@@ -1,10 +1,15 @@
 package postgres_test
 
 import (
+	"bytes"
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
+
+	"github.com/schemawave/schemawave/migrations"
 )
 
 // pooledCrashKinds are the ways a run through a pooler is disturbed. Nobody waits for the term of its lease: it is over at once,
@@ -19,12 +24,20 @@ var pooledCrashKinds = []crashKind{
 	{"server sessions ended", []moment{afterClient, beforeServer}, [2]int{23, 167}, func(c *crash, _ *relay) {
 		query(c.t, server.URL("postgres"), fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", databaseName(c.t, c.db)))
 	}},
-	{"overtaken", []moment{beforeClient, afterClient}, [2]int{23, 1}, func(c *crash, _ *relay) { // taken for dead, it wakes up when another has done its work
+	{"overtaken", []moment{beforeClient, afterClient}, [2]int{23, 1}, func(c *crash, r *relay) { // taken for dead, it wakes up when another has done its work
+		if r.mu.Lock(); bytes.Contains(r.last, []byte(entered)) { // its clock tells that the term is over, and it is not; see TestNothingIsSentWhenTheTermIsOver
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
 		c.runner.Process.Signal(syscall.SIGSTOP)
 		c.plainRun()
 		c.runner.Process.Signal(syscall.SIGCONT)
 	}},
 }
+
+// entered is in the message after which a statement outside a transaction is sent.
+const entered = `INSERT INTO "schemawave"."statement"`
 
 // At a sample of the messages between a run and a pooler, spread over the whole conversation, a run is disturbed as in
 // TestCrashAnywhere, and a plain run through the pooler completes the work.
@@ -34,6 +47,37 @@ func TestCrashThroughAPooler(t *testing.T) {
 	bench := &crashBench{set: load(t, dir), root: onDisk(t, dir), pooler: pooler(t, poolers()["drops settings"])}
 	if total := bench.crashAnywhere(t, pooledCrashKinds); total < 50 {
 		t.Errorf("only %d points", total)
+	}
+}
+
+// A runner that is stopped just before it sends a statement outside a transaction, and wakes up after its lease's term, when
+// another runner has done all its work, does not send it.
+func TestNothingIsSentWhenTheTermIsOver(t *testing.T) {
+	dir := files("1_d.sql", setup, "2_i.sql", "CREATE INDEX CONCURRENTLY i ON d (v)", "3_i.sql", "DROP INDEX CONCURRENTLY i").(fstest.MapFS)
+	url := freshURL(t)
+	b := &crashBench{set: load(t, dir), root: onDisk(t, dir), pooler: pooler(t, poolers()["drops settings"])}
+	var runner *exec.Cmd
+	started := make(chan struct{})
+	proxy := startCrashProxy(t, b.front(t), moment{after: true, text: entered}, false, func(*relay) {
+		<-started
+		runner.Process.Signal(syscall.SIGSTOP)
+		eventually(t, url, "SELECT expires < now() FROM schemawave.lease", "t")
+		migrate(t, config(t, b.pooler.URL(databaseName(t, url))), b.set)
+		runner.Process.Signal(syscall.SIGCONT)
+	})
+	defer proxy.stop()
+	runner = runnerProcess(t, b.way(t, url, proxy.address()), b.root)
+	err := runner.Start()
+	close(started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner.Wait() //nolint:errcheck // its exit code tells
+	if code := runner.ProcessState.ExitCode(); code != int(migrations.ExitBusy) {
+		t.Errorf("exit %d", code)
+	}
+	if got := valid(t, url); got != "" {
+		t.Errorf("indexes: %s", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ type moment struct {
 	fromServer bool
 	number     int // of the message among those of its direction, from 1; 0: never
 	after      bool
+	text       string // … or of the first message that holds it
 }
 
 // crashProxy passes PostgreSQL's messages on one by one (PostgreSQL, "Message Formats") and does something at one moment of
@@ -40,6 +42,7 @@ type relay struct {
 	mu        sync.Mutex
 	pid       uint32 // of the server process
 	messages  [2]int // passed on: from the client, from the server
+	last      []byte // message passed on from the client
 	acted     bool
 	swallowed bool // nothing is passed on any more
 }
@@ -137,13 +140,19 @@ func (r *relay) passMessage(to net.Conn, msg []byte, fromServer bool) bool {
 	}
 	r.mu.Lock()
 	r.messages[direction]++
-	due := (r.proxy.again || r == r.proxy.first) && r.proxy.at.fromServer == fromServer && r.messages[direction] == r.proxy.at.number
+	due := (r.proxy.again || r == r.proxy.first) && r.proxy.at.fromServer == fromServer &&
+		(r.messages[direction] == r.proxy.at.number || !r.acted && r.proxy.at.text != "" && bytes.Contains(msg, []byte(r.proxy.at.text)))
 	r.mu.Unlock()
 	if due && !r.proxy.at.after && !r.disturb() {
 		return false
 	}
 	if _, err := to.Write(msg); err != nil {
 		return false
+	}
+	if !fromServer {
+		r.mu.Lock()
+		r.last = msg
+		r.mu.Unlock()
 	}
 	return !due || !r.proxy.at.after || r.disturb()
 }

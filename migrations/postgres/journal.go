@@ -197,11 +197,16 @@ func (w *walk) alone(ctx context.Context, i int) error {
 	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
 		tries++
 		before, found := w.steps[i]
+		interruptedBefore := w.hasBegun(i) && !before.failed
+		if interruptedBefore {
+			if err := w.outwait(ctx, st, underWay(w.migration.Up.Path)); err != nil {
+				return nil, 0, err
+			}
+		}
 		left, err := w.inspect(ctx, st)
 		if err != nil {
 			return nil, 0, err
 		}
-		interruptedBefore := w.hasBegun(i) && !before.failed
 		if interruptedBefore && left.isDone(before.existed) {
 			return nil, 0, w.wasDone(ctx, i)
 		}

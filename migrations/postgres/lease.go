@@ -22,10 +22,16 @@ const (
 // The token is the fence. Each transaction of the run first locks the row with its token in it, and fails if it is not: no
 // lease is taken over while such a transaction is under way, and none of an earlier holder's commits afterwards. The server's
 // clock alone decides what has expired.
+//
+// A statement outside a transaction has no fence. It is not sent when the term may be over by the clock here, and whoever takes the
+// lease over waits while the server executes it. One that is held up for longer on its way to the server escapes both.
 type lease struct {
 	ledger
 	who   string // the application's name and the run's id
 	token int64
+
+	mu      sync.Mutex
+	renewed time.Time // when the renewal was asked for that succeeded last
 }
 
 func (l ledger) lease(cfg Config, run string) *lease {
@@ -52,6 +58,20 @@ func (l *lease) taken(rows [][][]byte) bool {
 // fence divides by the number of rows with the token. FOR KEY SHARE lets the lease be renewed meanwhile, and not be taken.
 func (l *lease) fence() string {
 	return fmt.Sprintf("SELECT 1 / count(*) FROM (SELECT FROM %s WHERE %s FOR KEY SHARE) AS held", l.table("lease"), l.held())
+}
+
+// overdue is true of a process that was stopped, even before keep has noticed. It goes by this machine's clock, from before the server
+// began to count the term.
+func (l *lease) overdue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.renewed) > leaseTerm
+}
+
+func (l *lease) renewedAt(asked time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = asked
 }
 
 func (l *lease) held() string { return l.mine(" AND token = %d", l.token) }
@@ -82,6 +102,7 @@ func inAWhile(d time.Duration) string {
 // that breaks is made again; that the lease is lost is certain only when the server says so, or its term is over.
 func (l *lease) keep(ctx context.Context, cfg Config) kept {
 	ctx, lost := context.WithCancelCause(ctx)
+	l.renewedAt(time.Now())
 	done := make(chan struct{})
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -93,7 +114,7 @@ func (l *lease) keep(ctx context.Context, cfg Config) kept {
 		}()
 		tick := time.NewTicker(leaseRenew)
 		defer tick.Stop()
-		for renewed := time.Now(); ; {
+		for {
 			select {
 			case <-done:
 				return
@@ -101,11 +122,11 @@ func (l *lease) keep(ctx context.Context, cfg Config) kept {
 			}
 			asked := time.Now()
 			s = l.renew(ctx, cfg, s, func(held bool) {
-				if renewed = asked; !held {
+				if l.renewedAt(asked); !held {
 					lost(leaseLost())
 				}
 			})
-			if time.Since(renewed) > leaseTerm {
+			if l.overdue() {
 				lost(leaseLost())
 			}
 		}

@@ -203,6 +203,9 @@ func (w *walk) clean(ctx context.Context, left leftover, triedBefore bool) error
 // drop drops an index that no query uses, as the role that the file sets. It waits as long as others' transactions last, and
 // they do not wait for it.
 func (w *walk) drop(ctx context.Context, index string) error {
+	if w.lock.overdue() { // and another runner may be building it
+		return leaseLost()
+	}
 	if !w.session.pooled {
 		if _, err := w.session.ask(ctx, "SET lock_timeout TO 0;"+w.inForce()); err != nil {
 			return err

@@ -24,6 +24,7 @@ type lock interface {
 	takeSQL() string                   // tries to take it, without waiting
 	taken(rows [][][]byte) bool        // whether takeSQL's answer says so
 	fence() string                     // a statement that fails in a transaction unless the lock is still held; empty if the session cannot outlive it
+	overdue() bool                     // whether another runner may have it meanwhile: nothing that the fence does not stop is to be sent
 	dropSQL() string                   // gives it back
 	holderSQL() string                 // a row for who has it, to be read by holder
 	holder(row [][]byte) string        // describes who has it
@@ -59,6 +60,8 @@ func (a *advisory) takeSQL() string {
 func (a *advisory) taken(rows [][][]byte) bool { return string(rows[0][0]) == "t" }
 
 func (a *advisory) fence() string { return "" }
+
+func (a *advisory) overdue() bool { return false }
 
 func (a *advisory) dropSQL() string {
 	return fmt.Sprintf("SELECT pg_catalog.pg_advisory_unlock(%d)", a.key)

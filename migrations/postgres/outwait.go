@@ -24,6 +24,13 @@ FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_locks l ON l.pid = a.pid A
 WHERE a.datname = pg_catalog.current_database() AND a.backend_xmin IS NOT NULL AND a.usesysid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.pid = a.pid)`
 
+// underWay selects what the server still executes of a file for a runner that is gone, or was taken for dead. A statement outside
+// a transaction goes on behind a pooler, and no lease keeps its end from coming; a session's lock is freed only after it.
+func underWay(path string) string {
+	return fmt.Sprintf(`SELECT a.pid || ' since ' || a.query_start, 'server process ' || a.pid FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = pg_catalog.current_database() AND a.state = 'active' AND a.pid <> pg_catalog.pg_backend_pid() AND starts_with(a.query, %s)`, literal(note(path)))
+}
+
 // outwait waits until the transactions that a query selects have ended. It holds nothing meanwhile, so that nobody waits for it,
 // and does not wait for those that begin later, so that it comes to its end. Once the statement timeout has passed, the
 // statement itself is to tell what is in its way.

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,39 @@ func TestALeaseOutlastsItsTermInATransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	migrate(t, cfg, load(t, numbered(2)))
+}
+
+// A statement outside a transaction goes on behind a pooler when its runner is dead. Whoever takes the lease over waits for its end,
+// and does not begin it a second time meanwhile.
+func TestStatementOfADeadRunnerIsWaitedFor(t *testing.T) {
+	for name, c := range map[string]struct{ sql, waiting, seen, want string }{
+		"CALL": {"-- schemawave: no-transaction\nCALL work()", "SELECT count(*) FROM log", "SELECT string_agg(what, ' ' ORDER BY n) FROM log", "began ended began ended"},
+		"CREATE INDEX": {"CREATE INDEX CONCURRENTLY i ON held (v)", "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('i') AND NOT indisvalid",
+			"SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass", "t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			query(t, url, `CREATE TABLE held (v int); CREATE TABLE log (n serial, what text); CREATE PROCEDURE work() LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO log (what) VALUES ('began'); COMMIT; LOCK TABLE held IN SHARE MODE; INSERT INTO log (what) VALUES ('ended'); END $$`)
+			end := holdSnapshot(t, url, "INSERT INTO held VALUES (1)")
+			through := pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url))
+			cmd := runnerProcess(t, through, onDisk(t, numberedWith(c.sql)))
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, url, c.waiting, "1")
+			cmd.Process.Kill()
+			cmd.Wait()
+			expireLease(t, url)
+			cfg := config(t, through)
+			cfg.Deadline = time.Minute
+			cfg.Logger = slog.New(heard{slog.DiscardHandler, "waiting for older transactions to end", end})
+			migrate(t, cfg, load(t, numberedWith(c.sql)))
+			if got := query(t, url, c.seen); got[0] != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
 }
 
 func TestTenantsThroughAPooler(t *testing.T) {
