@@ -71,6 +71,9 @@ type reversal struct {
 	digest string               // of the history without it
 }
 
+// entry is the script's name in the journal.
+func (back reversal) entry() string { return reverting + string(back.record.Version) }
+
 // reversals lists what has to be taken back, in order, and refuses what cannot be.
 func (r *runner) reversals(ctx context.Context, s *session, st state, target migrations.Version) ([]reversal, []Record, error) {
 	var history []Record
@@ -167,15 +170,19 @@ func downScript(record Record) (migrations.Migration, error) {
 
 // down takes migrations back one by one, and keeps a record of the run.
 func (r *runner) down(ctx context.Context, s *session, digest string, list []reversal, reverted func(migrations.Version)) (err error) {
-	if _, err := s.ask(ctx, r.ledger.beginRunSQL(r.id, digest, r.cfg)); err != nil {
+	rows, err := s.ask(ctx, r.ledger.beginRunSQL(r.id, digest, r.cfg)+";"+r.ledger.unfinishedSQL())
+	if err != nil {
 		return err
 	}
 	defer func() { err = r.recordEnd(ctx, s, err) }()
+	for i, back := range list { // a script that an earlier run has left half way goes on as it began
+		list[i].script.NoTransaction = back.script.NoTransaction || slices.Contains(column(rows), back.entry())
+	}
 	for i := 0; i < len(list); {
 		began := time.Now()
 		if err := r.revert(ctx, s, list[i]); err != nil {
 			if !list[i].script.NoTransaction { // whose statements have had their own retries
-				err = r.again(ctx, s, []migrations.Migration{list[i].script}, err)
+				err = r.again(ctx, s, &list[i].script, err)
 			}
 			if err != nil {
 				return err
@@ -211,7 +218,7 @@ func (r *runner) recordEnd(ctx context.Context, s *session, runErr error) error 
 // revert takes one migration back.
 func (r *runner) revert(ctx context.Context, s *session, back reversal) error {
 	if back.script.NoTransaction {
-		w := &walk{runner: r, session: s, migration: back.script, entry: reverting + string(back.record.Version)}
+		w := &walk{runner: r, session: s, migration: back.script, entry: back.entry()}
 		if err := w.all(ctx); err != nil {
 			return err
 		}

@@ -200,6 +200,39 @@ func TestDownOutsideATransaction(t *testing.T) {
 	}
 }
 
+// A down script of one statement that only the server knows to need no transaction runs without one; and if it was carried out
+// before the connection broke, the next Down does not carry it out again.
+func TestDownNeedsNoTransactionAfterAll(t *testing.T) {
+	publisher, err := postgrestest.Start(t.Context(), postgrestest.Options{Settings: map[string]string{"wal_level": "logical"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Stop()
+	query(t, publisher.URL("postgres"), "CREATE PUBLICATION p")
+	url := freshURL(t)
+	subscription := "s_" + databaseName(t, url)
+	set := load(t, files("1_s.up.sql", fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION p", subscription, publisher.URL("postgres")), "1_s.down.sql", "DROP SUBSCRIPTION "+subscription))
+	cfg := config(t, url)
+	migrate(t, cfg, set)
+	if got, err := postgres.Down(t.Context(), cfg, ""); err != nil || len(got.Versions) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	migrate(t, cfg, set)
+	broken := cfg
+	broken.Conn = cfg.Conn.Copy()
+	w := &wire{breakAt: func(b []byte) bool { return strings.Contains(string(b), `"statement" SET finished`) }}
+	w.tap(&broken)
+	if _, err := postgres.Down(t.Context(), broken, ""); postgres.ExitCode(err) != migrations.ExitUnreachable {
+		t.Errorf("%v", err)
+	}
+	if got, err := postgres.Down(t.Context(), cfg, ""); err != nil || len(got.Versions) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got := query(t, url, "SELECT subname FROM pg_subscription WHERE subname = '"+subscription+"' UNION ALL SELECT migration FROM schemawave.statement"); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
 // What a half-applied migration builds on is not taken away under it.
 func TestDownUnderAHalfAppliedMigration(t *testing.T) {
 	for name, test := range map[string]struct {

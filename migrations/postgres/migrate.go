@@ -225,10 +225,13 @@ func (r *runner) execute(ctx context.Context, s *session, pending []migrations.M
 		}
 		applied, err := r.applyTransactional(ctx, s, pending[:n])
 		pending = pending[applied:]
-		if err == nil {
+		switch {
+		case err == nil:
 			continue
+		case len(pending) == 0: // the connection broke after the last reply
+			return err
 		}
-		if err := r.again(ctx, s, pending, err); err != nil {
+		if err := r.again(ctx, s, &pending[0], err); err != nil {
 			return err
 		}
 	}
@@ -241,22 +244,22 @@ func (r *runner) stepwise(m migrations.Migration) bool {
 	return m.NoTransaction || m.Version != "" && slices.Contains(r.unfinished, m.ID())
 }
 
-// again prepares the session for another attempt at the first pending migration, or returns the error if there is to be none.
+// again prepares the session for another attempt at a migration, or returns the error if there is to be none.
 // A file of one statement that the server does not take in a transaction is marked: it is tried without.
-func (r *runner) again(ctx context.Context, s *session, pending []migrations.Migration, err error) error {
+func (r *runner) again(ctx context.Context, s *session, m *migrations.Migration, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || ctx.Err() != nil {
 		return err
 	}
-	if e.Failure.SQLState == insideTransaction && isSingle(pending[0].Up) {
-		pending[0].NoTransaction = true
+	if e.Failure.SQLState == insideTransaction && isSingle(m.Up) {
+		m.NoTransaction = true
 		_, err := s.askAll(ctx, "ROLLBACK", s.reset)
 		return err
 	}
 	if !retryable(e.Failure.SQLState) {
 		return err
 	}
-	id := pending[0].ID()
+	id := m.ID()
 	try := r.failures[id]
 	if r.failures[id]++; try >= r.cfg.Retries {
 		return err
