@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,6 +106,9 @@ func (m *migrate) check() (*slog.Logger, error) {
 	}
 	if m.output != "text" && m.output != "json" {
 		return nil, cli.Usage("--output %q: want text or json", m.output)
+	}
+	if m.ofTenants && len(m.Names) == 0 && strings.TrimSpace(m.Query) == "" { // as an unset variable makes it
+		return nil, cli.Usage("--tenants is empty: want a query, as in 'SELECT schema_name FROM public.shops'")
 	}
 	if m.Parallel < 1 {
 		return nil, cli.Usage("--parallel %d: want at least 1", m.Parallel)
