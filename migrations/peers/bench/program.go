@@ -18,10 +18,10 @@ const theRunner = "runner"
 
 // program is what was measured of a program.
 type program struct {
-	size     int64 // of its file
-	start    time.Duration
-	idle     []idle        // runs that find nothing to do
-	files    int           // that each of them read
+	size  int64 // of its file
+	start time.Duration
+	idle  []idle // runs that find nothing to do
+	files int    // that each of them read
 }
 
 // idle is a run that finds nothing to do.
