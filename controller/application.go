@@ -115,9 +115,9 @@ func mayBeCut(n manifests.Name) bool {
 	if !hashed.MatchString(n.Database) {
 		return false
 	}
-	long := manifests.ObjectName(n.Database+strings.Repeat("x", 64), n.Version, n.Digest8)
+	long := manifests.ObjectName(n.Database+strings.Repeat("x", 64), n.What(), n.Digest8)
 	const trimmed = 2 // a cut leaves no dash at its end
-	return len(manifests.ObjectName(n.Database, n.Version, n.Digest8)) >= len(long)-trimmed
+	return len(manifests.ObjectName(n.Database, n.What(), n.Digest8)) >= len(long)-trimmed
 }
 
 // jobKeys lists the migration Jobs that an Application shows, in its operation or among its resources, leftovers included.

@@ -27,7 +27,7 @@ func digest(version string) string { return fmt.Sprintf("sha256:%x", sha256.Sum2
 // madeJob is a Job of a version that was made in a minute and ran for one.
 func madeJob(version string, made int, change ...func(*job)) job {
 	j := job{
-		Key: types.NamespacedName{Namespace: "shop", Name: manifests.ObjectName("orders", migrations.Version(version), digest(version))},
+		Key: types.NamespacedName{Namespace: "shop", Name: manifests.ObjectName("orders", version, digest(version))},
 		UID: types.UID("uid-" + version + "-" + minute(made).Format("04")), Version: migrations.Version(version), Digest: digest(version),
 		Hook: true, Instance: "orders", Created: minute(made), Started: minute(made), Phase: jobRunning,
 	}

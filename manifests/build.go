@@ -32,9 +32,10 @@ const (
 // Input is everything a build depends on.
 type Input struct {
 	Migration SchemaMigration
-	Set       migrations.Set    // the whole directory; what is newer than the target is left out
+	Set       migrations.Set    // of a directory, the whole of it; what is newer than the target is left out
 	Files     map[string][]byte // the content of the files that apply Set's migrations, by path
 	Image     string            // of the runner; empty: RunnerImage
+	Resolved  string            // what the overlay makes of the source's image; empty: it stays as it is declared
 	Copies    []Copy            // ConfigMaps and Secrets to copy and to refer to in place of their originals
 }
 
@@ -53,7 +54,7 @@ type kubernetesObject interface {
 func (o Object) Kind() string { return o.Value.GetObjectKind().GroupVersionKind().Kind }
 
 // Build returns the objects that carry in.Migration through an Argo CD sync, in the order in which they are applied: the
-// ConfigMaps with the SQL, the copies, the Job, the marker. Objects have no namespace: they live where their overlay does.
+// ConfigMaps with the SQL of a directory, the copies, the Job, the marker. Objects have no namespace: they live where their overlay does.
 // An error about a field is a *FieldError.
 func Build(in Input) ([]Object, error) {
 	if errs := in.Migration.Validate(); len(errs) > 0 {
@@ -86,9 +87,10 @@ func Build(in Input) ([]Object, error) {
 // builder holds what all objects of one migration share.
 type builder struct {
 	Input
-	set           migrations.Set // up to the target
+	set           migrations.Set // of a directory, up to the target
 	base          string         // what all names begin with
-	digest        string         // of set
+	version       string         // empty if nobody knows before the Job has run
+	digest        string         // of set, or of the image and what is done with it
 	minCompatible migrations.Version
 	bundled       bool // the files travel in bundles
 }
@@ -97,45 +99,64 @@ type builder struct {
 const maxVersion = 20
 
 func newBuilder(in Input) (*builder, error) {
-	b := &builder{Input: in}
-	set, err := in.Set.Upto(string(in.Migration.Target))
-	if err != nil {
-		return nil, &FieldError{"spec.target", err.Error(), "name a version that the directory holds, or leave it out for the newest"}
-	}
-	b.set = set
-	latest := b.set.Latest()
-	switch {
-	case latest == "":
-		return nil, &FieldError{"spec.source.directory", "holds no migrations", "add the first one, for instance 0001_create_orders.sql"}
-	case len(latest) > maxVersion:
-		return nil, &FieldError{"spec.source.directory", fmt.Sprintf("version %s is too long for the names of Kubernetes objects", latest),
-			fmt.Sprintf("use versions of at most %d characters", maxVersion)}
-	}
-	b.minCompatible = b.set.MinCompatible()
-	if m := in.Migration.MinCompatible; m != "" {
-		b.minCompatible = m
-	}
-	if b.minCompatible.Compare(latest) > 0 {
-		return nil, &FieldError{"spec.minCompatible", fmt.Sprintf("%s is newer than %s, the version migrated to", b.minCompatible, latest),
-			"name the oldest version whose readers still work, at most the one migrated to"}
-	}
+	b := &builder{Input: in, minCompatible: in.Migration.MinCompatible}
 	if b.Image == "" {
 		b.Image = RunnerImage
 	}
-	b.digest = b.set.Digest()
-	b.base = ObjectName(in.Migration.Name, latest, b.digest)
+	source := in.Migration.Source
+	what := source.kind()
+	if what != kindDirectory {
+		if b.Resolved == "" {
+			b.Resolved = source.ImageName()
+		}
+		var err error
+		if b.digest, err = source.digest(b.Resolved, in.Migration.Target); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := b.directory(); err != nil {
+			return nil, err
+		}
+		b.version, b.digest = string(b.set.Latest()), b.set.Digest()
+		what = b.version
+	}
+	b.base = ObjectName(in.Migration.Name, what, b.digest)
 	return b, nil
+}
+
+// directory takes the migrations up to the target.
+func (b *builder) directory() error {
+	var err error
+	if b.set, err = b.Set.Upto(string(b.Migration.Target)); err != nil {
+		return &FieldError{"spec.target", err.Error(), "name a version that the directory holds, or leave it out for the newest"}
+	}
+	latest := b.set.Latest()
+	switch {
+	case latest == "":
+		return &FieldError{"spec.source.directory", "holds no migrations", "add the first one, for instance 0001_create_orders.sql"}
+	case len(latest) > maxVersion:
+		return &FieldError{"spec.source.directory", fmt.Sprintf("version %s is too long for the names of Kubernetes objects", latest),
+			fmt.Sprintf("use versions of at most %d characters", maxVersion)}
+	}
+	if b.minCompatible == "" {
+		b.minCompatible = b.set.MinCompatible()
+	}
+	if b.minCompatible.Compare(latest) > 0 {
+		return &FieldError{"spec.minCompatible", fmt.Sprintf("%s is newer than %s, the version migrated to", b.minCompatible, latest),
+			"name the oldest version whose readers still work, at most the one migrated to"}
+	}
+	return nil
 }
 
 // meta returns the metadata of an object: labels, identity, and annotations in pairs of name and value.
 func (b *builder) meta(name string, c Component, annotations ...string) metav1.ObjectMeta {
 	m := metav1.ObjectMeta{
-		Name:   name,
-		Labels: b.labels(c),
-		Annotations: map[string]string{
-			AnnotationVersion: string(b.set.Latest()),
-			AnnotationDigest:  b.digest,
-		},
+		Name:        name,
+		Labels:      b.labels(c),
+		Annotations: map[string]string{AnnotationDigest: b.digest},
+	}
+	if b.version != "" {
+		m.Annotations[AnnotationVersion] = b.version
 	}
 	if b.minCompatible != "" {
 		m.Annotations[AnnotationMinCompatible] = string(b.minCompatible)
@@ -174,20 +195,21 @@ func (b *builder) inputMeta(name string, c Component) metav1.ObjectMeta {
 // Its name, as the Job's, is that of the set alone. Each sync makes the Job anew, and it is its UID that tells one run from
 // another: that the same set runs once more, for more tenants, is no other schema.
 func (b *builder) marker() *corev1.ConfigMap {
-	m := &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: b.meta(b.base+MarkerSuffix, ComponentMarker, argoCompareOptions, "IgnoreExtraneous"),
-		Data: map[string]string{
-			"database":    b.Migration.Name,
-			"environment": b.Migration.Environment,
-			"version":     string(b.set.Latest()),
-			"digest":      b.digest,
-		},
+	data := map[string]string{"database": b.Migration.Name, "environment": b.Migration.Environment, "digest": b.digest}
+	if b.version != "" {
+		data["version"] = b.version
+	}
+	if b.Resolved != "" {
+		data["image"] = b.Resolved // for people: the digest is made from it
 	}
 	if t := b.Migration.Tenants; t != nil && t.Query != "" {
-		m.Data["tenantsQuery"] = t.Query
+		data["tenantsQuery"] = t.Query
 	} else if t != nil {
-		m.Data["tenants"] = strings.Join(slices.Sorted(slices.Values(t.Names)), "\n")
+		data["tenants"] = strings.Join(slices.Sorted(slices.Values(t.Names)), "\n")
 	}
-	return m
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: b.meta(b.base+MarkerSuffix, ComponentMarker, argoCompareOptions, "IgnoreExtraneous"),
+		Data:       data,
+	}
 }

@@ -92,7 +92,14 @@ func TestGolden(t *testing.T) {
 	}
 	tenants := input(t, twoMigrations())
 	tenants.Migration.Tenants = &manifests.Tenants{Query: "SELECT name FROM shops WHERE region = $$eu$$ -- $(DATABASE_URL)", Parallel: new(int32(8))}
-	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full, "tenants": tenants} {
+	image, tool := imageInput(t), toolInput(t)
+	image.Migration.Source.Image.Layout, image.Migration.Target, image.Migration.MinCompatible = "plain", "2", "1"
+	tool.Migration.Source.Tool.WorkingDir, tool.Migration.Source.Tool.HistoryTable = "/app", "app.migrations"
+	tool.Migration.Policy = m.Policy
+	tool.Migration.Policy.OutOfOrder = ""
+	tool.Migration.Job = json.RawMessage(`{"spec":{"template":{"spec":{"securityContext":{"runAsUser":33,"runAsGroup":33},
+		"containers":[{"name":"migrate","securityContext":{"readOnlyRootFilesystem":false}}]}}}}`)
+	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full, "tenants": tenants, "image": image, "tool": tool} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			for _, o := range build(t, in) {
@@ -124,44 +131,56 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
+// sources are inputs with one source each.
+func sources(t testing.TB) map[string]manifests.Input {
+	return map[string]manifests.Input{"directory": input(t, twoMigrations()), "image": imageInput(t), "tool": toolInput(t)}
+}
+
 // TestStrict reads every object as strictly as an API server with field validation.
 func TestStrict(t *testing.T) {
-	for _, o := range build(t, input(t, twoMigrations())) {
-		y, err := o.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		into := map[string]any{"Job": &batchv1.Job{}, "ConfigMap": &corev1.ConfigMap{}}[o.Kind()]
-		if err := sigsyaml.UnmarshalStrict(y, into); err != nil {
-			t.Errorf("%s: %v", o.Value.GetName(), err)
-		}
-		if d := cmp.Diff(any(o.Value), into); d != "" {
-			t.Errorf("%s read back (-want +got):\n%s", o.Value.GetName(), d)
-		}
-		for _, never := range []string{"\nstatus:", "creationTimestamp", ": null"} {
-			if bytes.Contains(y, []byte(never)) {
-				t.Errorf("%s holds %q:\n%s", o.Value.GetName(), never, y)
+	for _, in := range sources(t) {
+		for _, o := range build(t, in) {
+			y, err := o.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			into := map[string]any{"Job": &batchv1.Job{}, "ConfigMap": &corev1.ConfigMap{}}[o.Kind()]
+			if err := sigsyaml.UnmarshalStrict(y, into); err != nil {
+				t.Errorf("%s: %v", o.Value.GetName(), err)
+			}
+			if d := cmp.Diff(any(o.Value), into); d != "" {
+				t.Errorf("%s read back (-want +got):\n%s", o.Value.GetName(), d)
+			}
+			for _, never := range []string{"\nstatus:", "creationTimestamp", ": null"} {
+				if bytes.Contains(y, []byte(never)) {
+					t.Errorf("%s holds %q:\n%s", o.Value.GetName(), never, y)
+				}
 			}
 		}
 	}
 }
 
-// TestRestricted holds the Pod to the Pod Security standard "restricted" (Kubernetes, "Pod Security Standards").
+// TestRestricted holds the Pod to the Pod Security standard "restricted" (Kubernetes, "Pod Security Standards"), and to a root
+// that nobody writes to.
 func TestRestricted(t *testing.T) {
-	pod := jobOf(t, build(t, input(t, twoMigrations()))).Spec.Template.Spec
-	if !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0 || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-		t.Errorf("pod: %+v", pod.SecurityContext)
-	}
-	c := pod.Containers[0].SecurityContext
-	if *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(c.Capabilities.Add) > 0 {
-		t.Errorf("container: %+v", c)
-	}
-	if *pod.AutomountServiceAccountToken || *pod.EnableServiceLinks || pod.HostNetwork || pod.HostPID || pod.HostIPC {
-		t.Error("the Pod reaches further than it must")
-	}
-	for _, v := range pod.Volumes {
-		if v.Projected == nil {
-			t.Errorf("volume %s is not projected", v.Name)
+	for kind, in := range sources(t) {
+		pod := jobOf(t, build(t, in)).Spec.Template.Spec
+		if !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0 || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+			t.Errorf("%s: pod: %+v", kind, pod.SecurityContext)
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			s := c.SecurityContext
+			if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+				t.Errorf("%s: container %s: %+v", kind, c.Name, s)
+			}
+		}
+		if *pod.AutomountServiceAccountToken || *pod.EnableServiceLinks || pod.HostNetwork || pod.HostPID || pod.HostIPC {
+			t.Errorf("%s: the Pod reaches further than it must", kind)
+		}
+		for _, v := range pod.Volumes {
+			if v.Projected == nil && v.EmptyDir == nil {
+				t.Errorf("%s: volume %s is neither projected nor empty", kind, v.Name)
+			}
 		}
 	}
 }

@@ -17,8 +17,8 @@ const (
 	LabelEnvironment = "schemawave.dev/environment"
 	LabelComponent   = "schemawave.dev/component" // what the object is for, a Component
 
-	AnnotationVersion       = "schemawave.dev/version"        // newest version of the migration set
-	AnnotationDigest        = "schemawave.dev/digest"         // of the migration set, "sha256:…"
+	AnnotationVersion       = "schemawave.dev/version"        // newest version of the migration set; absent: nobody knows before it has run
+	AnnotationDigest        = "schemawave.dev/digest"         // of the migration set, or of the image and what is done with it, "sha256:…"
 	AnnotationMinCompatible = "schemawave.dev/min-compatible" // oldest version whose readers still work; absent: not said
 
 	ManagedBy = "schemawave"
@@ -42,10 +42,13 @@ const MarkerSuffix = "-marker"
 // Job's Pods within the 63 of a DNS label (Kubernetes, "Job").
 const maxName = 45
 
-// ObjectName returns the content-addressed name of a migration Job, schema-<database>-<version>-<digest8>: a Job of
-// another set of migrations can never be taken for it. A long database name is cut and gets a hash of its own.
-func ObjectName(database string, version migrations.Version, digest string) string {
-	tail := fmt.Sprintf("-%s-%s", version, digest8(digest))
+// ObjectName returns the content-addressed name of a migration Job, schema-<database>-<what>-<digest8>: a Job of another set
+// of migrations can never be taken for it. A long database name is cut and gets a hash of its own.
+//
+// What is the version, or the kind of the source, image or tool, where nobody knows the version before the Job has run: with
+// nothing in its place, the end of a database's name could be taken for one.
+func ObjectName(database, what, digest string) string {
+	tail := fmt.Sprintf("-%s-%s", what, digest8(digest))
 	room := maxName - len("schema-") - len(tail)
 	if len(database) > room {
 		sum := sha256.Sum256([]byte(database))
@@ -62,13 +65,14 @@ func digest8(digest string) string {
 
 // Name is what an object's name alone says of it.
 type Name struct {
-	Database string // cut, where the name was too long
-	Version  migrations.Version
-	Digest8  string // the first eight hex digits of the set's digest
+	Database string             // cut, where the name was too long
+	Version  migrations.Version // empty if the name does not say it
+	Kind     string             // of the source, "image" or "tool", if the name says that in place of a version
+	Digest8  string             // the first eight hex digits of the digest
 	Marker   bool
 }
 
-var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-([0-9]+(?:\.[0-9]+)*)-([0-9a-f]{8})(-marker)?`)
+var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker)?`)
 
 // ParseName reads the name of a migration Job or marker, as Argo CD's status lists it, past a namePrefix or nameSuffix
 // that the overlay put around it. It reports false for every other name.
@@ -77,8 +81,11 @@ func ParseName(name string) (Name, bool) {
 	if m == nil {
 		return Name{}, false
 	}
-	return Name{Database: m[1], Version: migrations.Version(m[2]), Digest8: m[3], Marker: m[4] != ""}, true
+	return Name{Database: m[1], Version: migrations.Version(m[2]), Kind: m[3], Digest8: m[4], Marker: m[5] != ""}, true
 }
+
+// What is the part between database and digest; see ObjectName.
+func (n Name) What() string { return string(n.Version) + n.Kind }
 
 // Matches reports whether digest, "sha256:…", is the one the name was made from.
 func (n Name) Matches(digest string) bool { return n.Digest8 == digest8(digest) }

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -106,14 +105,7 @@ func podAnnotations() map[string]string {
 
 // pod returns a Pod that satisfies the Pod Security standard "restricted".
 func (b *builder) pod(sql []chunk) corev1.PodSpec {
-	var sources []corev1.VolumeProjection
-	for _, c := range sql {
-		sources = append(sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
-			LocalObjectReference: corev1.LocalObjectReference{Name: c.object.Name},
-			Items:                c.items,
-		}})
-	}
-	return corev1.PodSpec{
+	pod := corev1.PodSpec{
 		RestartPolicy:                corev1.RestartPolicyNever,
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
@@ -124,11 +116,35 @@ func (b *builder) pod(sql []chunk) corev1.PodSpec {
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{b.container()},
-		Volumes: []corev1.Volume{{
-			Name:         VolumeName,
-			VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}},
-		}},
 	}
+	source := b.Migration.Source
+	if source.kind() == kindDirectory {
+		mountSQL(&pod, sql)
+		return pod
+	}
+	pod.Containers[0].Image = source.ImageName()
+	if source.Tool != nil {
+		equipTool(&pod, *source.Tool)
+	}
+	b.bringRunner(&pod)
+	return pod
+}
+
+// mountSQL brings the files of all ConfigMaps together in one directory.
+func mountSQL(pod *corev1.PodSpec, sql []chunk) {
+	var sources []corev1.VolumeProjection
+	for _, c := range sql {
+		sources = append(sources, corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: c.object.Name},
+			Items:                c.items,
+		}})
+	}
+	pod.Volumes = append(pod.Volumes, corev1.Volume{
+		Name:         VolumeName,
+		VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}},
+	})
+	c := &pod.Containers[0]
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: VolumeName, MountPath: migrationsDir, ReadOnly: true})
 }
 
 func (b *builder) container() corev1.Container {
@@ -142,59 +158,26 @@ func (b *builder) container() corev1.Container {
 		EnvFrom:                  b.Migration.Database.EnvFrom,
 		TerminationMessagePath:   reportPath,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi")},
-		},
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: new(false),
-			ReadOnlyRootFilesystem:   new(true),
-			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
-		VolumeMounts: []corev1.VolumeMount{{Name: VolumeName, MountPath: migrationsDir, ReadOnly: true}},
+		Resources:                resources("50m", "64Mi", "256Mi"),
+		SecurityContext:          restricted(),
 	}
 }
 
-// args are the runner's, one "--name=value" each. What the team left out is left to the runner's defaults.
-func (b *builder) args() []string {
-	m := b.Migration
-	files := "--dir="
-	if b.bundled {
-		files = "--bundles="
+// resources bound memory, and CPU not at all: a migration that is throttled holds its locks longer.
+func resources(cpu, memory, limit string) corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)},
 	}
-	args := []string{"migrate",
-		files + migrationsDir, "--database=" + m.Name, "--environment=" + m.Environment, "--report=" + reportPath}
-	add := func(name, value string) {
-		if value != "" {
-			args = append(args, "--"+name+"="+value)
-		}
-	}
-	add("layout", string(b.set.Layout)) // as it was read here: a part of the files might look like another
-	add("target", string(m.Target))
-	add("min-compatible", string(m.MinCompatible))
-	if d := m.Policy.LockTimeout; d != nil {
-		add("lock-timeout", duration(*d))
-	}
-	if d := m.Policy.StatementTimeout; d != nil {
-		add("statement-timeout", duration(*d))
-	}
-	add("deadline", duration(m.Policy.deadline()))
-	add("out-of-order", m.Policy.OutOfOrder)
-	if t := m.Tenants; t != nil {
-		add("tenants", literally(t.Query))
-		for _, name := range t.Names {
-			add("tenant", literally(name))
-		}
-		if t.Parallel != nil {
-			add("parallel", strconv.Itoa(int(*t.Parallel)))
-		}
-	}
-	return args
 }
 
-// literally keeps Kubernetes from reading $(NAME) and $$ in an argument, as in a query with a dollar-quoted string (Kubernetes,
-// "Define a Command and Arguments for a Container").
-func literally(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
 
 // env is the database's, and what the runner writes into its ledger and report.
 func (b *builder) env() []corev1.EnvVar {
@@ -203,24 +186,16 @@ func (b *builder) env() []corev1.EnvVar {
 		env = append(env, corev1.EnvVar{Name: envURL, ValueFrom: u})
 	}
 	env = append(env, b.Migration.Database.Env...)
+	digest := envDigest
+	if b.Migration.Source.kind() != kindDirectory {
+		digest = envJobDigest
+	}
 	return append(env,
 		corev1.EnvVar{Name: envPod, ValueFrom: field("metadata.name")},
 		corev1.EnvVar{Name: envJob, ValueFrom: field("metadata.labels['" + batchv1.JobNameLabel + "']")},
-		corev1.EnvVar{Name: envDigest, Value: b.digest})
+		corev1.EnvVar{Name: digest, Value: b.digest})
 }
 
 func field(path string) *corev1.EnvVarSource {
 	return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}
-}
-
-// duration prints d as people write it: "30m", not "30m0s".
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

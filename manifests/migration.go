@@ -30,12 +30,6 @@ type SchemaMigration struct {
 	Job           json.RawMessage // strategic-merge patch on the rendered Job; nil: none
 }
 
-// Source says where the migrations are.
-type Source struct {
-	Directory string // relative to the overlay, with slashes
-	Layout    string // the layout of its files; empty: detected
-}
-
 // Database says how the Job reaches the database, as the environment of any container does.
 type Database struct {
 	URLFrom *corev1.EnvVarSource // becomes DATABASE_URL

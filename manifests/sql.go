@@ -40,6 +40,9 @@ type chunk struct {
 // but the ledger keeps what they say for the day somebody does.
 func (b *builder) sqlConfigMaps() ([]chunk, error) {
 	files := b.set.Files()
+	if len(files) == 0 {
+		return nil, nil // they are in an image
+	}
 	for _, p := range files {
 		content, ok := b.Files[p]
 		if !ok {

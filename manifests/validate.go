@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,10 +25,11 @@ var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // Variables of the Job that a team may not set: the renderer does.
 const (
-	envURL    = "DATABASE_URL"
-	envPod    = "SCHEMAWAVE_POD"
-	envJob    = "SCHEMAWAVE_JOB"
-	envDigest = "SCHEMAWAVE_DIGEST"
+	envURL       = "DATABASE_URL"
+	envPod       = "SCHEMAWAVE_POD"
+	envJob       = "SCHEMAWAVE_JOB"
+	envDigest    = "SCHEMAWAVE_DIGEST"     // of the files, which the runner holds them to
+	envJobDigest = "SCHEMAWAVE_JOB_DIGEST" // of the Job, where the files are not seen before it runs
 )
 
 // Validate reports everything wrong with m that can be seen without its migrations; nil means nothing.
@@ -37,9 +37,7 @@ func (m SchemaMigration) Validate() []*FieldError {
 	var v validator
 	v.name("metadata.name", m.Name, "it names the database in object names, labels and NATS subjects")
 	v.name("spec.environment", m.Environment, "it is a label value and a token of NATS subjects")
-	if m.Source.Directory == "" {
-		v.add("spec.source.directory", "is missing", "name the directory with the SQL files, relative to the overlay")
-	}
+	v.source(m)
 	v.database(m.Database)
 	if m.Tenants != nil {
 		v.tenants(*m.Tenants)
@@ -71,7 +69,7 @@ func (v *validator) database(d Database) {
 	if u := d.URLFrom; u != nil {
 		v.urlFrom(*u)
 	}
-	reserved := []string{envPod, envJob, envDigest}
+	reserved := []string{envPod, envJob, envDigest, envJobDigest}
 	if d.URLFrom != nil {
 		reserved = append(reserved, envURL)
 	}
@@ -112,22 +110,6 @@ func (v *validator) urlFrom(u corev1.EnvVarSource) {
 	if c := u.ConfigMapKeyRef; c != nil && (c.Name == "" || c.Key == "") {
 		v.add(field+".configMapKeyRef", "needs name and key", "name the ConfigMap and the key that hold the database's URL")
 	}
-}
-
-// holdsPassword reports whether e carries a password as a literal, which would stand in git and in the Job's manifest.
-func holdsPassword(e corev1.EnvVar) bool {
-	if e.Value == "" {
-		return false
-	}
-	if e.Name == "PGPASSWORD" {
-		return true
-	}
-	u, err := url.Parse(e.Value)
-	if err != nil || u.User == nil {
-		return false
-	}
-	_, set := u.User.Password()
-	return set
 }
 
 // Bounds of tenants: a longer name is none of a schema (PostgreSQL, "Identifiers and Key Words"), and the Job with all of them

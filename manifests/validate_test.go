@@ -17,6 +17,17 @@ func TestValidate(t *testing.T) {
 		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Key: key}}
 	}
 	type m = manifests.SchemaMigration
+	image := func(name, path string) func(*m) {
+		return func(s *m) {
+			s.Source = manifests.Source{Image: &manifests.ImageSource{Name: name, Path: path}}
+		}
+	}
+	tool := func(change func(*manifests.ToolSource)) func(*m) {
+		return func(s *m) {
+			s.Source = toolInput(t).Migration.Source
+			change(s.Source.Tool)
+		}
+	}
 	for _, c := range []struct {
 		why    string
 		change func(*m)
@@ -30,7 +41,36 @@ func TestValidate(t *testing.T) {
 		{"a name of 64 characters, too long for a label", func(s *m) { s.Name = strings.Repeat("a", 64) }, "metadata.name"},
 		{"no environment", func(s *m) { s.Environment = "" }, "spec.environment"},
 		{"an environment that ends in a hyphen", func(s *m) { s.Environment = "eu-" }, "spec.environment"},
-		{"no source", func(s *m) { s.Source.Directory = "" }, "spec.source.directory"},
+		{"no source", func(s *m) { s.Source.Directory = "" }, "spec.source"},
+		{"two sources", func(s *m) { s.Source.Tool = &manifests.ToolSource{} }, "spec.source"},
+		{"an image", image("app", "/migrations"), ""},
+		{"an image with everything", image("registry.example.com:5000/a_b/c--d:v1.4.2_x@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "/a/b"), ""},
+		{"an image in another case", image("App:1", "/migrations"), "spec.source.image.name"},
+		{"an image with a blank", image("app:1 ", "/migrations"), "spec.source.image.name"},
+		{"an image with two tags", image("app:1:2", "/migrations"), "spec.source.image.name"},
+		{"an image with a short digest", image("app@sha256:0123", "/migrations"), "spec.source.image.name"},
+		{"an image that is a URL", image("https://registry.example.com/app", "/migrations"), "spec.source.image.name"},
+		{"an image that is an option", image("-app", "/migrations"), "spec.source.image.name"},
+		{"a directory of an image that is relative", image("app", "migrations"), "spec.source.image.path"},
+		{"a directory of an image with a slash at its end", image("app", "/migrations/"), "spec.source.image.path"},
+		{"a directory's layout beside an image", func(s *m) { image("app", "/m")(s); s.Source.Layout = "plain" }, "spec.source.layout"},
+		{"a tool", tool(func(*manifests.ToolSource) {}), ""},
+		{"a tool without command", tool(func(t *manifests.ToolSource) { t.Command = nil }), "spec.source.tool.command"},
+		{"a tool with an empty command", tool(func(t *manifests.ToolSource) { t.Command = []string{""} }), "spec.source.tool.command"},
+		{"a tool without image", tool(func(t *manifests.ToolSource) { t.Image = "" }), "spec.source.tool.image"},
+		{"a tool that runs nowhere", tool(func(t *manifests.ToolSource) { t.WorkingDir = "." }), "spec.source.tool.workingDir"},
+		{"a password as an option", tool(func(t *manifests.ToolSource) { t.Command = []string{"a", "--db-password=hunter2"} }), "spec.source.tool.command[1]"},
+		{"a password by reference", tool(func(t *manifests.ToolSource) { t.Command = []string{"a", "--db-password=$(DB_PASSWORD)"} }), ""},
+		{"an unknown history", tool(func(t *manifests.ToolSource) { t.History = "doctrine" }), "spec.source.tool.history"},
+		{"a query without custom", tool(func(t *manifests.ToolSource) { t.HistoryQuery = "SELECT 1" }), "spec.source.tool.historyQuery"},
+		{"custom without a query", tool(func(t *manifests.ToolSource) { t.History = "custom" }), "spec.source.tool.historyQuery"},
+		{"custom", tool(func(t *manifests.ToolSource) { t.History, t.HistoryQuery = "custom", "SELECT 1" }), ""},
+		{"custom with a table", tool(func(t *manifests.ToolSource) { t.History, t.HistoryQuery, t.HistoryTable = "custom", "SELECT 1", "a" }), "spec.source.tool.historyTable"},
+		{"a table with its schema", tool(func(t *manifests.ToolSource) { t.HistoryTable = "app.migrations" }), ""},
+		{"a table that is a statement", tool(func(t *manifests.ToolSource) { t.HistoryTable = "a; DROP TABLE b" }), "spec.source.tool.historyTable"},
+		{"a target for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Target = "1" }, "spec.target"},
+		{"an order for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Policy.OutOfOrder = "apply" }, "spec.policy.outOfOrder"},
+		{"tenants for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Tenants = &manifests.Tenants{Names: []string{"a"}} }, "spec.tenants"},
 		{"no database", func(s *m) { s.Database = manifests.Database{} }, "spec.database"},
 		{"only env", func(s *m) { s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "PGHOST", Value: "db"}}} }, ""},
 		{"urlFrom without a source", func(s *m) { s.Database.URLFrom = &corev1.EnvVarSource{} }, "spec.database.urlFrom"},
@@ -50,6 +90,16 @@ func TestValidate(t *testing.T) {
 		}, "spec.database.env[0].value"},
 		{"a URL without password", func(s *m) {
 			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", Value: "postgres://u@h/d"}}}
+		}, ""},
+		{"a password in a URL whose port is a reference", func(s *m) {
+			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", Value: "postgres://u:hunter2@$(DB_HOST):$(DB_PORT)/d"}}}
+		}, "spec.database.env[0].value"},
+		{"a password in a connection string", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "DSN", Value: "host=db password=hunter2"}} }, "spec.database.env[0].value"},
+		{"a framework's password in plain text", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "DB_PASSWORD", Value: "hunter2"}} }, "spec.database.env[0].value"},
+		{"a password by reference", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "PGPASSWORD", Value: "$(DB_PASSWORD)"}} }, ""},
+		{"a password that only begins with a reference", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "PGPASSWORD", Value: "$(A)hunter2"}} }, "spec.database.env[0].value"},
+		{"a URL of references", func(s *m) {
+			s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "DATABASE_URL", Value: "postgres://$(DB_USERNAME):$(DB_PASSWORD)@$(DB_HOST)/$(DB_DATABASE)"}}}
 		}, ""},
 		{"envFrom without a source", func(s *m) { s.Database.EnvFrom = make([]corev1.EnvFromSource, 1) }, "spec.database.envFrom[0]"},
 		{"no time at all", func(s *m) { s.Policy.Deadline = new(time.Duration(0)) }, "spec.policy.deadline"},

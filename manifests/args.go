@@ -1,0 +1,85 @@
+package manifests
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// args are the runner's, one "--name=value" each. What the team left out is left to the runner's defaults.
+func (b *builder) args() []string {
+	m := b.Migration
+	if t := m.Source.Tool; t != nil {
+		a := arguments{"exec"}
+		a.add("history", t.History)
+		a.add("history-query", t.HistoryQuery)
+		a.add("history-table", t.HistoryTable)
+		a.whose(m)
+		a.bounds(m.Policy)
+		return slices.Concat(a, []string{"--"}, t.Command)
+	}
+	dir, layout := migrationsDir, string(b.set.Layout) // as it was read here: a part of the files might look like another
+	if i := m.Source.Image; i != nil {
+		dir, layout = i.Path, i.Layout
+	}
+	a := arguments{"migrate"}
+	if b.bundled {
+		a.add("bundles", dir)
+	} else {
+		a.add("dir", dir)
+	}
+	a.whose(m)
+	a.add("layout", layout)
+	a.add("target", string(m.Target))
+	a.add("min-compatible", string(m.MinCompatible))
+	a.bounds(m.Policy)
+	a.add("out-of-order", m.Policy.OutOfOrder)
+	if t := m.Tenants; t != nil {
+		a.add("tenants", t.Query)
+		for _, name := range t.Names {
+			a.add("tenant", name)
+		}
+		if t.Parallel != nil {
+			a.add("parallel", strconv.Itoa(int(*t.Parallel)))
+		}
+	}
+	return a
+}
+
+type arguments []string
+
+// add appends an option that has a value. Kubernetes takes two dollars for one, and one before a parenthesis for a variable.
+func (a *arguments) add(name, value string) {
+	if value != "" {
+		*a = append(*a, "--"+name+"="+strings.ReplaceAll(value, "$", "$$"))
+	}
+}
+
+func (a *arguments) whose(m SchemaMigration) {
+	a.add("database", m.Name)
+	a.add("environment", m.Environment)
+	a.add("report", reportPath)
+}
+
+func (a *arguments) bounds(p Policy) {
+	if d := p.LockTimeout; d != nil {
+		a.add("lock-timeout", duration(*d))
+	}
+	if d := p.StatementTimeout; d != nil {
+		a.add("statement-timeout", duration(*d))
+	}
+	a.add("deadline", duration(p.deadline()))
+}
+
+// duration prints d as people write it: "30m", not "30m0s".
+func duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
