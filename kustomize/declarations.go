@@ -100,15 +100,14 @@ func (d *declaration) reject(e *manifests.FieldError) {
 	d.problems.add(d.file, d.line(e.Field), e.Field+": "+e.What, e.Remedy)
 }
 
-// load reads the migrations of a declaration. What is wrong with them is told by the file it is in.
+// load reads the migrations of a declaration, as far as they are in the repository. What is wrong with them is told by the
+// file it is in.
 func (r *repository) load(d *declaration) (manifests.Input, bool) {
 	in := manifests.Input{Migration: d.SchemaMigration, Files: map[string][]byte{}}
-	const at = "spec.source.directory"
-	layout, err := migrations.ParseLayout(d.Source.Layout)
-	if err != nil {
-		d.problems.add(d.file, d.line("spec.source.layout"), "spec.source.layout: "+err.Error(), "name one of these, or leave it out")
-		return in, false
+	if d.Source.Directory == "" {
+		return in, true
 	}
+	const at = "spec.source.directory"
 	dir, wrong, remedy := r.directory(d.Source.Directory)
 	if wrong != "" {
 		d.problems.add(d.file, d.line(at), at+": "+wrong, remedy)
@@ -116,7 +115,7 @@ func (r *repository) load(d *declaration) (manifests.Input, bool) {
 	}
 	fsys, err := fs.Sub(r.FS(), dir)
 	if err == nil {
-		in.Set, err = migrations.Load(fsys, layout)
+		in.Set, err = migrations.Load(fsys, migrations.Layout(d.Source.Layout))
 	}
 	if wrong := (*migrations.LoadError)(nil); errors.As(err, &wrong) {
 		for _, p := range wrong.Problems {

@@ -134,6 +134,17 @@ func (d *document) text(into *string) func(field) {
 	}
 }
 
+// texts reads a list of strings.
+func (d *document) texts(into *[]string) func(field) {
+	return func(f field) {
+		for _, e := range d.elements(f) {
+			var s string
+			d.text(&s)(e)
+			*into = append(*into, s)
+		}
+	}
+}
+
 // integer reads a whole number of 32 bits.
 func (d *document) integer(into **int32) func(field) {
 	return func(f field) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -118,6 +117,7 @@ func (d *declaration) annotations(f field) {
 }
 
 func (d *declaration) spec(f field) {
+	var minCompatible field
 	d.members(f, map[string]func(field){
 		"environment":   d.text(&d.Environment),
 		"source":        d.source,
@@ -128,27 +128,18 @@ func (d *declaration) spec(f field) {
 		"dependsOn":     d.notYet("set spec.wave: a database with a lower wave is migrated first"),
 		"guard":         d.notYet("leave it out"),
 		"target":        d.target,
-		"minCompatible": d.version(&d.MinCompatible),
+		"minCompatible": func(f field) { minCompatible = f },
 		"policy":        d.policy,
 		"job":           d.job,
 	})
+	if minCompatible.node != nil {
+		d.minCompatible(minCompatible)
+	}
 }
 
 // notYet refuses a field that this release does not act on: silence would promise what does not happen.
 func (d *declaration) notYet(remedy string) func(field) {
 	return func(f field) { d.add(f, "does not work yet in version "+manifests.Version, remedy) }
-}
-
-func (d *declaration) source(f field) {
-	d.members(f, map[string]func(field){
-		"directory": d.text(&d.Source.Directory),
-		"layout":    d.text(&d.Source.Layout),
-		"image":     d.notYet("keep the SQL files in this repository and name them in spec.source.directory"),
-		"tool":      d.notYet("keep SQL files in this repository and name them in spec.source.directory"),
-	})
-	if slices.ContainsFunc(d.wrong, func(w string) bool { return within(w, f.path) }) {
-		d.wrong = append(d.wrong, f.path) // the remedy names the directory; that it is missing goes without saying
-	}
 }
 
 func (d *declaration) hook(f field) {

@@ -13,6 +13,43 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
+func (d *declaration) source(f field) {
+	s := &d.Source
+	d.members(f, map[string]func(field){
+		"directory": d.text(&s.Directory),
+		"layout":    d.layout(&s.Layout),
+		"image": func(f field) {
+			s.Image = &manifests.ImageSource{}
+			d.members(f, map[string]func(field){
+				"name":   d.text(&s.Image.Name),
+				"path":   d.text(&s.Image.Path),
+				"layout": d.layout(&s.Image.Layout),
+			})
+		},
+		"tool": func(f field) {
+			s.Tool = &manifests.ToolSource{}
+			d.members(f, map[string]func(field){
+				"image":        d.text(&s.Tool.Image),
+				"command":      d.texts(&s.Tool.Command),
+				"workingDir":   d.text(&s.Tool.WorkingDir),
+				"history":      d.text(&s.Tool.History),
+				"historyQuery": d.text(&s.Tool.HistoryQuery),
+				"historyTable": d.text(&s.Tool.HistoryTable),
+			})
+		},
+	})
+}
+
+// layout reads the name of a layout.
+func (d *declaration) layout(into *string) func(field) {
+	return func(f field) {
+		d.text(into)(f)
+		if _, err := migrations.ParseLayout(*into); err != nil {
+			d.add(f, err.Error(), "name one of these, or leave it out")
+		}
+	}
+}
+
 func (d *declaration) database(f field) {
 	d.members(f, map[string]func(field){
 		"urlFrom": func(f field) {
@@ -116,6 +153,15 @@ func (d *declaration) version(into *migrations.Version) func(field) {
 			*into = v
 		}
 	}
+}
+
+// minCompatible reads a version, once the source is known: a tool's versions may be names, and are taken as they stand.
+func (d *declaration) minCompatible(f field) {
+	if d.Source.Tool != nil && f.node.Kind == yaml.ScalarNode {
+		d.MinCompatible = migrations.Version(f.node.Value)
+		return
+	}
+	d.version(&d.MinCompatible)(f)
 }
 
 // job reads the patch; whether its fields exist is for package manifests to say, which merges it.

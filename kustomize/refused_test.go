@@ -104,7 +104,7 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:1: apiVersion: "schemawave.dev/v1" is not known (use schemawave.dev/v1alpha1)`}},
 		{"nothing but its kind", repo("apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\n"), []string{
 			`overlay/schema.yaml:1: metadata.name: is missing (set it: it names the database in object names, labels and NATS subjects)`,
-			`overlay/schema.yaml:1: spec.source.directory: is missing (name the directory with the SQL files, relative to the overlay)`,
+			`overlay/schema.yaml:1: spec.source: does not say where the migrations are (set one of directory (SQL files of this repository), image (SQL files in an image) and tool (a tool of your own))`,
 			`overlay/schema.yaml:1: spec.database: says no way to reach the database (set urlFrom, for instance {secretKeyRef: {name: orders-db, key: url}}, or env or envFrom)`}},
 		{"an empty spec", repo("apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\nmetadata: {name: a}\nspec:\n"), []string{
 			`overlay/schema.yaml:4: spec: want a mapping, have nothing (write it as key: value)`}},
@@ -112,12 +112,6 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:4: metadata.name: "Orders" is not a DNS label (use at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit: it names the database in object names, labels and NATS subjects)`,
 			`overlay/schema.yaml:7: spec.source.directory: want a string, have nothing (write a word, in quotes if it looks like a number)`,
 			`overlay/schema.yaml:11: spec.policy.retries: -1 is negative (use 0 for no retry)`}},
-		{"what does not work yet", repo(good, "    directory: ../migrations", "    image: {name: x}\n    tool: {image: x}", "  policy: {retries: 3}", "  hook: Sync\n  guard: job\n  dependsOn: [a]"), []string{
-			`overlay/schema.yaml:7: spec.source.image: does not work yet in version 0.1.0 (keep the SQL files in this repository and name them in spec.source.directory)`,
-			`overlay/schema.yaml:8: spec.source.tool: does not work yet in version 0.1.0 (keep SQL files in this repository and name them in spec.source.directory)`,
-			`overlay/schema.yaml:12: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
-			`overlay/schema.yaml:13: spec.guard: does not work yet in version 0.1.0 (leave it out)`,
-			`overlay/schema.yaml:14: spec.dependsOn: does not work yet in version 0.1.0 (set spec.wave: a database with a lower wave is migrated first)`}},
 		{"tenants both ways", repo(good, "policy: {retries: 3}", "tenants:\n    query: SELECT 1\n    names: [a]"), []string{
 			`overlay/schema.yaml:11: spec.tenants: needs exactly one of query and names (write the SQL that selects the tenants' names, or list them)`}},
 		{"a tenant given twice", repo(good, "policy: {retries: 3}", "tenants:\n    names:\n    - a\n    - b\n    - a"), []string{
@@ -128,6 +122,45 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:11: spec.tenants: want a mapping, have a list (write it as key: value)`}},
 		{"an unknown field of tenants", repo(good, "policy: {retries: 3}", "tenants: {name: [a]}"), []string{
 			`overlay/schema.yaml:11: spec.tenants.name: unknown field (did you mean names?)`}},
+		{"two sources", repo(good, "    directory: ../migrations", "    directory: ../migrations\n    image: {name: app:1, path: /migrations}"), []string{
+			`overlay/schema.yaml:6: spec.source: has directory and image (keep exactly one of directory, image and tool)`}},
+		{"three sources", repo(good, "    directory: ../migrations", "    directory: ../migrations\n    image: {}\n    tool: {}"), []string{
+			`overlay/schema.yaml:6: spec.source: has directory and image and tool (keep exactly one of directory, image and tool)`}},
+		{"an image as a string", repo(good, "    directory: ../migrations", "    image: app:1"), []string{
+			`overlay/schema.yaml:7: spec.source.image: want a mapping, have a string (write it as key: value)`}},
+		{"an image without anything", repo(good, "    directory: ../migrations", "    image: {}"), []string{
+			`overlay/schema.yaml:7: spec.source.image.name: is missing (name the image, as in registry.example.com/app:1.4.2)`,
+			`overlay/schema.yaml:7: spec.source.image.path: is missing (name the directory in the image that holds the SQL files, as in /migrations)`}},
+		{"an image with everything wrong", repo(good, "    directory: ../migrations", "    layout: plain\n    image:\n      name: Registry/App\n      path: ../migrations\n      layout: rails\n      tag: x"), []string{
+			`overlay/schema.yaml:7: spec.source.layout: belongs to a directory (leave it out; that of an image's files is spec.source.image.layout)`,
+			`overlay/schema.yaml:9: spec.source.image.name: "Registry/App" is not the name of an image (write it as in registry.example.com/app:1.4.2, in lower case)`,
+			`overlay/schema.yaml:10: spec.source.image.path: "../migrations" is not the absolute path of a directory (write it from the root of the image, as in /app, without a slash at its end)`,
+			`overlay/schema.yaml:11: spec.source.image.layout: unknown layout "rails": want one of [auto golang-migrate flyway goose dbmate sql-migrate tern plain] (name one of these, or leave it out)`,
+			`overlay/schema.yaml:12: spec.source.image.tag: unknown field (known are layout, name, path)`}},
+		{"a tool without anything", repo(good, "    directory: ../migrations", "    tool: {}"), []string{
+			`overlay/schema.yaml:7: spec.source.tool.image: is missing (name the image, as in registry.example.com/app:1.4.2)`,
+			`overlay/schema.yaml:7: spec.source.tool.command: is missing (name the program and its arguments, as in [php, artisan, migrate, --force])`,
+			`overlay/schema.yaml:7: spec.source.tool.history: is missing (name the tool whose history table tells the schema's version: one of laravel, rails, django, alembic, flyway, liquibase, golang-migrate, goose, dbmate, tern, sql-migrate, prisma, knex, sequelize, typeorm, ecto, sqitch, custom)`}},
+		{"a command that is a string", repo(good, "    directory: ../migrations", "    tool: {image: app:1, history: rails, command: rails db:migrate}"), []string{
+			`overlay/schema.yaml:7: spec.source.tool.command: want a list, have a string (write each element on a line of its own, after a hyphen)`}},
+		{"a command with a number", repo(good, "    directory: ../migrations", "    tool: {image: app:1, history: rails, command: [rails, 5]}"), []string{
+			`overlay/schema.yaml:7: spec.source.tool.command[1]: want a string, have a number (write a word, in quotes if it looks like a number)`}},
+		{"a password on a command line", repo(good, "    directory: ../migrations", "    tool:\n      image: app:1\n      history: flyway\n      command:\n      - flyway\n      - -password=hunter2\n      - -url=jdbc:postgresql://db/orders?user=me&password=hunter2"), []string{
+			`overlay/schema.yaml:12: spec.source.tool.command[1]: a password in plain text (let the tool read it from a variable of spec.database)`,
+			`overlay/schema.yaml:13: spec.source.tool.command[2]: a password in plain text (let the tool read it from a variable of spec.database)`}},
+		{"a tool's history that nobody knows", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: doctrine}"), []string{
+			`overlay/schema.yaml:7: spec.source.tool.history: "doctrine" is not known (use one of laravel, rails, django, alembic, flyway, liquibase, golang-migrate, goose, dbmate, tern, sql-migrate, prisma, knex, sequelize, typeorm, ecto, sqitch, custom; custom takes a historyQuery of your own)`}},
+		{"a history of one's own without a query", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: custom}"), []string{
+			`overlay/schema.yaml:7: spec.source.tool.historyQuery: is missing (write the SQL that selects the schema's version, as in SELECT max(version) FROM history)`}},
+		{"what a tool decides itself", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: laravel}", "  policy: {retries: 3}", "  target: \"3\"\n  policy: {outOfOrder: apply}"), []string{
+			`overlay/schema.yaml:11: spec.target: a tool goes as far as its own command says (leave it out, and name the version in spec.source.tool.command)`,
+			`overlay/schema.yaml:12: spec.policy.outOfOrder: a tool orders its migrations itself (leave it out)`}},
+		{"a patch that leaves the runner out", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: laravel}", "policy: {retries: 3}", "job:\n    spec: {template: {spec: {initContainers: [{name: install, $patch: delete}]}}}"), []string{
+			`overlay/schema.yaml:12: spec.job.spec.template.spec.initContainers: removes the initContainer install (keep it: it brings the runner)`}},
+		{"what does not work yet", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job\n  dependsOn: [a]"), []string{
+			`overlay/schema.yaml:11: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
+			`overlay/schema.yaml:12: spec.guard: does not work yet in version 0.1.0 (leave it out)`,
+			`overlay/schema.yaml:13: spec.dependsOn: does not work yet in version 0.1.0 (set spec.wave: a database with a lower wave is migrated first)`}},
 		{"an unknown hook", repo(good, "policy: {retries: 3}", "hook: PostSync"), []string{
 			`overlay/schema.yaml:11: spec.hook: "PostSync" is not known (use PreSync, or leave it out)`}},
 		{"a password in plain text", repo(good, "    urlFrom:", "    env: [{name: PGPASSWORD, value: hunter2}]\n    urlFrom:"), []string{

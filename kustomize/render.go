@@ -66,7 +66,9 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return r.compare(k, edited, found, files), nil
+	result := r.compare(k, edited, found, files)
+	result.Warnings = w.movingImages()
+	return result, nil
 }
 
 // work is one render between reading and writing.
@@ -97,8 +99,8 @@ func (w *work) load(ctx context.Context, declarations []*declaration) error {
 	return problems.err()
 }
 
-// files returns the generated files by name, proven by a build. Where the Jobs need what the overlay itself creates, the
-// build that shows it is followed by one with copies.
+// files returns the generated files by name, proven by a build. Where the overlay makes another image of a source's, or the
+// Jobs need what the overlay itself creates, the build that shows it is followed by one that takes it into account.
 func (w *work) files(ctx context.Context) (map[string][]byte, error) {
 	if len(w.declarations) == 0 {
 		return nil, nil
@@ -110,14 +112,21 @@ func (w *work) files(ctx context.Context) (map[string][]byte, error) {
 	if err := w.verify(built); err != nil {
 		return nil, err
 	}
+	resolved, err := w.resolveImages(built)
+	if err != nil {
+		return nil, err
+	}
 	copied, err := w.copyInputs(built)
-	if err != nil || !copied {
+	if err != nil || !copied && !resolved {
 		return files, err
 	}
 	if files, built, err = w.attempt(ctx); err != nil {
 		return nil, err
 	}
-	return files, w.verify(built)
+	if err := w.verify(built); err != nil {
+		return nil, err
+	}
+	return files, w.imagesStay(built)
 }
 
 // attempt builds the objects, and the overlay with them.

@@ -11,8 +11,9 @@ import (
 
 // Result is what a render found to be different from what it should be. The zero value means nothing.
 type Result struct {
-	Root  string // of the repository: absolute
-	Files []File // those that differ, by path
+	Root     string     // of the repository: absolute
+	Files    []File     // those that differ, by path
+	Warnings []*Problem // what works and will surprise
 }
 
 // File is a file before and after.

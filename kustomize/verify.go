@@ -134,17 +134,21 @@ func (v *verifier) jobChanges(want, have *batchv1.Job) []string {
 	for _, k := range slices.Sorted(maps.Keys(want.Labels)) {
 		check("the Pod's label "+k, w.Labels[k] == h.Labels[k])
 	}
-	i := slices.IndexFunc(h.Spec.Containers, func(c corev1.Container) bool { return c.Name == manifests.ContainerName })
-	if i < 0 {
+	if !has(h.Spec.Containers, manifests.ContainerName) {
 		return append(changes, "the container "+manifests.ContainerName)
 	}
-	c := w.Spec.Containers[slices.IndexFunc(w.Spec.Containers, func(c corev1.Container) bool { return c.Name == manifests.ContainerName })]
-	check("the command", slices.Equal(c.Command, h.Spec.Containers[i].Command) && slices.Equal(c.Args, h.Spec.Containers[i].Args))
+	was, is := migrating(want), migrating(have)
+	check("the command", slices.Equal(was.Command, is.Command) && slices.Equal(was.Args, is.Args) && was.WorkingDir == is.WorkingDir)
 	check("the volumes", v.carries(w.Spec, h.Spec))
+	check("the initContainer "+manifests.InstallerName, !has(w.Spec.InitContainers, manifests.InstallerName) || has(h.Spec.InitContainers, manifests.InstallerName))
 	return changes
 }
 
-// carries reports whether the Pod still mounts every ConfigMap with SQL, under its new name.
+func has(all []corev1.Container, name string) bool {
+	return slices.ContainsFunc(all, func(c corev1.Container) bool { return c.Name == name })
+}
+
+// carries reports whether the Pod still has every volume, and mounts every ConfigMap with SQL, under its new name.
 func (v *verifier) carries(want, have corev1.PodSpec) bool {
 	mounted := func(p corev1.PodSpec) []string {
 		var names []string
@@ -159,6 +163,11 @@ func (v *verifier) carries(want, have corev1.PodSpec) bool {
 			}
 		}
 		return names
+	}
+	for _, vol := range want.Volumes {
+		if !slices.ContainsFunc(have.Volumes, func(h corev1.Volume) bool { return h.Name == vol.Name }) {
+			return false
+		}
 	}
 	names := mounted(want)
 	for i := range names {
