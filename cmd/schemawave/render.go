@@ -25,12 +25,14 @@ the same bytes on every machine.
 
 With --check nothing is written: the difference is printed, and the exit code is 65 if there is one.
 
+A warning on standard error tells what works and will surprise, as an image whose tag moves. It changes no exit code.
+
 Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--check) · 64 wrong usage.`,
 		Example: `  schemawave render orders/overlays/production
   schemawave render --check orders/overlays/*`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, args []string) error {
-			return render(ctx, c.OutOrStdout(), args, opts, check)
+			return render(ctx, c.OutOrStdout(), c.ErrOrStderr(), args, opts, check)
 		}),
 	}
 	c.Flags().BoolVar(&check, "check", false, "write nothing; print what would change")
@@ -39,11 +41,14 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
 }
 
 // render renders all overlays, whatever becomes of one of them, and returns what was wrong with any.
-func render(ctx context.Context, out io.Writer, overlays []string, opts kustomize.Options, check bool) error {
+func render(ctx context.Context, out, warnings io.Writer, overlays []string, opts kustomize.Options, check bool) error {
 	var errs []error
 	stale := 0
 	for _, overlay := range overlays {
 		result, err := kustomize.Render(ctx, overlay, opts)
+		for _, w := range result.Warnings {
+			fmt.Fprintf(warnings, "warning: %v\n", w)
+		}
 		switch {
 		case err != nil:
 			errs = append(errs, rendering(err))
