@@ -48,7 +48,6 @@ func TestResolved(t *testing.T) {
 		{"nothing", "", "app"},
 		{"a tag", "images: [{name: app, newTag: 1.4.2}]\n", "app:1.4.2"},
 		{"another tag", "images: [{name: app, newTag: 1.4.3}]\n", "app:1.4.3"},
-		{"a suffix", "images: [{name: app, newTag: \"1\"}, {name: app, tagSuffix: -arm}]\n", "app:1-arm"},
 		{"another name", "images: [{name: app, newName: registry.example.com:5000/shop/app, newTag: \"1\"}]\n", "registry.example.com:5000/shop/app:1"},
 		{"a digest", "images: [{name: app, digest: \"" + digest + "\"}]\n", "app@" + digest},
 		{"two that follow each other", "images: [{name: app, newName: b}, {name: b, newTag: \"2\"}]\n", "b:2"},
