@@ -117,7 +117,6 @@ func (d *declaration) annotations(f field) {
 }
 
 func (d *declaration) spec(f field) {
-	var minCompatible field
 	d.members(f, map[string]func(field){
 		"environment":   d.text(&d.Environment),
 		"source":        d.source,
@@ -128,13 +127,10 @@ func (d *declaration) spec(f field) {
 		"dependsOn":     d.notYet("set spec.wave: a database with a lower wave is migrated first"),
 		"guard":         d.notYet("leave it out"),
 		"target":        d.target,
-		"minCompatible": func(f field) { minCompatible = f },
+		"minCompatible": d.version(&d.MinCompatible),
 		"policy":        d.policy,
 		"job":           d.job,
 	})
-	if minCompatible.node != nil {
-		d.minCompatible(minCompatible)
-	}
 }
 
 // notYet refuses a field that this release does not act on: silence would promise what does not happen.

@@ -155,15 +155,6 @@ func (d *declaration) version(into *migrations.Version) func(field) {
 	}
 }
 
-// minCompatible reads a version, once the source is known: a tool's versions may be names, and are taken as they stand.
-func (d *declaration) minCompatible(f field) {
-	if d.Source.Tool != nil && f.node.Kind == yaml.ScalarNode {
-		d.MinCompatible = migrations.Version(f.node.Value)
-		return
-	}
-	d.version(&d.MinCompatible)(f)
-}
-
 // job reads the patch; whether its fields exist is for package manifests to say, which merges it.
 func (d *declaration) job(f field) {
 	if f.node.Kind != yaml.MappingNode {

@@ -66,7 +66,7 @@ func TestValidate(t *testing.T) {
 		{"custom without a query", tool(func(t *manifests.ToolSource) { t.History = "custom" }), "spec.source.tool.historyQuery"},
 		{"custom", tool(func(t *manifests.ToolSource) { t.History, t.HistoryQuery = "custom", "SELECT 1" }), ""},
 		{"custom with a table", tool(func(t *manifests.ToolSource) { t.History, t.HistoryQuery, t.HistoryTable = "custom", "SELECT 1", "a" }), "spec.source.tool.historyTable"},
-		{"a table with its schema", tool(func(t *manifests.ToolSource) { t.HistoryTable = "app.migrations" }), ""},
+		{"a table with its schema", tool(func(t *manifests.ToolSource) { t.HistoryTable = `app."Sequelize Meta"` }), ""},
 		{"a table that is a statement", tool(func(t *manifests.ToolSource) { t.HistoryTable = "a; DROP TABLE b" }), "spec.source.tool.historyTable"},
 		{"a target for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Target = "1" }, "spec.target"},
 		{"an order for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Policy.OutOfOrder = "apply" }, "spec.policy.outOfOrder"},

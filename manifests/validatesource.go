@@ -74,8 +74,8 @@ func (v *validator) tool(m SchemaMigration, t ToolSource) {
 	}
 }
 
-// tableName is a table, with its schema or without.
-var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)?$`)
+// tableName is a table as in SQL, with its schema or without.
+var tableName = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_$]*|"[^"]+")(?:\.(?:[A-Za-z_][A-Za-z0-9_$]*|"[^"]+"))?$`)
 
 func (v *validator) history(t ToolSource) {
 	const field = "spec.source.tool"
@@ -92,7 +92,7 @@ func (v *validator) history(t ToolSource) {
 	case custom && t.HistoryTable != "":
 		v.add(field+".historyTable", "is not read with history: custom", "leave it out: historyQuery names the table")
 	case t.HistoryTable != "" && !tableName.MatchString(t.HistoryTable):
-		v.add(field+".historyTable", fmt.Sprintf("%q is not the name of a table", t.HistoryTable), "write it as in migrations or app.migrations")
+		v.add(field+".historyTable", fmt.Sprintf("%q is not the name of a table", t.HistoryTable), `write it as in SQL: app.migrations, or app."Migrations"`)
 	}
 }
 

@@ -51,7 +51,8 @@ Exit codes: 0 the database has them all · 65 a migration or the history is wron
 75 busy, try again · 77 permission denied · 78 wrong configuration · 64 wrong usage.
 
 Environment: DATABASE_URL, or libpq's PG* variables; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger;
-SCHEMAWAVE_DIGEST is the digest that the migrations must have.`,
+SCHEMAWAVE_DIGEST is the digest that the migrations must have; SCHEMAWAVE_JOB_DIGEST takes its place in ledger and report where
+a Job was rendered without seeing them.`,
 		Example: `  DATABASE_URL=postgres://orders@localhost/orders schemawave-runner migrate --dir migrations --database orders
   schemawave-runner migrate --dir /migrations --database orders --environment production --report /dev/termination-log
   schemawave-runner migrate --dir migrations --database orders --tenants 'SELECT schema_name FROM public.shops' --parallel 8`,
@@ -91,6 +92,7 @@ func (m *migrate) run(ctx context.Context) error {
 		return err
 	}
 	m.Job, m.Pod, m.ToolVersion = m.getenv("SCHEMAWAVE_JOB"), m.getenv("SCHEMAWAVE_POD"), cli.Version
+	m.Digest = m.getenv("SCHEMAWAVE_JOB_DIGEST")
 	m.OutOfOrder, m.Logger = migrations.OutOfOrder(m.outOfOrder), log
 	report, err := m.migrate(ctx)
 	if m.reportedMinCompatible != "" && report.Outcome != migrations.OutcomeFailed {
@@ -134,7 +136,7 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 	set, err := m.load()
 	if err = cmp.Or(err, unset); err != nil {
 		return migrations.Report{
-			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: set.Digest(),
+			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: cmp.Or(m.Digest, set.Digest()),
 			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
 		}, err
 	}

@@ -49,10 +49,19 @@ type Config struct {
 	MaxBackoff       time.Duration         // DefaultMaxBackoff if 0
 
 	Logger      *slog.Logger // nil discards
+	Digest      string       // for the report and the ledger's list of runs, in place of the set's own: of what was rendered, where the files were not seen
 	Job, Pod    string       // who runs this, for those who wait and for the ledger; may be empty
 	ToolVersion string       // for the ledger
 
 	Tenant string // whose schema, and whose history in the ledger, this is about; the database's own if empty
+}
+
+// digestOf is what the report and the list of runs say was to be applied.
+func (c Config) digestOf(set migrations.Set) string {
+	if c.Digest != "" {
+		return c.Digest
+	}
+	return set.Digest()
 }
 
 // withDefaults returns the configuration with every default in place, or an error that says what is missing.

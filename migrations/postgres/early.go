@@ -22,7 +22,7 @@ func MigrateLoading(ctx context.Context, cfg Config, read func() (migrations.Unc
 	defer e.close()
 	u, err := read()
 	if err != nil {
-		r.digest = migrations.Set(u).Digest()
+		r.digest = cfg.digestOf(migrations.Set(u))
 		return r.report(cfg, err), err
 	}
 	r.early, r.unchecked = e, &u

@@ -68,6 +68,22 @@ func TestRenamingAFileChangesNothing(t *testing.T) {
 	}
 }
 
+// TestDigestOfAJob has the report and the list of runs tell what was rendered, and the history what was applied.
+func TestDigestOfAJob(t *testing.T) {
+	url := freshURL(t)
+	cfg, set := config(t, url), load(t, numbered(2))
+	cfg.Digest = "sha256:of-the-job"
+	report := migrate(t, cfg, set)
+	if run := query(t, url, "SELECT digest FROM schemawave.run WHERE id = '"+report.Run+"'"); report.Digest != cfg.Digest || len(run) != 1 || run[0] != cfg.Digest {
+		t.Errorf("report %s, run %v", report.Digest, run)
+	}
+	history, err := postgres.Status(t.Context(), cfg)
+	if err != nil || history.Migrations[1].Digest != set.Digest() {
+		t.Errorf("%+v, %v", history.Migrations, err)
+	}
+	isOneQuery(t, cfg, set)
+}
+
 func TestTarget(t *testing.T) {
 	cfg := config(t, freshURL(t))
 	set := load(t, numbered(5))

@@ -61,7 +61,7 @@ type runner struct {
 
 func (r *runner) migrate(ctx context.Context, cfg Config, set migrations.Set) error {
 	target, targetErr := set.Upto(cfg.Target)
-	r.set, r.digest = target, target.Digest()
+	r.set, r.digest = target, cfg.digestOf(target)
 	cfg, err := cfg.withDefaults()
 	if err := errors.Join(targetErr, err); err != nil {
 		return err
