@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/schemawave/schemawave/events"
-	"github.com/schemawave/schemawave/migrations"
 )
 
 // attemptTime is when an attempt ended, or when it began where its end is not known.
@@ -23,7 +22,7 @@ func compareAttempts(a, b events.Attempt) int {
 	return cmp.Or(
 		attemptTime(a).Compare(attemptTime(b)),
 		a.Started.Compare(b.Started),
-		migrations.Version(a.Version).Compare(migrations.Version(b.Version)),
+		events.CompareVersions(a.Version, b.Version),
 		strings.Compare(a.Run, b.Run),
 	)
 }

@@ -9,7 +9,7 @@ package controller
 func superseded(o observation) []job {
 	var heir *job
 	for i, j := range o.Jobs {
-		if v := judgeJob(j, o); v.Kind == succeeded && !j.Gone && !j.Deleting && (heir == nil || j.Ended.After(heir.Ended)) {
+		if v := judgeJob(j, o); v.Kind == succeeded && !v.unversioned() && !j.Gone && !j.Deleting && (heir == nil || j.Ended.After(heir.Ended)) {
 			heir = &o.Jobs[i]
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/schemawave/schemawave/events"
-	"github.com/schemawave/schemawave/migrations"
 )
 
 // decision is what one pass has to do, in this order. It is empty if nothing changed.
@@ -17,6 +16,7 @@ type decision struct {
 	Publications []publication
 	Collect      []job    // finished Jobs that nothing rests on any more, once all publications are acknowledged
 	Doubts       []string // why something that looks like a result is not said, for the log
+	Unversioned  bool     // the newest attempt succeeded, but nobody knows at which version, so it makes nothing ready
 }
 
 // publication is one fact: the state it leads to, if it changes that, and the event that tells it. Publishing it again
@@ -34,16 +34,23 @@ func decide(o observation) decision {
 	state := o.State
 	state.Environment, state.Database = o.Target.Environment, o.Target.Database
 	for _, v := range judge(o) {
-		switch v.Kind {
-		case silent:
+		v = v.recall(state.Ready)
+		switch {
+		case v.Kind == silent:
 			if v.Why != "" {
-				d.Doubts = append(d.Doubts, fmt.Sprintf("%s@%s, run %s: %s", o.Target, v.Attempt.Version, v.Attempt.Run, v.Why))
+				d.doubt(o.Target, v, v.Why)
 			}
-		case running:
+		case v.unversioned():
+			if last := state.LastAttempt; last == nil || !sameAttempt(*last, v) && compareAttempts(v.Attempt, *last) > 0 {
+				d.doubt(o.Target, v, v.whyUnversioned())
+				d.Unversioned = true
+			}
+		case v.Kind == running:
 			if begins(state, v) {
 				d.Publications = append(d.Publications, publication{Event: tell(state, events.Started, v.Attempt), Absent: v.Absent})
 			}
-		case succeeded, failed:
+		default:
+			d.Unversioned = false // this attempt is newer than those before it
 			p, ok := advance(state, v)
 			if !ok {
 				continue
@@ -56,6 +63,14 @@ func decide(o observation) decision {
 	}
 	d.Collect = superseded(o)
 	return d
+}
+
+func (d *decision) doubt(t target, v verdict, why string) {
+	name := t.String()
+	if v.Attempt.Version != "" {
+		name += "@" + v.Attempt.Version
+	}
+	d.Doubts = append(d.Doubts, fmt.Sprintf("%s, run %s: %s", name, v.Attempt.Run, why))
 }
 
 // judge lets everything speak that can, results first, oldest first, then what still runs.
@@ -86,15 +101,15 @@ func judge(o observation) []verdict {
 }
 
 // begins reports whether a running attempt is news: a Job that runs for a schema that is ready, or for an older one, is
-// not, because every full sync runs its Job.
+// not, because every full sync runs its Job. Of a Job whose version nobody knows, its digest tells.
 func begins(s events.State, v verdict) bool {
 	if s.LastAttempt != nil && (sameAttempt(*s.LastAttempt, v) || v.Attempt.Started.Before(s.LastAttempt.Started)) {
 		return false
 	}
-	if s.Ready == nil {
+	if s.Ready == nil || v.Attempt.Version == "" {
 		return true
 	}
-	order := migrations.Version(v.Attempt.Version).Compare(migrations.Version(s.Ready.Version))
+	order := events.CompareVersions(v.Attempt.Version, s.Ready.Version)
 	return order > 0 || order == 0 && !sameDigest(s.Ready.Digest, v.Attempt.Digest)
 }
 
@@ -135,7 +150,7 @@ func late(s events.State, v verdict) (publication, bool) {
 		return publication{}, false
 	}
 	next := s
-	if r := s.Ready; r == nil || v.Ready.Since.After(r.Since) && migrations.Version(r.Version).Compare(migrations.Version(v.Ready.Version)) < 0 {
+	if r := s.Ready; r == nil || v.Ready.Since.After(r.Since) && events.CompareVersions(r.Version, v.Ready.Version) < 0 {
 		next.Ready = improve(r, v)
 		return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
 	}
@@ -153,7 +168,7 @@ func improve(old *events.Ready, v verdict) *events.Ready {
 		return v.Ready
 	}
 	next := *v.Ready
-	order := migrations.Version(next.Version).Compare(migrations.Version(old.Version))
+	order := events.CompareVersions(next.Version, old.Version)
 	if next.MinCompatible == "" && order >= 0 {
 		next.MinCompatible = old.MinCompatible // not said anew: a reader that was too old still is
 	}
@@ -163,7 +178,7 @@ func improve(old *events.Ready, v verdict) *events.Ready {
 	switch {
 	case order < 0 && next.Evidence != events.EvidenceReport:
 		return old
-	case order == 0 && migrations.Version(v.Attempt.Version).Compare(migrations.Version(next.Version)) < 0:
+	case order == 0 && events.CompareVersions(v.Attempt.Version, next.Version) < 0:
 		return old // an older migration set found the newer schema in place
 	case order == 0 && sameDigest(next.Digest, old.Digest) && next.MinCompatible == old.MinCompatible:
 		return old
@@ -187,15 +202,19 @@ func tell(s events.State, p events.Predicate, a events.Attempt) events.Event {
 // reason says it to a person.
 func reason(s events.State, p events.Predicate, a events.Attempt) string {
 	name := s.Environment + "/" + s.Database
+	migration := "the migration of " + name
+	if a.Version != "" {
+		migration += " to " + a.Version
+	}
 	switch p {
 	case events.Started:
-		return fmt.Sprintf("the migration of %s to %s runs", name, a.Version)
+		return migration + " runs"
 	case events.Failed:
 		why := "no reason is known"
 		if a.Failure != nil {
 			why = a.Failure.String()
 		}
-		return fmt.Sprintf("the migration of %s to %s failed: %s", name, a.Version, why)
+		return fmt.Sprintf("%s failed: %s", migration, why)
 	}
 	if len(a.Applied) > 0 {
 		return fmt.Sprintf("%s is at %s; this run applied %s", name, s.Ready.Version, strings.Join(a.Applied, ", "))

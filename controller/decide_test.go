@@ -37,6 +37,11 @@ func madeJob(version string, made int, change ...func(*job)) job {
 	return j
 }
 
+// fromImage makes it the Job of an image, whose name and annotations know no version.
+func fromImage(j *job) {
+	j.Key.Name, j.Version = manifests.ObjectName("orders", "image", j.Digest), ""
+}
+
 func complete(j *job) { j.Phase, j.Ended = jobComplete, j.Started.Add(time.Minute) }
 
 func gone(j *job) { j.Gone = true }
@@ -82,6 +87,12 @@ func word(version, phase, message string, change ...func(*application)) applicat
 		c(&a)
 	}
 	return a
+}
+
+// ofImage is Argo CD's word on the Job of an image.
+func ofImage(a *application) {
+	r := &a.Operations[0].Results[0]
+	r.Name.Version, r.Name.Kind, r.Key.Name = "", "image", manifests.ObjectName("orders", "image", r.Name.Digest8)
 }
 
 func readable(a *application) { a.Readable, a.Operations[0].Results[0].Readable = true, true }
@@ -148,6 +159,31 @@ func TestDecide(t *testing.T) {
 		{name: "nor one of other migrations", jobs: jobs(madeJob("1", 2, complete, reports(func(r *migrations.Report) { r.Digest = digest("2") }))), doubt: "reports about digest"},
 		{name: "a Job under another's name proves nothing", jobs: jobs(madeJob("1", 2, complete, func(j *job) { j.Digest = digest("2") })), doubt: "name holds digest"},
 		{name: "nor one without a digest", jobs: jobs(madeJob("1", 2, complete, func(j *job) { j.Digest = "" })), doubt: "lacks the annotations"},
+
+		{name: "of an image the report tells the version", jobs: jobs(madeJob("7", 2, fromImage, complete, reports(func(r *migrations.Report) { r.To = "7" }))), want: []string{"succeeded 7 ready=7 report"}},
+		{name: "without a report nobody knows it, and nothing is ready", jobs: jobs(madeJob("7", 2, fromImage, complete)), state: published("6"),
+			doubt: "production/orders, run uid-7-02: the Job succeeded, but its schema's version is unknown: only its Pod's report tells it, and that is gone; sync again"},
+		{name: "nor where the tool's history has none", jobs: jobs(madeJob("7", 2, fromImage, complete, outcome(migrations.OutcomeSucceeded))), doubt: "its report names none"},
+		{name: "nor where only Argo CD speaks", apps: apps(word("7", "Succeeded", reached, ofImage)), doubt: "are not read"},
+		{name: "what is ready by the same digest tells it", jobs: jobs(madeJob("7", 8, fromImage, complete)), state: published("7", lastFailed("7", "x", 5)), want: []string{"succeeded 7 ready=7 report"}},
+		{name: "also for Argo CD", apps: apps(word("7", "Succeeded", reached, ofImage)), state: published("7", lastFailed("7", "x", 5)), want: []string{"succeeded 7 ready=7 report"}},
+		{name: "a report that is gone once it was published leaves no doubt", jobs: jobs(madeJob("7", 2, fromImage, complete)),
+			state: published("7", func(s *events.State) { s.LastAttempt.Run = "uid-7-02" }), want: []string{"succeeded 7 (again)"}},
+		{name: "nor one before a newer attempt", jobs: jobs(madeJob("6", 2, fromImage, complete)), state: published("7", func(s *events.State) { s.LastAttempt.Finished = minute(9) }), want: nil},
+		{name: "the Job of an image runs", jobs: jobs(madeJob("7", 2, fromImage)), want: []string{"started "}},
+		{name: "also one of another digest than what is ready", jobs: jobs(madeJob("7", 2, fromImage)), state: published("6"), want: []string{"started "}},
+		{name: "but of the same it is no news", jobs: jobs(madeJob("7", 2, fromImage)), state: published("7"), want: nil},
+		{name: "it fails at nobody knows which version", jobs: jobs(madeJob("7", 2, fromImage, failing("BackoffLimitExceeded", backoff))), state: published("6"), want: []string{"failed  ready=6 report"}},
+		{name: "unless its report tells", jobs: jobs(madeJob("7", 2, fromImage, failing("BackoffLimitExceeded", backoff), reports(func(r *migrations.Report) {
+			r.Outcome, r.Target, r.Failure = migrations.OutcomeFailed, "7", &migrations.Failure{Message: "no"}
+		}))), state: published("6"), want: []string{"failed 7 ready=6 report"}},
+		{name: "Argo CD's failure of one", apps: apps(word("7", "Failed", backoff, ofImage)), state: published("6"), want: []string{"failed  ready=6 report"}},
+		{name: "an older image that finds the newer schema is no news", jobs: jobs(madeJob("6", 4, fromImage, complete, reports(func(r *migrations.Report) {
+			r.Outcome, r.Target, r.To = migrations.OutcomeAhead, "6", "7"
+		}))), state: published("7"), want: nil},
+		{name: "names are ordered as for those who wait", jobs: jobs(madeJob("2024_02", 4, fromImage, complete, reports(func(r *migrations.Report) { r.To = "2024_10" }))),
+			state: published("2024_9"), want: []string{"succeeded 2024_10 ready=2024_10 report"}},
+		{name: "a version in the name and none in the annotations", jobs: jobs(madeJob("1", 2, complete, func(j *job) { j.Version = "" })), doubt: "lacks the annotations"},
 
 		{name: "the report says what the ledger holds", jobs: jobs(madeJob("1", 2, complete, reports(func(r *migrations.Report) { r.To = "3"; r.Outcome = migrations.OutcomeAhead }))),
 			want: []string{"succeeded 1 ready=3 report"}},
@@ -247,6 +283,41 @@ func settle(t *testing.T, jobs []job, apps []application, state events.State, d 
 	}
 }
 
+// TestUnversioned is said while it is the newest attempt of which nobody knows the version.
+func TestUnversioned(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		jobs  []job
+		state events.State
+		want  bool
+	}{
+		{"it is the only one", []job{madeJob("7", 2, fromImage, complete)}, events.State{}, true},
+		{"what is ready came before it", []job{madeJob("7", 2, fromImage, complete)}, published("6"), true},
+		{"its report is there", []job{madeJob("7", 2, fromImage, complete, reports(func(r *migrations.Report) { r.To = "7" }))}, events.State{}, false},
+		{"a newer one has a report", []job{madeJob("7", 2, fromImage, complete), madeJob("8", 4, complete)}, events.State{}, false},
+		{"a newer one found everything in place", []job{madeJob("7", 2, fromImage, complete), madeJob("6", 4, complete)}, published("6"), false},
+		{"a newer one failed", []job{madeJob("7", 2, fromImage, complete), madeJob("8", 4, failing("BackoffLimitExceeded", backoff))}, events.State{}, false},
+		{"it was known once", []job{madeJob("7", 2, fromImage, complete)}, published("7"), false},
+	} {
+		if got := decide(observation{Target: orders, Jobs: c.jobs, State: c.state}).Unversioned; got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestReasonsWithoutVersion says nothing of a version that nobody knows.
+func TestReasonsWithoutVersion(t *testing.T) {
+	for want, j := range map[string]job{
+		"the migration of production/orders runs":                                        madeJob("7", 2, fromImage),
+		"the migration of production/orders failed: " + backoff + ": every retry failed": madeJob("7", 2, fromImage, failing("BackoffLimitExceeded", backoff)),
+	} {
+		d := decide(observation{Target: orders, Jobs: []job{j}})
+		if len(d.Publications) != 1 || !strings.HasPrefix(d.Publications[0].Event.Reason, want) {
+			t.Errorf("%+v, want %s", d.Publications, want)
+		}
+	}
+}
+
 // TestMinCompatible follows the oldest version that readers may have through releases that speak of it or do not.
 func TestMinCompatible(t *testing.T) {
 	state := events.State{}
@@ -319,6 +390,8 @@ func TestSuperseded(t *testing.T) {
 		{"nothing goes while one runs", []job{old("1", 1), old("2", 3), madeJob("3", 5)}, nil, nil},
 		{"nor while a sync is in progress", []job{old("1", 1), old("2", 3)}, []application{busy}, nil},
 		{"plain Jobs are Argo CD's to prune", []job{old("1", 1, func(j *job) { j.Hook = false }), old("2", 3)}, nil, nil},
+		{"a success at a version that nobody knows replaces nothing", []job{old("1", 1), old("2", 3, fromImage)}, nil, nil},
+		{"one of an image does with its report", []job{old("1", 1), old("2", 3, fromImage, reports(func(r *migrations.Report) { r.To = "2" }))}, nil, []string{"1"}},
 		{"what is gone is gone", []job{old("1", 1, gone), old("2", 3)}, nil, nil},
 		{"a success that is gone replaces nothing", []job{old("1", 1), old("2", 3, gone)}, nil, nil},
 		{"a success that is in doubt replaces nothing", []job{old("1", 1), old("2", 3, stillRunning)}, nil, nil},

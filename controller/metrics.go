@@ -14,6 +14,7 @@ type metrics struct {
 	ready     *prometheus.GaugeVec
 	success   *prometheus.GaugeVec
 	finished  *prometheus.GaugeVec
+	unknown   *prometheus.GaugeVec
 	publishes *prometheus.CounterVec
 	overflow  prometheus.Counter
 }
@@ -29,6 +30,9 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		finished: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "schemawave_last_attempt_timestamp_seconds", Help: "When the last attempt to migrate a database ended, Unix time.",
 		}, []string{"environment", "database"}),
+		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_version_unknown", Help: "Whether the last attempt to migrate a database succeeded at a version that nobody knows, 1 or 0.",
+		}, []string{"environment", "database"}),
 		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
 		}, []string{"what", "result"}),
@@ -37,7 +41,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.publishes, m.overflow} {
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.publishes, m.overflow} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -52,6 +56,15 @@ func (m *metrics) published(what string, err error) {
 		result = "error"
 	}
 	m.publishes.WithLabelValues(what, result).Inc()
+}
+
+// unversioned shows whether nobody knows the version that a database was migrated to.
+func (m *metrics) unversioned(t target, is bool) {
+	value := 0.0
+	if is {
+		value = 1
+	}
+	m.unknown.WithLabelValues(t.Environment, t.Database).Set(value)
 }
 
 // state shows what is published of a database.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +19,10 @@ func TestMigrationName(t *testing.T) {
 		"schema-orders-20260101000000-8aed135b-marker":      false,
 		"schema-orders-20260101000000-8aed135b-guard":       false,
 		"eu-schema-orders-20260101000000-8aed135b-guard-eu": false,
-		"migrate-0001": false,
+		"schema-orders-image-8aed135b":                      true,
+		"eu-schema-orders-tool-8aed135b-blue":               true,
+		"schema-orders-tool-8aed135b-marker":                false,
+		"migrate-0001":                                      false,
 	} {
 		if _, got := migrationName(name); got != want {
 			t.Errorf("%s: %t", name, got)
@@ -33,9 +37,15 @@ func TestCutNames(t *testing.T) {
 		"shop-abc123":                      true,  // looks like a hash, but is not long enough to have been cut
 		"orders-abc123":                    false, // may be what remains of orders-something-long
 		"a-database-with-a-very-long-name": false,
+		"customer-accounts-from-tool":      false, // 26 are, beside "tool"
+		"invoices-from-tool":               true,
 		"customer-accounts":                false, // 17 characters are too many beside a timestamp
 	} {
-		name := manifests.ObjectName(database, "20260101000000", digest("1"))
+		what := "20260101000000"
+		if strings.HasSuffix(database, "-from-tool") {
+			what = "tool"
+		}
+		name := manifests.ObjectName(database, what, digest("1"))
 		n, ok := migrationName(name)
 		if !ok {
 			t.Fatalf("%s is no name", name)

@@ -28,8 +28,8 @@ type observation struct {
 type job struct {
 	Key     types.NamespacedName
 	UID     types.UID
-	Version migrations.Version // newest of the migration set it carries
-	Digest  string             // of that set, "sha256:…"
+	Version migrations.Version // newest of the migration set it carries; empty if its migrations are in an image
+	Digest  string             // of that set, or of the image and what is done with it, "sha256:…"
 	// MinCompatible is the oldest version whose readers still work; empty if the Job does not say.
 	MinCompatible migrations.Version
 	Hook          bool // an Argo CD hook, which no prune will ever remove

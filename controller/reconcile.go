@@ -60,6 +60,7 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	r.memory.doubt(r.Log, t, d.Doubts)
 	state, err = r.publish(ctx, o, d, revision)
 	r.metrics.state(state)
+	r.metrics.unversioned(t, d.Unversioned)
 	if err != nil {
 		return err
 	}

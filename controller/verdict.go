@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func (j job) contradiction(t target) string {
 	switch {
 	case !ok:
 		return "the Job's name is not that of a migration"
-	case j.Digest == "" || j.Version == "":
+	case j.Digest == "" || j.Version == "" && name.Version != "":
 		return "the Job lacks the annotations of its version and digest"
 	case !name.Matches(j.Digest):
 		return fmt.Sprintf("the Job's name holds digest %s, its annotation %s", name.Digest8, j.Digest)
@@ -112,6 +113,9 @@ func (v verdict) complete(j job) verdict {
 		return v.silenced(fmt.Sprintf("the Job is complete, but its Pod reports outcome %q", r.Outcome))
 	}
 	v.Attempt.Evidence, v.Ready.Evidence = events.EvidenceReport, events.EvidenceReport
+	if v.Attempt.Version == "" {
+		v.Attempt.Version = cmp.Or(string(r.Target), string(r.To))
+	}
 	for _, a := range r.Applied {
 		v.Attempt.Applied = append(v.Attempt.Applied, string(a))
 	}
@@ -137,6 +141,9 @@ func (v verdict) fail(j job) verdict {
 	}
 	if r != nil && r.Failure != nil {
 		v.Attempt.Evidence = events.EvidenceReport
+		if v.Attempt.Version == "" {
+			v.Attempt.Version = string(r.Target)
+		}
 		for _, a := range r.Applied {
 			v.Attempt.Applied = append(v.Attempt.Applied, string(a))
 		}
@@ -184,6 +191,37 @@ func judgeResult(a application, o operation, r result) verdict {
 		return v.silenced("")
 	}
 	return v
+}
+
+// recall fills in the version of a Job that does not know its own, where what is ready came by the same digest: the same image
+// and command, run again, lead to no older schema.
+func (v verdict) recall(ready *events.Ready) verdict {
+	if ready == nil || !sameDigest(ready.Digest, v.Attempt.Digest) {
+		return v
+	}
+	if v.Attempt.Version == "" {
+		v.Attempt.Version = ready.Version
+	}
+	if v.Ready != nil && v.Ready.Version == "" {
+		r := *v.Ready
+		r.Version, v.Ready = ready.Version, &r
+	}
+	return v
+}
+
+// unversioned reports whether the attempt succeeded at a version that nobody knows. Nothing is ready then: no reader could
+// tell whether it is what it requires.
+func (v verdict) unversioned() bool { return v.Kind == succeeded && v.Ready.Version == "" }
+
+func (v verdict) whyUnversioned() string {
+	const what = "the Job succeeded, but its schema's version is unknown: "
+	switch v.Attempt.Evidence {
+	case events.EvidenceReport:
+		return what + "its report names none, for the tool's history has none"
+	case events.EvidenceApplication:
+		return what + "only its Pod's report tells it, and Jobs and Pods of this cluster are not read"
+	}
+	return what + "only its Pod's report tells it, and that is gone; sync again"
 }
 
 // at is when the attempt happened, for the order of attempts. While an operation runs, its results bear no time of their

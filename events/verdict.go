@@ -42,7 +42,8 @@ func (a Answer) String() string {
 // Satisfies judges s for a reader that requires a version: ready.version ≥ required and required ≥ ready.minCompatible,
 // in the order of CompareVersions. The empty required version asks for any proven version, whatever it serves.
 //
-// A failed attempt below the required version is not held against it: the attempt that counts is still to come.
+// A failed attempt below the required version is not held against it: the attempt that counts is still to come. Nor is one at a
+// version that nobody knows.
 func (s State) Satisfies(required string) Verdict {
 	if r := s.Ready; r != nil {
 		if required != "" && CompareVersions(required, r.MinCompatible) < 0 {
@@ -80,7 +81,10 @@ func (s State) standing(required string) string {
 }
 
 func (a *Attempt) failed() string {
-	what := fmt.Sprintf("the last attempt at %s failed", a.Version)
+	what := "the last attempt failed"
+	if a.Version != "" {
+		what = fmt.Sprintf("the last attempt at %s failed", a.Version)
+	}
 	switch f := a.Failure; {
 	case f == nil:
 		return what + " without a report: see the logs of its Job"

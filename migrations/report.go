@@ -30,7 +30,8 @@ type Report struct {
 	Format        string    `json:"format"` // ReportFormat
 	Database      string    `json:"database"`
 	Environment   string    `json:"environment"`
-	Digest        string    `json:"digest"`                  // of the migration set, "sha256:…"
+	Digest        string    `json:"digest"`                  // of the migration set, or of what its Job was rendered for, "sha256:…"
+	Target        Version   `json:"target,omitempty"`        // newest version of the set, which the run was to reach
 	From          Version   `json:"from,omitempty"`          // newest version in the ledger before the run
 	To            Version   `json:"to,omitempty"`            // newest version in the ledger after the run
 	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long

@@ -11,7 +11,7 @@ import (
 // A version is kept as written except for leading zeros, so that renaming 007_x.sql to 0007_x.sql changes nothing.
 type Version string
 
-// maxVersionBytes is as long as a file's name can be. A report carries five versions at least.
+// maxVersionBytes is as long as a file's name can be. A report carries six versions at least.
 const maxVersionBytes = 255
 
 // ParseVersion returns the canonical form of s, whose numbers may be separated by dots or underscores (Flyway allows both).

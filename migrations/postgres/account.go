@@ -60,7 +60,7 @@ func (r *runner) recover(st state) {
 func (r *runner) report(cfg Config, err error) migrations.Report {
 	rep := migrations.Report{
 		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: r.digest,
-		To: r.to, Count: len(r.applied), MinCompatible: r.minCompatible, Run: r.id,
+		Target: r.set.Latest(), To: r.to, Count: len(r.applied), MinCompatible: r.minCompatible, Run: r.id,
 		Started: r.started.UTC(), Finished: time.Now().UTC(),
 	}
 	for _, id := range r.applied {

@@ -103,7 +103,8 @@ AND d.version = %[4]s AND d.digest = %[5]s AND NOT EXISTS (SELECT FROM %[1]s n W
 // report puts the tenants' reports together.
 func (f *fanOut) report(cfg Config, err error) migrations.Report {
 	rep := migrations.Report{
-		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: cfg.digestOf(f.set), Run: f.id,
+		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: cfg.digestOf(f.set),
+		Target: f.set.Latest(), Run: f.id,
 		Outcome: migrations.OutcomeCurrent, Started: f.started.UTC(), Finished: time.Now().UTC(),
 	}
 	all := &migrations.Tenants{Total: len(f.tenants)}
