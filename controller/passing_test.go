@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -104,5 +105,54 @@ func TestDepartedPod(t *testing.T) {
 	s := b.slot("production", "orders").state
 	if s.Ready == nil || s.Ready.Evidence != events.EvidenceReport || strings.Join(s.LastAttempt.Applied, "") != "1" {
 		t.Errorf("state: %+v", s)
+	}
+}
+
+// TestVersionUnknown: the Job of an image that is complete makes nothing ready until some report tells its version.
+func TestVersionUnknown(t *testing.T) {
+	o, b := modes["jobs"], newBroker(t)
+	r := newReplica(t, newShelf(t, o), o, b)
+	shown := func() float64 {
+		var m dto.Metric
+		if err := r.rec.metrics.unknown.WithLabelValues("production", "orders").Write(&m); err != nil {
+			t.Fatal(err)
+		}
+		return m.Gauge.GetValue()
+	}
+	ended := metav1.NewTime(minute(1))
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: manifests.ObjectName("orders", "image", digest("7")), UID: "job", CreationTimestamp: ended,
+		Labels: map[string]string{
+			manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelDatabase: "orders", manifests.LabelEnvironment: "production",
+			manifests.LabelComponent: string(manifests.ComponentMigration),
+		},
+		Annotations: map[string]string{manifests.AnnotationDigest: digest("7")},
+	}, Status: batchv1.JobStatus{StartTime: &ended, Conditions: []batchv1.JobCondition{
+		{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: ended},
+	}}}
+	r.deliver(delivery{object: j})
+	r.work()
+	if s := b.slot("production", "orders").state; s.Ready != nil || s.LastAttempt != nil || len(b.log) != 0 || shown() != 1 {
+		t.Errorf("without a report: %+v, %d events, metric %v", s, len(b.log), shown())
+	}
+	report, err := migrations.Report{
+		Format: migrations.ReportFormat, Database: "orders", Environment: "production", Digest: digest("7"), To: "7", Outcome: migrations.OutcomeCurrent,
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := j.DeepCopy()
+	again.UID = "again"
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "pod", UID: "pod", Labels: j.Labels,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(again, batchv1.SchemeGroupVersion.WithKind("Job"))},
+	}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(report), FinishedAt: ended}},
+	}}}}
+	r.deliver(delivery{object: p})
+	r.deliver(delivery{object: again})
+	r.work()
+	if s := b.slot("production", "orders").state; s.Ready == nil || s.Ready.Version != "7" || s.Ready.Evidence != events.EvidenceReport || shown() != 0 {
+		t.Errorf("with a report: %+v, metric %v", s, shown())
 	}
 }
