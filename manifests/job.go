@@ -187,7 +187,7 @@ func (b *builder) env() []corev1.EnvVar {
 	}
 	env = append(env, b.Migration.Database.Env...)
 	digest := envDigest
-	if b.Migration.Source.kind() != kindDirectory {
+	if b.Migration.Source.Image != nil {
 		digest = envJobDigest
 	}
 	return append(env,

@@ -28,8 +28,8 @@ const (
 	envURL       = "DATABASE_URL"
 	envPod       = "SCHEMAWAVE_POD"
 	envJob       = "SCHEMAWAVE_JOB"
-	envDigest    = "SCHEMAWAVE_DIGEST"     // of the files, which the runner holds them to
-	envJobDigest = "SCHEMAWAVE_JOB_DIGEST" // of the Job, where the files are not seen before it runs
+	envDigest    = "SCHEMAWAVE_DIGEST"     // for the report; the files that the runner reads must have it
+	envJobDigest = "SCHEMAWAVE_JOB_DIGEST" // in its place, where the runner reads files that nobody has seen
 )
 
 // Validate reports everything wrong with m that can be seen without its migrations; nil means nothing.
