@@ -74,6 +74,7 @@ func TestStory(t *testing.T) {
 		{"NATS is away", away},
 		{"the leader is killed", orphaned},
 		{"a person looks around", lookAround},
+		{"the migrations move into an image", imaged},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
@@ -347,6 +348,43 @@ func lookAround(t *testing.T, _ *story.Story) {
 	if !found || ran < 5 {
 		t.Errorf("%d commands were found, want several: is the documentation still where it was?", ran)
 	}
+}
+
+// imaged takes the migrations out of the repository: they are in an image with nothing else in it, whose tag the overlay sets. A
+// release is then a new tag. The ledger goes on where it was, and the version comes from the report.
+func imaged(t *testing.T, s *story.Story) {
+	const overlay = "orders/overlays/staging/"
+	more, jobs := map[string]string{}, map[string]bool{}
+	files := map[string]string{overlay + "schemamigration.yaml": `apiVersion: schemawave.dev/v1alpha1
+kind: SchemaMigration
+metadata:
+  name: orders
+  annotations: {config.kubernetes.io/local-config: "true"}
+spec:
+  source:
+    image: {name: orders-migrations, path: /migrations}
+  database:
+    urlFrom: {secretKeyRef: {name: orders-db, key: url}}
+`}
+	for _, tag := range []string{"7", "8"} {
+		more["000"+tag+"_of_image.sql"] = "ALTER TABLE orders ADD COLUMN of_image_" + tag + " int;\n"
+		if err := s.LoadMigrations(t.Context(), "lab.local/orders-migrations:"+tag, more); err != nil {
+			t.Fatal(err)
+		}
+		files[overlay+"kustomization.yaml"] = "namespace: staging\nresources: [../../base, schemawave]\n" +
+			"images: [{name: orders-migrations, newName: lab.local/orders-migrations, newTag: \"" + tag + "\"}]\n"
+		r, err := s.Push(t.Context(), "orders: migrations "+tag, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSucceeded(t, r, tag)
+		wantReady(t, s, story.Staging, tag)
+		if !strings.HasPrefix(r.Job, "schema-orders-image-") || jobs[r.Job] {
+			t.Errorf("tag %s was run by the Job %s, want one of its own", tag, r.Job)
+		}
+		jobs[r.Job] = true
+	}
+	wantLedger(t, s, story.Staging, "1", "2", "3", "4", "5", "6", "7", "8")
 }
 
 // process returns the id of the one process with a name.

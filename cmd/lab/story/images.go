@@ -2,7 +2,11 @@ package story
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/schemawave/schemawave/cmd/cli"
@@ -29,6 +33,36 @@ func (e Environment) loadImages(ctx context.Context) error {
 		if err := image.Load(ctx, e.LabDir, image.Image{Name: name, Files: []image.File{file}, Entrypoint: []string{path}, User: "65532:65532"}); err != nil {
 			return fmt.Errorf("image %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// LoadMigrations puts an image into the lab that holds nothing but the repository's migrations and more of them, by file name,
+// in its directory /migrations. A cluster of one's own has no such images.
+func (s *Story) LoadMigrations(ctx context.Context, name string, more map[string]string) error {
+	if s.env.LabDir == "" {
+		return errors.New("images of migrations are made for a lab only")
+	}
+	files := map[string]string{}
+	dir := filepath.Join(s.Repo.dir, "orders", "migrations")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", name, err)
+	}
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return fmt.Errorf("image %s: %w", name, err)
+		}
+		files[e.Name()] = string(content)
+	}
+	maps.Copy(files, more)
+	i := image.Image{Name: name}
+	for file, content := range files {
+		i.Files = append(i.Files, image.File{Path: path.Join("/migrations", file), Mode: 0o644, Content: []byte(content)})
+	}
+	if err := image.Load(ctx, s.env.LabDir, i); err != nil {
+		return fmt.Errorf("image %s: %w", name, err)
 	}
 	return nil
 }
