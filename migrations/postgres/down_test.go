@@ -188,6 +188,19 @@ func TestDownOutsideATransaction(t *testing.T) {
 	if history, err := postgres.Status(t.Context(), cfg); err != nil || len(history.Migrations) != 2 || !slices.Equal(history.Unfinished, []string{"U__2"}) {
 		t.Errorf("%+v, %v", history, err)
 	}
+	older, err := set.Upto("1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]migrations.Set{"the same files": set, "older ones": older, "newer ones": load(t, files("1_a.up.sql", set.Migrations[0].Up.SQL, "2_b.up.sql", set.Migrations[1].Up.SQL, "3_c.up.sql", "SELECT 1"))} {
+		report, err := postgres.Migrate(t.Context(), cfg, set)
+		if postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(report.Failure.Message, "version 2 is half reverted") || !strings.Contains(report.Failure.Hint, "schemawave down") {
+			t.Errorf("migrating with %s: %v", name, err)
+		}
+		if _, err := postgres.PreviewMigrate(t.Context(), cfg, set); postgres.ExitCode(err) != migrations.ExitRejected {
+			t.Errorf("a plan with %s: %v", name, err)
+		}
+	}
 	query(t, url, "CREATE TABLE b (id int)")
 	if got, err := postgres.Down(t.Context(), cfg, "1"); err != nil || got.To != "1" {
 		t.Errorf("%+v, %v", got, err)

@@ -47,6 +47,7 @@ type state struct {
 	empty        bool               // nothing has been applied
 	tip          migrations.Version // the version applied last, not always the newest
 	entries      []entry            // oldest first, without the root row; then the repeatable ones
+	reverting    migrations.Version // one whose down script, outside a transaction, has come half way
 	tenantSchema bool               // the tenant, if there are any, has its schema
 }
 
@@ -57,10 +58,13 @@ func (l ledger) readSQL(set *migrations.Set) string {
 	if set != nil && len(set.Migrations) > 0 {
 		same = l.sameSQL(*set)
 	}
-	columns := fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
-		"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version) FROM %[1]s m WHERE m.", l.table("migration"))
-	rows := columns + l.mine(" AND m.version = ''") + " UNION ALL " + columns + l.mine(" AND m.version <> '' AND NOT %s", same) +
-		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false FROM %s r WHERE r.", l.table("repeatable")) +
+	columns := func(reverting string) string {
+		return fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
+			"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version), %[2]s FROM %[1]s m WHERE m.", l.table("migration"), reverting)
+	}
+	rows := columns("(SELECT min(s.migration) "+l.revertingOf("m")+")") + l.mine(" AND m.version = ''") +
+		" UNION ALL " + columns("NULL") + l.mine(" AND m.version <> '' AND NOT %s", same) +
+		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false, NULL FROM %s r WHERE r.", l.table("repeatable")) +
 		l.mine(" AND NOT %s", same)
 	tenantSchema := "true"
 	if l.tenant != "" {
@@ -69,14 +73,20 @@ func (l ledger) readSQL(set *migrations.Set) string {
 	return fmt.Sprintf("SELECT pg_catalog.pg_backend_pid(), %s;\n%s", tenantSchema, l.ifThere(rows))
 }
 
-// sameSQL is the condition that exactly this set is applied.
+// sameSQL is the condition that exactly this set is applied, and nothing half reverted.
 func (l ledger) sameSQL(set migrations.Set) string {
-	same := fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.%[2]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version))",
-		l.table("migration"), l.mine(" AND d.version = %s AND d.digest = %s", literal(string(set.Latest())), literal(set.HistoryDigest())))
+	same := fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.%[2]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version) AND NOT EXISTS (SELECT %[3]s))",
+		l.table("migration"), l.mine(" AND d.version = %s AND d.digest = %s", literal(string(set.Latest())), literal(set.HistoryDigest())), l.revertingOf("d"))
 	if len(set.Repeatables) == 0 {
 		return same
 	}
 	return fmt.Sprintf("(%s AND %d = (SELECT count(*) FROM %s r WHERE r.%s AND %s))", same, len(set.Repeatables), l.table("repeatable"), l.mine(""), repeatedIn(set))
+}
+
+// revertingOf goes on after SELECT: the journal's entries s of down scripts that have done something, for the tenant of that row. One
+// of which only a failed statement is known has done nothing.
+func (l ledger) revertingOf(row string) string {
+	return fmt.Sprintf("FROM %s s WHERE s.tenant = %s.tenant AND NOT s.failed AND starts_with(s.migration, %s)", l.table("statement"), row, literal(reverting))
 }
 
 // repeatedIn is the condition that a row r of table repeatable is as the set wants it.
@@ -116,6 +126,7 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 		}
 		if row[0] != nil && e.Version == "" {
 			st.exists, st.database, st.format, st.empty = true, e.Name, e.Checksum, string(row[5]) == "t"
+			st.reverting = migrations.Version(strings.TrimPrefix(string(row[6]), reverting))
 			continue
 		}
 		st.entries = append(st.entries, e)
@@ -146,6 +157,16 @@ func (st state) check(database string, l ledger) error {
 			fmt.Sprintf("correct the name or the connection URL; to keep %s in the same PostgreSQL database, give it a ledger schema of its own", database))
 	}
 	return nil
+}
+
+// nothingHalfReverted refuses to go on where a down script has stopped midway: the version is still recorded, and part of what it
+// made is gone.
+func (st state) nothingHalfReverted(l ledger) error {
+	if st.reverting == "" {
+		return nil
+	}
+	return inconsistent(fmt.Sprintf("version %s is half reverted: its down script, which runs outside a transaction, has stopped midway", st.reverting),
+		fmt.Sprintf("go on with schemawave down; or make again by hand what the script has removed, and delete the rows of %s%s from %s", reverting, st.reverting, l.table("statement")))
 }
 
 // applied is the history in the form that plans are made from.

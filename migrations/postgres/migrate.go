@@ -135,13 +135,16 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	if err := r.check(r.cfg.Target); err != nil {
 		return err
 	}
-	if plan, err := r.plan(st); !r.entered && (err != nil || plan.Current()) {
+	if plan, err := r.plan(st); !r.entered && (err != nil || plan.Current() && st.reverting == "") {
 		return err
 	}
 	if st, err = r.open(ctx, s, st); err != nil {
 		return err
 	}
 	locked = true
+	if err := st.nothingHalfReverted(r.ledger); err != nil {
+		return err
+	}
 	plan, err := r.plan(st)
 	if err != nil || plan.Current() && !r.entered {
 		return err

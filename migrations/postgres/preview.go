@@ -21,6 +21,9 @@ func PreviewMigrate(ctx context.Context, cfg Config, set migrations.Set) (Previe
 	}
 	var out Preview
 	err = glance(ctx, cfg, func(l ledger, s *session, st state) (err error) {
+		if err := st.nothingHalfReverted(l); err != nil {
+			return err
+		}
 		if out.Plan, err = set.Plan(st.applied(), migrations.Policy{OutOfOrder: cfg.OutOfOrder}); err != nil || !st.exists {
 			return err
 		}

@@ -80,12 +80,12 @@ func (f *fanOut) discover(ctx context.Context, cfg Config, t Tenants) error {
 	}
 }
 
-// current returns the tenants that have exactly this set, and whose schema is there.
+// current returns the tenants that have exactly this set, with nothing half reverted, and whose schema is there.
 func (l ledger) current(ctx context.Context, s *session, database string, set migrations.Set) (map[string]bool, error) {
 	rows := fmt.Sprintf(`SELECT root.tenant FROM %[1]s root JOIN %[1]s d USING (tenant)
 WHERE root.version = '' AND root.name = %[2]s AND root.checksum = %[3]s AND root.tenant <> '' AND pg_catalog.to_regnamespace(pg_catalog.quote_ident(root.tenant)) IS NOT NULL
-AND d.version = %[4]s AND d.digest = %[5]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version)`,
-		l.table("migration"), literal(database), literal(ledgerFormat), literal(string(set.Latest())), literal(set.HistoryDigest()))
+AND d.version = %[4]s AND d.digest = %[5]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version) AND NOT EXISTS (SELECT %[6]s)`,
+		l.table("migration"), literal(database), literal(ledgerFormat), literal(string(set.Latest())), literal(set.HistoryDigest()), l.revertingOf("d"))
 	if len(set.Repeatables) > 0 {
 		rows += fmt.Sprintf(" AND %d = (SELECT count(*) FROM %s r WHERE r.tenant = d.tenant AND %s)", len(set.Repeatables), l.table("repeatable"), repeatedIn(set))
 	}
