@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,6 +37,28 @@ func TestTheEndOfARunIsRecordedAfterTheConnectionBroke(t *testing.T) {
 				t.Errorf("runs: %v", got)
 			}
 		})
+	}
+}
+
+// A run that is killed leaves its entry open. The next one that has something to do closes it; those of another tenant, which may be
+// under way, it leaves alone.
+func TestARunThatWasKilledIsLost(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	cfg.Retries = -1
+	w := &wire{breakAt: func(b []byte) bool { return bytes.Contains(b, []byte("CREATE TABLE t2")) }}
+	broken := cfg
+	broken.Conn = cfg.Conn.Copy()
+	w.tap(&broken)
+	report, err := postgres.Migrate(t.Context(), broken, load(t, numbered(2)))
+	if err == nil {
+		t.Fatal("the connection did not break")
+	}
+	query(t, url, "INSERT INTO schemawave.run (id, tenant, digest, job, pod, tool) SELECT gen_random_uuid(), 'another', '', '', '', ''")
+	next := migrate(t, cfg, load(t, numbered(2)))
+	got := query(t, url, "SELECT tenant, CASE tenant WHEN '' THEN id::text END, outcome, finished IS NOT NULL FROM schemawave.run ORDER BY started")
+	if !slices.Equal(got, []string{"|" + report.Run + "|lost|t", "another|||f", "|" + next.Run + "|succeeded|t"}) {
+		t.Errorf("runs: %q", got)
 	}
 }
 

@@ -52,9 +52,11 @@ func (l ledger) forgetSQL(entry string) string {
 	return fmt.Sprintf("DELETE FROM %s WHERE %s", l.table("statement"), l.journalled(entry))
 }
 
-// beginRunSQL records that a run begins.
+// beginRunSQL records that a run begins. It has the lock, so whatever run is not recorded as finished could not say how it ended: it
+// is lost. Should it still live, behind a pooler, its end is recorded over that.
 func (l ledger) beginRunSQL(id, digest string, cfg Config) string {
-	return fmt.Sprintf("INSERT INTO %s (id, tenant, digest, job, pod, tool) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING", l.table("run"),
+	return fmt.Sprintf("UPDATE %[1]s SET outcome = 'lost', finished = pg_catalog.clock_timestamp() WHERE %[2]s AND finished IS NULL AND id <> %[3]s;"+
+		"INSERT INTO %[1]s (id, tenant, digest, job, pod, tool) VALUES (%[3]s, %[4]s, %[5]s, %[6]s, %[7]s, %[8]s) ON CONFLICT (id) DO NOTHING", l.table("run"), l.mine(""),
 		literal(id), literal(l.tenant), literal(digest), literal(cfg.Job), literal(cfg.Pod), literal(cfg.ToolVersion))
 }
 

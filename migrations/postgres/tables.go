@@ -37,7 +37,7 @@ DO $schemawave$BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE ns
 	tenant text COLLATE "C" PRIMARY KEY DEFAULT '', token bigint NOT NULL, holder text NOT NULL, acquired timestamptz NOT NULL, expires timestamptz NOT NULL);
 `, l.table("lease"))
 	for _, t := range [][2]string{
-		{"run", "one row for each run of Schemawave that had something to do"},
+		{"run", "one row for each run of Schemawave that had something to do; one that was lost could not say how it ended, and was finished at the latest when the next one began"},
 		{"migration", "the migrations applied to this database, each referring to the one before; the row with an empty version names the database"},
 		{"repeatable", "the repeatable migrations as they were run last"},
 		{"statement", "how far a migration that cannot run in a transaction has come; empty when none is half applied"},
