@@ -32,6 +32,7 @@ func (s Statement) ControlsTransaction() string {
 	switch {
 	case s.begins("START", "TRANSACTION"):
 		return "START TRANSACTION"
+	case s.begins("PREPARE", "TRANSACTION", "AS"), s.begins("PREPARE", "TRANSACTION", "("): // a prepared statement of that name
 	case s.begins("PREPARE", "TRANSACTION"):
 		return "PREPARE TRANSACTION"
 	case s.begins("ROLLBACK") && !s.has("TO"):

@@ -137,6 +137,16 @@ func inTransaction(t *testing.T, url, before, sql string) *pgconn.PgError {
 	return pe
 }
 
+// A prepared statement may be named "transaction", in which PREPARE TRANSACTION prepares none.
+func TestPreparedStatementNamedTransaction(t *testing.T) {
+	url := freshURL(t)
+	migrate(t, config(t, url), load(t, files("1_d.sql", "CREATE TABLE d (v int);\nPREPARE transaction AS INSERT INTO d VALUES (1);\nEXECUTE transaction;\nDEALLOCATE transaction;\n"+
+		"PREPARE TRANSACTION(int) AS INSERT INTO d VALUES ($1);\nEXECUTE transaction (2);")))
+	if got := query(t, url, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM d"); got[0] != "1 2" {
+		t.Errorf("rows %s", got)
+	}
+}
+
 // A statement that only the server knows to need no transaction runs without one if it is its file's only one; among
 // others the file is refused, as it could be half applied.
 func TestNeedsNoTransactionAfterAll(t *testing.T) {
