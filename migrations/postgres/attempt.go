@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -96,20 +97,22 @@ func (w *walk) fitForPooler(st migrations.Statement) error {
 	return e
 }
 
-// sendAlone sends the statement, or what there is to be done instead, but for what an earlier attempt of this run has done.
-func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover, done map[string]bool) (pe *pgconn.PgError, position int, err error) {
+// sendAlone sends the statement, or what there is to be done instead, but for the partitions that this run has rebuilt already, on
+// another connection maybe.
+func (w *walk) sendAlone(ctx context.Context, st migrations.Statement, left leftover) (pe *pgconn.PgError, position int, err error) {
 	statements := left.instead
 	if len(statements) == 0 {
 		statements = []string{st.SQL}
 	}
 	for _, sql := range statements {
-		if done[sql] {
+		part := fmt.Sprintf("%s:%d: %s", w.entry, st.Offset, sql)
+		if w.rebuilt[part] {
 			continue
 		}
 		if pe, position, err = w.sendOne(ctx, st, sql, left.patient); pe != nil || err != nil {
 			return pe, position, err
 		}
-		done[sql] = true
+		w.rebuilt[part] = left.rebuilds && len(left.instead) > 0
 	}
 	return nil, -1, nil
 }

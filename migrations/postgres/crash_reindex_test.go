@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -118,6 +119,31 @@ func TestReindexOfPartitionsGoesOnWhereItGaveUp(t *testing.T) {
 	}
 	if got := query(t, url, invalidIndexes); len(got) != 0 {
 		t.Errorf("left: %v", got)
+	}
+}
+
+// A REINDEX of partitions whose connection breaks goes on with the partition that it had come to.
+func TestReindexOfPartitionsGoesOnWhereTheConnectionBroke(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE TABLE d (v int) PARTITION BY LIST (v); CREATE TABLE d_1 PARTITION OF d FOR VALUES IN (1); CREATE TABLE d_2 PARTITION OF d DEFAULT; CREATE INDEX i ON d (v)")
+	filenodes := func() []string {
+		return query(t, url, "SELECT pg_relation_filenode('d_1_v_idx') UNION ALL SELECT pg_relation_filenode('d_2_v_idx')")
+	}
+	before := filenodes()
+	var atBreak []string
+	cfg := config(t, url)
+	w := &wire{breakAt: func(b []byte) bool {
+		if atBreak != nil || !bytes.Contains(b, []byte("REINDEX TABLE CONCURRENTLY public.d_2")) {
+			return false
+		}
+		atBreak = filenodes()
+		return true
+	}}
+	w.tap(&cfg)
+	migrate(t, cfg, load(t, files("1_x.sql", "REINDEX TABLE CONCURRENTLY d")))
+	after := filenodes()
+	if atBreak == nil || atBreak[0] == before[0] || after[0] != atBreak[0] || after[1] == before[1] {
+		t.Errorf("the indexes were in files %v, when the connection broke in %v, and are in %v", before, atBreak, after)
 	}
 }
 

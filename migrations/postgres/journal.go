@@ -193,7 +193,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 	if err := w.fitForPooler(st); err != nil {
 		return err
 	}
-	tries, done := 0, map[string]bool{}
+	tries := 0
 	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
 		tries++
 		before, found := w.steps[i]
@@ -224,7 +224,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 			return nil, 0, err
 		}
 		w.steps[i] = step{prefix: w.prefixes[i], existed: existed}
-		pe, position, err := w.sendAlone(ctx, st, left, done)
+		pe, position, err := w.sendAlone(ctx, st, left)
 		if err != nil || ctx.Err() != nil && pe != nil { // how far it came is not known
 			return pe, position, err
 		}

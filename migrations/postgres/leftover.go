@@ -12,6 +12,7 @@ type leftover struct {
 	action   migrations.ConcurrentAction // empty for other statements than … CONCURRENTLY
 	makes    bool                        // the statement makes the object
 	removes  bool                        // the statement removes it; if neither, nothing tells whether it was carried out
+	rebuilds bool                        // it rebuilds indexes
 	exists   bool                        // the object: an index, a partition's attachment, a database, …
 	invalid  bool                        // the index exists, but no query uses it
 	building bool                        // … because another session is building it right now
@@ -85,6 +86,7 @@ func (l *leftover) read(c migrations.Concurrent, rows [][][]byte) {
 				l.outwait = withSnapshot
 			}
 		case migrations.ReindexIndex, migrations.ReindexTable, migrations.ReindexSchema, migrations.ReindexDatabase:
+			l.rebuilds = true
 			switch what, name := string(row[0]), string(row[1]); what {
 			case "whole":
 				if l.patient = name == "false"; !l.patient {

@@ -29,7 +29,7 @@ func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Re
 }
 
 func newRunner() *runner {
-	return &runner{started: time.Now(), id: newID(), took: map[string]time.Duration{}, failures: map[string]int{}}
+	return &runner{started: time.Now(), id: newID(), took: map[string]time.Duration{}, failures: map[string]int{}, rebuilt: map[string]bool{}}
 }
 
 // runner is one run.
@@ -56,6 +56,7 @@ type runner struct {
 	applied        []string                 // IDs
 	took           map[string]time.Duration // by ID
 	failures       map[string]int           // by ID
+	rebuilt        map[string]bool          // statements for partitions' indexes that were carried out; should the server forget one in a crash, no harm is done
 	unfinished     []string                 // IDs of those that an earlier run has left half applied
 }
 

@@ -28,7 +28,7 @@ func operate(ctx context.Context, cfg Config, decide operation) error {
 		defer cancel()
 	}
 	r := &runner{cfg: cfg, log: cfg.Logger.With("database", cfg.Database), ledger: ledger{cfg.LedgerSchema, cfg.Tenant},
-		started: time.Now(), id: newID(), failures: map[string]int{}}
+		started: time.Now(), id: newID(), failures: map[string]int{}, rebuilt: map[string]bool{}}
 	s, err := connect(ctx, cfg)
 	if err != nil {
 		return err
