@@ -70,7 +70,7 @@ func mustBeLocal(some []*declaration, kustomization string, line int, problems *
 	}
 }
 
-// complete fills in the environment, refuses names that are taken, and validates what could be read.
+// complete fills in the environment and the waves, refuses names that are taken, and validates what could be read.
 func complete(all []*declaration, k *kustomization, problems *Problems) {
 	first := map[string]*declaration{}
 	for _, d := range all {
@@ -93,6 +93,7 @@ func complete(all []*declaration, k *kustomization, problems *Problems) {
 			}
 		}
 	}
+	orderWaves(all, problems)
 }
 
 // reject turns an error about a field into a problem with its line.

@@ -124,7 +124,7 @@ func (d *declaration) spec(f field) {
 		"tenants":       d.tenants,
 		"hook":          d.hook,
 		"wave":          d.integer(&d.Wave),
-		"dependsOn":     d.notYet("set spec.wave: a database with a lower wave is migrated first"),
+		"dependsOn":     d.dependsOn,
 		"guard":         d.notYet("leave it out"),
 		"target":        d.target,
 		"minCompatible": d.version(&d.MinCompatible),

@@ -109,6 +109,14 @@ func (d *declaration) tenants(f field) {
 	})
 }
 
+func (d *declaration) dependsOn(f field) {
+	for _, e := range d.elements(f) {
+		var name string
+		d.text(&name)(e)
+		d.DependsOn = append(d.DependsOn, name)
+	}
+}
+
 func (d *declaration) policy(f field) {
 	p := &d.Policy
 	d.members(f, map[string]func(field){

@@ -157,10 +157,26 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:12: spec.policy.outOfOrder: a tool orders its migrations itself (leave it out)`}},
 		{"a patch that leaves the runner out", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: laravel}", "policy: {retries: 3}", "job:\n    spec: {template: {spec: {initContainers: [{name: install, $patch: delete}]}}}"), []string{
 			`overlay/schema.yaml:12: spec.job.spec.template.spec.initContainers: removes the initContainer install (keep it: it brings the runner)`}},
-		{"what does not work yet", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job\n  dependsOn: [a]"), []string{
+		{"what does not work yet", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job"), []string{
 			`overlay/schema.yaml:11: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
-			`overlay/schema.yaml:12: spec.guard: does not work yet in version 0.1.0 (leave it out)`,
-			`overlay/schema.yaml:13: spec.dependsOn: does not work yet in version 0.1.0 (set spec.wave: a database with a lower wave is migrated first)`}},
+			`overlay/schema.yaml:12: spec.guard: does not work yet in version 0.1.0 (leave it out)`}},
+		{"a dependency that is not there", repo(good, "policy: {retries: 3}", "dependsOn: [ordesr]"), []string{
+			`overlay/schema.yaml:11: spec.dependsOn[0]: no SchemaMigration of this overlay is named ordesr (did you mean orders?; a database of another Application is written environment/ordesr)`}},
+		{"a dependency of the wrong form", repo(good, "policy: {retries: 3}", "dependsOn:\n  - a/b/c/d\n  - {a: b}"), []string{
+			`overlay/schema.yaml:12: spec.dependsOn[0]: "a/b/c/d" is not environment/database[@version] (name a database of this overlay, or environment/database of another Application)`,
+			`overlay/schema.yaml:13: spec.dependsOn[1]: want a string, have a mapping (write a word, in quotes if it looks like a number)`}},
+		{"a dependency on itself", repo(good, "policy: {retries: 3}", "dependsOn: [orders]"), []string{
+			`overlay/schema.yaml:11: spec.dependsOn: a cycle: orders (overlay/schema.yaml:11) needs orders (take one of these dependencies out: none of them could be migrated first)`}},
+		{"dependencies in a circle", with(repo(good, "policy: {retries: 3}", "dependsOn: [customers]"), "overlay/two.yaml",
+			strings.NewReplacer("name: orders\n", "name: customers\n", "policy: {retries: 3}", "dependsOn: [invoices]").Replace(good)+"---\n"+
+				strings.NewReplacer("name: orders\n", "name: invoices\n", "policy: {retries: 3}", "wave: 3\n  dependsOn: [orders]").Replace(good)), []string{
+			`overlay/schema.yaml:11: spec.dependsOn: a cycle: orders (overlay/schema.yaml:11) needs customers (overlay/two.yaml:11) needs invoices (overlay/two.yaml:24) needs orders (take one of these dependencies out: none of them could be migrated first)`}},
+		{"a wave that is not after that of a dependency", with(repo(good, "policy: {retries: 3}", "wave: -10\n  dependsOn: [customers]"), "overlay/two.yaml",
+			strings.Replace(good, "name: orders\n", "name: customers\n", 1)), []string{
+			`overlay/schema.yaml:11: spec.wave: -10 is not after -10, the wave of customers (overlay/two.yaml:5), on which orders depends (leave it out, or choose -9 or a later one)`}},
+		{"a dependency elsewhere that is here", with(repo(good, "policy: {retries: 3}", "dependsOn: [production/customers]"), "overlay/two.yaml",
+			strings.Replace(good, "name: orders\n", "name: customers\n", 1)), []string{
+			`overlay/schema.yaml:11: spec.dependsOn[0]: production/customers is declared in this overlay (overlay/two.yaml:4) (write customers, and it is migrated in an earlier wave)`}},
 		{"an unknown hook", repo(good, "policy: {retries: 3}", "hook: PostSync"), []string{
 			`overlay/schema.yaml:11: spec.hook: "PostSync" is not known (use PreSync, or leave it out)`}},
 		{"a password in plain text", repo(good, "    urlFrom:", "    env: [{name: PGPASSWORD, value: hunter2}]\n    urlFrom:"), []string{

@@ -141,11 +141,21 @@ func (v *verifier) jobChanges(want, have *batchv1.Job) []string {
 	check("the command", slices.Equal(was.Command, is.Command) && slices.Equal(was.Args, is.Args) && was.WorkingDir == is.WorkingDir)
 	check("the volumes", v.carries(w.Spec, h.Spec))
 	check("the initContainer "+manifests.InstallerName, !has(w.Spec.InitContainers, manifests.InstallerName) || has(h.Spec.InitContainers, manifests.InstallerName))
+	check("the initContainer "+manifests.GateName, slices.Equal(gateArgs(w.Spec), gateArgs(h.Spec)))
 	return changes
 }
 
 func has(all []corev1.Container, name string) bool {
 	return slices.ContainsFunc(all, func(c corev1.Container) bool { return c.Name == name })
+}
+
+// gateArgs returns what the Pod's gate is told to wait for; nil if there is none.
+func gateArgs(pod corev1.PodSpec) []string {
+	i := slices.IndexFunc(pod.InitContainers, func(c corev1.Container) bool { return c.Name == manifests.GateName })
+	if i < 0 {
+		return nil
+	}
+	return slices.Concat(pod.InitContainers[i].Command, pod.InitContainers[i].Args)
 }
 
 // carries reports whether the Pod still has every volume, and mounts every ConfigMap with SQL, under its new name.

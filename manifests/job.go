@@ -51,6 +51,11 @@ func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 			},
 		},
 	}
+	if gates := b.gates(); gates != nil {
+		pod := &job.Spec.Template.Spec
+		pod.InitContainers = append(gates, pod.InitContainers...)
+		*job.Spec.ActiveDeadlineSeconds += int64(p.deadline() / time.Second)
+	}
 	if b.Migration.Job == nil {
 		return job.DeepCopy(), nil // it shares no memory with its input
 	}

@@ -23,6 +23,7 @@ type SchemaMigration struct {
 	Source        Source
 	Database      Database
 	Tenants       *Tenants           // whose schemas are migrated; nil: the database has none
+	DependsOn     []string           // names of databases of the same overlay, whose hooks have a lower wave, and Targets of others
 	Wave          *int32             // argocd.argoproj.io/sync-wave of the hooks; nil: DefaultWave
 	Target        migrations.Version // the version to migrate to; empty: the newest
 	MinCompatible migrations.Version // overrides what the migrations themselves say; empty: they say it

@@ -68,9 +68,11 @@ func TestPatchRefused(t *testing.T) {
 		{"a password in plain text", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"name":"PGPASSWORD","value":"hunter2"}]}]}}}}`, "spec.job.spec.template.spec"},
 		{"a password in a list without merge key", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"value":"hunter2"}]}]}}}}`, "spec.job"},
 		{"no failure policy", `{"spec":{"podFailurePolicy":null}}`, "spec.job.spec.podFailurePolicy"},
+		{"no gate", `{"spec":{"template":{"spec":{"initContainers":[{"$patch":"delete","name":"wait-for-schema"}]}}}}`, "spec.job.spec.template.spec.initContainers"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			in := input(t, twoMigrations())
+			in.Migration.DependsOn = []string{"production/customers"}
 			in.Migration.Job = json.RawMessage(c.patch)
 			_, err := manifests.Build(in)
 			if wrong := (*manifests.FieldError)(nil); !errors.As(err, &wrong) || wrong.Field != c.field {

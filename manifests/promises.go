@@ -47,9 +47,14 @@ func keepsPromises(was, is *batchv1.Job) error {
 	if !slices.ContainsFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == ContainerName }) {
 		return &FieldError{"spec.job.spec.template.spec.containers", "removes the container " + ContainerName, "keep it: its exit code is the migration's"}
 	}
-	named := func(c corev1.Container) bool { return c.Name == InstallerName }
-	if slices.ContainsFunc(was.Spec.Template.Spec.InitContainers, named) && !slices.ContainsFunc(pod.InitContainers, named) {
-		return &FieldError{"spec.job.spec.template.spec.initContainers", "removes the initContainer " + InstallerName, "keep it: it brings the runner"}
+	for _, init := range []struct{ name, remedy string }{
+		{InstallerName, "keep it: it brings the runner"},
+		{GateName, "keep it, or take what it waits for out of spec.dependsOn"},
+	} {
+		named := func(c corev1.Container) bool { return c.Name == init.name }
+		if slices.ContainsFunc(was.Spec.Template.Spec.InitContainers, named) && !slices.ContainsFunc(pod.InitContainers, named) {
+			return &FieldError{"spec.job.spec.template.spec.initContainers", "removes the initContainer " + init.name, init.remedy}
+		}
 	}
 	return noPasswords(pod)
 }

@@ -38,6 +38,7 @@ func (m SchemaMigration) Validate() []*FieldError {
 	v.name("metadata.name", m.Name, "it names the database in object names, labels and NATS subjects")
 	v.name("spec.environment", m.Environment, "it is a label value and a token of NATS subjects")
 	v.source(m)
+	v.dependsOn(m.DependsOn)
 	v.database(m.Database)
 	if m.Tenants != nil {
 		v.tenants(*m.Tenants)
@@ -59,6 +60,25 @@ func (v *validator) name(field, name, why string) {
 	case !dnsLabel.MatchString(name):
 		v.add(field, fmt.Sprintf("%q is not a DNS label", name),
 			"use at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit: "+why)
+	}
+}
+
+// dependsOn looks at the form alone: who else there is, the overlay knows.
+func (v *validator) dependsOn(entries []string) {
+	for i, e := range entries {
+		field := fmt.Sprintf("spec.dependsOn[%d]", i)
+		_, err := ParseTarget(e)
+		switch name, _, versioned := strings.Cut(e, "@"); {
+		case slices.Contains(entries[:i], e):
+			v.add(field, e+" is given twice", "keep one of them")
+		case !strings.Contains(e, "/") && versioned:
+			v.add(field, e+" names a version", "leave it out: a database of the same overlay is migrated first, to the version of its own directory; "+
+				"that of another Application is written environment/"+name)
+		case !strings.Contains(e, "/") && !dnsLabel.MatchString(name):
+			v.add(field, fmt.Sprintf("%q is not a DNS label", name), "name a database of this overlay, or environment/database of another Application")
+		case strings.Contains(e, "/") && err != nil:
+			v.add(field, err.Error(), "name a database of this overlay, or environment/database of another Application")
+		}
 	}
 }
 

@@ -70,7 +70,18 @@ func TestValidate(t *testing.T) {
 		{"a table that is a statement", tool(func(t *manifests.ToolSource) { t.HistoryTable = "a; DROP TABLE b" }), "spec.source.tool.historyTable"},
 		{"a target for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Target = "1" }, "spec.target"},
 		{"an order for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Policy.OutOfOrder = "apply" }, "spec.policy.outOfOrder"},
-		{"tenants for a tool", func(s *m) { tool(func(*manifests.ToolSource) {})(s); s.Tenants = &manifests.Tenants{Names: []string{"a"}} }, "spec.tenants"},
+		{"tenants for a tool", func(s *m) {
+			tool(func(*manifests.ToolSource) {})(s)
+			s.Tenants = &manifests.Tenants{Names: []string{"a"}}
+		}, "spec.tenants"},
+		{"dependencies here and elsewhere", func(s *m) { s.DependsOn = []string{"customers", "production/stock@7", "eu/stock/acme@latest"} }, ""},
+		{"a dependency that is no name", func(s *m) { s.DependsOn = []string{"Customers"} }, "spec.dependsOn[0]"},
+		{"a dependency given twice", func(s *m) { s.DependsOn = []string{"customers", "customers"} }, "spec.dependsOn[1]"},
+		{"a dependency of this overlay with a version", func(s *m) { s.DependsOn = []string{"customers@7"} }, "spec.dependsOn[0]"},
+		{"a dependency elsewhere without a name", func(s *m) { s.DependsOn = []string{"production/"} }, "spec.dependsOn[0]"},
+		{"a dependency elsewhere with too many names", func(s *m) { s.DependsOn = []string{"a/b/c/d"} }, "spec.dependsOn[0]"},
+		{"a dependency elsewhere without tenant", func(s *m) { s.DependsOn = []string{"a/b/"} }, "spec.dependsOn[0]"},
+		{"a dependency elsewhere at no version", func(s *m) { s.DependsOn = []string{"a/b@next"} }, "spec.dependsOn[0]"},
 		{"no database", func(s *m) { s.Database = manifests.Database{} }, "spec.database"},
 		{"only env", func(s *m) { s.Database = manifests.Database{Env: []corev1.EnvVar{{Name: "PGHOST", Value: "db"}}} }, ""},
 		{"urlFrom without a source", func(s *m) { s.Database.URLFrom = &corev1.EnvVarSource{} }, "spec.database.urlFrom"},
