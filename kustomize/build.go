@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // built is what an overlay yields.
@@ -54,16 +55,21 @@ func (b built) find(kind, name string) *resource.Resource {
 
 // decode reads a resource into a type of the Kubernetes API.
 func decode(r *resource.Resource, into any) error {
-	var fields map[string]any
-	err := r.YNode().Decode(&fields) // RNode.MarshalJSON would write the whole object as YAML and parse it again
+	if err := decodeNode(r.YNode(), into); err != nil {
+		return fmt.Errorf("read %s %s: %w", r.GetKind(), r.GetName(), err)
+	}
+	return nil
+}
+
+// decodeNode reads a part of a resource.
+func decodeNode(n *yaml.Node, into any) error {
+	var fields any
+	err := n.Decode(&fields) // RNode.MarshalJSON would write the whole object as YAML and parse it again
 	if err == nil {
 		var b []byte
 		if b, err = json.Marshal(fields); err == nil {
 			err = json.Unmarshal(b, into)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("read %s %s: %w", r.GetKind(), r.GetName(), err)
-	}
-	return nil
+	return err
 }

@@ -3,25 +3,42 @@ package kustomize
 import (
 	"errors"
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// withEntry returns the kustomization with our entry at the end of its resources, exactly once, or without it. Every other
-// byte stays as it is wherever that is possible: comments, order, blank lines, line ends. Where the file's form does not
-// allow for it (the whole file as a flow mapping, say) it is written anew by kyaml, which keeps comments and order.
-func withEntry(content []byte, want bool) ([]byte, error) {
+// listing is one of the lists of a kustomization, and what is ours in it: there as long as a generated file is.
+type listing struct{ key, entry, file string }
+
+// What an overlay's kustomization gains: the directory of the generated objects, and the file of the gates. The gates are
+// applied after everything else the overlay does, so that its own patches meet its own objects, unchanged.
+var (
+	objectsListed = listing{"resources", entry, generatedKustomization}
+	gatesListed   = listing{"transformers", entry + "/" + generatedGates, generatedGates}
+)
+
+// is reports whether an element of the list is ours, however it is spelled.
+func (l listing) is(element string) bool {
+	return path.Clean(strings.TrimSuffix(element, "/")) == l.entry
+}
+
+// edit returns the kustomization with our entry at the end of its list, exactly once, or without it. Every other byte stays as
+// it is wherever that is possible: comments, order, blank lines, line ends. Where the file's form does not allow for it (the
+// whole file as a flow mapping, say) it is written anew by kyaml, which keeps comments and order.
+func (l listing) edit(content []byte, want bool) ([]byte, error) {
 	root, err := parseMapping(content)
 	if err != nil {
 		return nil, err
 	}
-	list := resourcesOf(root)
+	list := l.of(root)
 	have := 0
 	if list != nil {
 		for _, n := range list.Content {
-			if isEntry(n.Value) {
+			if l.is(n.Value) {
 				have++
 			}
 		}
@@ -29,19 +46,19 @@ func withEntry(content []byte, want bool) ([]byte, error) {
 	if want && have == 1 || !want && have == 0 {
 		return content, nil
 	}
-	if edited := edit(content, list, want && have == 0); edited != nil && sameButEntry(content, edited, want) {
+	if edited := l.editText(content, list, want && have == 0); edited != nil && l.sameButEntry(content, edited, want) {
 		return edited, nil
 	}
-	return rewrite(content, want)
+	return l.rewrite(content, want)
 }
 
-// resourcesOf returns the node of the resources, nil if there are none.
-func resourcesOf(root *yaml.Node) *yaml.Node {
+// of returns the node of the list, nil if there is none.
+func (l listing) of(root *yaml.Node) *yaml.Node {
 	if root == nil {
 		return nil
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == "resources" {
+		if root.Content[i].Value == l.key {
 			return root.Content[i+1]
 		}
 	}
@@ -49,43 +66,43 @@ func resourcesOf(root *yaml.Node) *yaml.Node {
 }
 
 // sameButEntry reports whether after says what before says but for our entry, which it holds as wanted.
-func sameButEntry(before, after []byte, want bool) bool {
+func (l listing) sameButEntry(before, after []byte, want bool) bool {
 	var a, b map[string]any
 	if yaml.Unmarshal(before, &a) != nil || yaml.Unmarshal(after, &b) != nil {
 		return false
 	}
-	was, _ := a["resources"].([]any)
-	is, _ := b["resources"].([]any)
-	was = slices.DeleteFunc(slices.Clone(was), ours)
+	was, _ := a[l.key].([]any)
+	is, _ := b[l.key].([]any)
+	was = slices.DeleteFunc(slices.Clone(was), l.ours)
 	if want {
-		was = append(was, entry)
+		was = append(was, l.entry)
 	}
-	delete(a, "resources")
-	delete(b, "resources")
+	delete(a, l.key)
+	delete(b, l.key)
 	return len(was) == len(is) && (len(is) == 0 || reflect.DeepEqual(was, is)) && (len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b))
 }
 
-func ours(resource any) bool {
-	s, ok := resource.(string)
-	return ok && isEntry(s)
+func (l listing) ours(element any) bool {
+	s, ok := element.(string)
+	return ok && l.is(s)
 }
 
 // rewrite edits the tree and writes all of it.
-func rewrite(content []byte, want bool) ([]byte, error) {
+func (l listing) rewrite(content []byte, want bool) ([]byte, error) {
 	node, err := yaml.Parse(string(content))
 	if err != nil {
 		return nil, err
 	}
-	list, err := node.Pipe(yaml.LookupCreate(yaml.SequenceNode, "resources"))
+	list, err := node.Pipe(yaml.LookupCreate(yaml.SequenceNode, l.key))
 	if err != nil || list == nil {
-		return nil, errors.Join(err, errors.New("yaml: want a mapping with a list of resources"))
+		return nil, errors.Join(err, errors.New("yaml: want a mapping with a list of "+l.key))
 	}
-	list.YNode().Content = slices.DeleteFunc(list.YNode().Content, func(n *yaml.Node) bool { return isEntry(n.Value) })
+	list.YNode().Content = slices.DeleteFunc(list.YNode().Content, func(n *yaml.Node) bool { return l.is(n.Value) })
 	if want {
-		list.YNode().Content = append(list.YNode().Content, yaml.NewStringRNode(entry).YNode())
+		list.YNode().Content = append(list.YNode().Content, yaml.NewStringRNode(l.entry).YNode())
 	}
 	if len(list.YNode().Content) == 0 {
-		if err := node.PipeE(yaml.Clear("resources")); err != nil {
+		if err := node.PipeE(yaml.Clear(l.key)); err != nil {
 			return nil, err
 		}
 	}
@@ -93,8 +110,8 @@ func rewrite(content []byte, want bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !sameButEntry(content, []byte(out), want) {
-		return nil, fmt.Errorf("yaml: the resources cannot be edited")
+	if !l.sameButEntry(content, []byte(out), want) {
+		return nil, fmt.Errorf("yaml: the %s cannot be edited", l.key)
 	}
 	return []byte(out), nil
 }

@@ -33,11 +33,11 @@ func editCases() []struct{ why, without, with string } {
 
 func TestAddEntry(t *testing.T) {
 	for _, c := range editCases() {
-		got, err := withEntry([]byte(c.without), true)
+		got, err := objectsListed.edit([]byte(c.without), true)
 		if err != nil || string(got) != c.with {
 			t.Errorf("%s: got\n%s\nwant\n%s\n%v", c.why, got, c.with, err)
 		}
-		again, err := withEntry(got, true)
+		again, err := objectsListed.edit(got, true)
 		if err != nil || string(again) != string(got) {
 			t.Errorf("%s: a second time gives\n%s\n%v", c.why, again, err)
 		}
@@ -47,7 +47,7 @@ func TestAddEntry(t *testing.T) {
 // TestDropEntry takes the entry out again. Where there was no list, or an empty one, none remains.
 func TestDropEntry(t *testing.T) {
 	for _, c := range editCases() {
-		got, err := withEntry([]byte(c.with), false)
+		got, err := objectsListed.edit([]byte(c.with), false)
 		if err != nil {
 			t.Errorf("%s: %v", c.why, err)
 			continue
@@ -68,22 +68,22 @@ func TestDropEntry(t *testing.T) {
 func TestEntrySpelling(t *testing.T) {
 	for _, spelled := range []string{"schemawave", "./schemawave", "schemawave/", `"schemawave"`, "./schemawave/"} {
 		content := "resources:\n- " + spelled + "\n- b\n"
-		if got, err := withEntry([]byte(content), true); err != nil || string(got) != content {
+		if got, err := objectsListed.edit([]byte(content), true); err != nil || string(got) != content {
 			t.Errorf("%s is added again:\n%s\n%v", spelled, got, err)
 		}
-		if got, err := withEntry([]byte(content), false); err != nil || string(got) != "resources:\n- b\n" {
+		if got, err := objectsListed.edit([]byte(content), false); err != nil || string(got) != "resources:\n- b\n" {
 			t.Errorf("%s is not removed:\n%s\n%v", spelled, got, err)
 		}
 	}
 	twice := "resources:\n- schemawave\n- b\n- ./schemawave\n"
-	if got, err := withEntry([]byte(twice), true); err != nil || strings.Count(string(got), "schemawave") != 1 {
+	if got, err := objectsListed.edit([]byte(twice), true); err != nil || strings.Count(string(got), "schemawave") != 1 {
 		t.Errorf("an entry given twice becomes\n%s\n%v", got, err)
 	}
 }
 
 func TestEntryRefused(t *testing.T) {
 	for _, content := range []string{"- a\n", "resources: a.yaml\n", "a: b: c\n", "resources:\n- a\n---\nresources:\n- b\n"} {
-		if got, err := withEntry([]byte(content), true); err == nil {
+		if got, err := objectsListed.edit([]byte(content), true); err == nil {
 			t.Errorf("%q became %q", content, got)
 		}
 	}
@@ -98,18 +98,18 @@ func FuzzEntry(f *testing.F) {
 	f.Add("\r\r ")
 	f.Add("resources: [äöü.yaml, \"ß\"]\n")
 	f.Fuzz(func(t *testing.T, content string) {
-		with, err := withEntry([]byte(content), true)
+		with, err := objectsListed.edit([]byte(content), true)
 		if err != nil {
 			return
 		}
-		if !sameButEntry([]byte(content), with, true) {
+		if !objectsListed.sameButEntry([]byte(content), with, true) {
 			t.Errorf("%q became %q", content, with)
 		}
-		again, err := withEntry(with, true)
+		again, err := objectsListed.edit(with, true)
 		if err != nil || string(again) != string(with) {
 			t.Errorf("%q became %q and then %q, %v", content, with, again, err)
 		}
-		if without, err := withEntry(with, false); err != nil || !sameButEntry(with, without, false) {
+		if without, err := objectsListed.edit(with, false); err != nil || !objectsListed.sameButEntry(with, without, false) {
 			t.Errorf("%q became %q, %v", with, without, err)
 		}
 	})

@@ -12,8 +12,8 @@ import (
 // oddBreak matches what ends a line in YAML 1.1 and nowhere else, so that the parser's line numbers are not ours.
 var oddBreak = regexp.MustCompile("\r[^\n]|\r$|\u0085|\u2028|\u2029")
 
-// edit works on the text. It returns nil where it cannot, and need not be right: the caller checks.
-func edit(content []byte, list *yaml.Node, add bool) []byte {
+// editText works on the text. It returns nil where it cannot, and need not be right: the caller checks.
+func (l listing) editText(content []byte, list *yaml.Node, add bool) []byte {
 	if oddBreak.Match(content) {
 		return nil
 	}
@@ -24,37 +24,37 @@ func edit(content []byte, list *yaml.Node, add bool) []byte {
 	}
 	switch {
 	case add && list == nil:
-		return appendResources(content, eol)
+		return l.appendList(content, eol)
 	case add && len(list.Content) == 0:
-		return fillEmpty(lines, list, eol)
+		return l.fillEmpty(lines, list, eol)
 	case add:
-		return addAfterLast(lines, list, eol)
+		return l.addAfterLast(lines, list, eol)
 	}
-	return dropEntries(lines, list)
+	return l.dropEntries(lines, list)
 }
 
-func appendResources(content []byte, eol string) []byte {
+func (l listing) appendList(content []byte, eol string) []byte {
 	out := slices.Clone(content)
 	if len(out) > 0 && out[len(out)-1] != '\n' {
 		out = append(out, eol...)
 	}
-	return append(out, "resources:"+eol+"- "+entry+eol...)
+	return append(out, l.key+":"+eol+"- "+l.entry+eol...)
 }
 
-// fillEmpty turns "resources: []" or a bare "resources:" into a list with one element.
-func fillEmpty(lines [][]byte, list *yaml.Node, eol string) []byte {
+// fillEmpty turns "resources: []", for instance, or a bare "resources:" into a list with one element.
+func (l listing) fillEmpty(lines [][]byte, list *yaml.Node, eol string) []byte {
 	at := list.Line - 1
 	line := strings.TrimRight(string(lines[at]), "\r\n")
-	key := strings.Index(line, "resources:")
+	key := strings.Index(line, l.key+":")
 	if key != 0 {
 		return nil
 	}
 	line = strings.TrimRight(strings.Replace(line, " []", "", 1), " ")
-	return splice(lines, at, at+1, line+eol+"- "+entry+eol)
+	return splice(lines, at, at+1, line+eol+"- "+l.entry+eol)
 }
 
 // addAfterLast adds an element behind the last one, in the form of the list.
-func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
+func (l listing) addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
 	last := list.Content[len(list.Content)-1]
 	line := string(lines[last.Line-1])
 	if list.Style&yaml.FlowStyle != 0 {
@@ -65,7 +65,7 @@ func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
 		if end > len(line) {
 			return nil
 		}
-		return splice(lines, last.Line-1, last.Line, line[:end]+", "+entry+line[end:])
+		return splice(lines, last.Line-1, last.Line, line[:end]+", "+l.entry+line[end:])
 	}
 	dash := strings.IndexByte(line, '-')
 	if dash < 0 || strings.TrimLeft(line[:dash], " ") != "" {
@@ -74,7 +74,7 @@ func addAfterLast(lines [][]byte, list *yaml.Node, eol string) []byte {
 	if !strings.HasSuffix(line, "\n") {
 		line += eol
 	}
-	return splice(lines, last.Line-1, last.Line, line+line[:offset(line, last.Column)]+entry+eol)
+	return splice(lines, last.Line-1, last.Line, line+line[:offset(line, last.Column)]+l.entry+eol)
 }
 
 // offset returns where a column, counted in characters from 1, begins in a line; its end if the line is shorter.
@@ -88,13 +88,13 @@ func offset(line string, column int) int {
 }
 
 // dropEntries removes the lines with our entry, and the key if nothing remains under it.
-func dropEntries(lines [][]byte, list *yaml.Node) []byte {
+func (l listing) dropEntries(lines [][]byte, list *yaml.Node) []byte {
 	if list.Style&yaml.FlowStyle != 0 {
-		return dropFromFlow(lines, list)
+		return l.dropFromFlow(lines, list)
 	}
 	drop, remain := map[int]bool{}, 0
 	for _, n := range list.Content {
-		if isEntry(n.Value) {
+		if l.is(n.Value) {
 			drop[n.Line-1] = true
 		} else {
 			remain++
@@ -102,7 +102,7 @@ func dropEntries(lines [][]byte, list *yaml.Node) []byte {
 	}
 	if remain == 0 {
 		for at := list.Line - 1; at >= 0; at-- {
-			if bytes.HasPrefix(lines[at], []byte("resources:")) {
+			if bytes.HasPrefix(lines[at], []byte(l.key+":")) {
 				drop[at] = true
 				break
 			}
@@ -118,9 +118,9 @@ func dropEntries(lines [][]byte, list *yaml.Node) []byte {
 }
 
 // dropFromFlow removes ", schemawave" from a list in brackets.
-func dropFromFlow(lines [][]byte, list *yaml.Node) []byte {
+func (l listing) dropFromFlow(lines [][]byte, list *yaml.Node) []byte {
 	last := list.Content[len(list.Content)-1]
-	if !isEntry(last.Value) || len(list.Content) == 1 {
+	if !l.is(last.Value) || len(list.Content) == 1 {
 		return nil
 	}
 	line := string(lines[last.Line-1])

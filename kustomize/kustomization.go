@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -24,7 +24,8 @@ type kustomization struct {
 	file      string // relative to the repository's root
 	content   []byte
 	namespace string
-	resources []field // with the line of each
+	images    []types.Image // as kustomize is told to change them
+	resources []field       // with the line of each
 }
 
 // kustomizationFile returns the name of the kustomization file among the entries of a directory, or "".
@@ -50,6 +51,8 @@ func parseKustomization(file string, content []byte) (*kustomization, error) {
 		switch root.Content[i].Value {
 		case "namespace":
 			k.namespace = value.Value
+		case "images":
+			_ = value.Decode(&k.images) // if it is wrong, kustomize will say so
 		case "resources":
 			if value.Kind != yaml.SequenceNode && value.ShortTag() != "!!null" {
 				return nil, Problems{{file, root.Content[i].Line, "resources: want a list, have " + describe(value), "write each on a line of its own, after a hyphen"}}
@@ -89,9 +92,4 @@ func (k *kustomization) lists(name string) int {
 		}
 	}
 	return 0
-}
-
-// isEntry reports whether a resource of a kustomization is ours, however it is spelled.
-func isEntry(resource string) bool {
-	return path.Clean(strings.TrimSuffix(resource, "/")) == entry
 }

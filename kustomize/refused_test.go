@@ -44,8 +44,10 @@ func repo(content string, changes ...string) map[string]string {
 	return files
 }
 
-func with(files map[string]string, name, content string) map[string]string {
-	files[name] = content
+func with(files map[string]string, nameAndContent ...string) map[string]string {
+	for i := 0; i < len(nameAndContent); i += 2 {
+		files[nameAndContent[i]] = nameAndContent[i+1]
+	}
 	return files
 }
 

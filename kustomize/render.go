@@ -54,11 +54,7 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	edited, err := withEntry(k.content, len(declarations) > 0)
-	if err != nil {
-		return Result{}, Problems{{k.file, 0, err.Error(), "list " + entry + " in the resources by hand"}}
-	}
-	w := &work{repository: r, opts: opts, kustomization: k, edited: edited}
+	w := &work{repository: r, opts: opts, kustomization: k}
 	if err := w.load(ctx, declarations); err != nil {
 		return Result{}, err
 	}
@@ -66,7 +62,7 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result := r.compare(k, edited, found, files)
+	result := r.compare(k, w.edited, found, files)
 	result.Warnings = w.movingImages()
 	return result, nil
 }
@@ -76,7 +72,7 @@ type work struct {
 	*repository
 	opts          Options
 	kustomization *kustomization
-	edited        []byte // the kustomization with our entry
+	edited        []byte // the kustomization with our entries
 	declarations  []*declaration
 	inputs        []manifests.Input // of each declaration
 	objects       [][]manifests.Object
@@ -99,50 +95,80 @@ func (w *work) load(ctx context.Context, declarations []*declaration) error {
 	return problems.err()
 }
 
-// files returns the generated files by name, proven by a build. Where the overlay makes another image of a source's, or the
-// Jobs need what the overlay itself creates, the build that shows it is followed by one that takes it into account.
+// files returns the generated files by name, proven by a build. Where workloads are to wait, the build that shows them is
+// followed by one with their gates.
 func (w *work) files(ctx context.Context) (map[string][]byte, error) {
-	if len(w.declarations) == 0 {
-		return nil, nil
-	}
-	files, built, err := w.attempt(ctx)
+	files, built, err := w.withoutGates(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.verify(built); err != nil {
+	gates, err := w.gates(built)
+	if err != nil || len(gates) == 0 {
+		return files, err
+	}
+	ungated := built
+	if files, built, err = w.attempt(ctx, gates); err != nil {
 		return nil, err
+	}
+	return files, w.verifyGates(gates, ungated, built)
+}
+
+// withoutGates returns the files of the migrations, and what the overlay yields with them. Where the overlay makes another image of a source's, or the Jobs need what the
+// overlay itself creates, the build that shows it is followed by one that takes it into account.
+func (w *work) withoutGates(ctx context.Context) (map[string][]byte, built, error) {
+	files, built, err := w.attempt(ctx, nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	resolved, err := w.resolveImages(built)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	copied, err := w.copyInputs(built)
 	if err != nil || !copied && !resolved {
-		return files, err
+		return files, built, err
 	}
-	if files, built, err = w.attempt(ctx); err != nil {
-		return nil, err
+	if files, built, err = w.attempt(ctx, nil); err != nil {
+		return nil, nil, err
 	}
-	if err := w.verify(built); err != nil {
-		return nil, err
-	}
-	return files, w.imagesStay(built)
+	return files, built, w.imagesStay(built)
 }
 
-// attempt builds the objects, and the overlay with them.
-func (w *work) attempt(ctx context.Context) (map[string][]byte, built, error) {
+// attempt builds the objects, and the overlay with them and with the gates, and verifies what came of the objects.
+func (w *work) attempt(ctx context.Context, gates []gate) (map[string][]byte, built, error) {
 	if err := w.buildObjects(); err != nil {
 		return nil, nil, err
 	}
 	files, err := encode(w.objects)
+	if err == nil && len(gates) > 0 {
+		files[generatedGates], err = encodeGates(gates)
+	}
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := w.list(files); err != nil {
 		return nil, nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 	b, err := w.build(files)
-	return files, b, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return files, b, w.verify(b)
+}
+
+// list has the overlay's kustomization name the generated files, as far as there are any.
+func (w *work) list(files map[string][]byte) error {
+	w.edited = w.kustomization.content
+	for _, l := range []listing{objectsListed, gatesListed} {
+		var err error
+		if w.edited, err = l.edit(w.edited, files[l.file] != nil); err != nil {
+			return Problems{{w.kustomization.file, 0, err.Error(), "list " + l.entry + " in the " + l.key + " by hand"}}
+		}
+	}
+	return nil
 }
 
 // buildObjects fills in the objects of every declaration.
@@ -165,6 +191,9 @@ func (w *work) buildObjects() error {
 // encode returns the objects as files, and the kustomization that lists them in the order in which they are applied.
 func encode(objects [][]manifests.Object) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	if len(objects) == 0 {
+		return files, nil
+	}
 	list := bytes.NewBufferString(header + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
 	for _, some := range objects {
 		count := map[string]int{}

@@ -8,16 +8,21 @@ import (
 
 // didYouMean is the remedy for an unknown field: the known one that is spelled most like it, or all of them.
 func didYouMean[V any](key string, known map[string]V) string {
+	if best := nearest(key, known); best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "known are " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+}
+
+// nearest returns the known word that is spelled most like key, if one is spelled much like it.
+func nearest[V any](key string, known map[string]V) string {
 	best, distance := "", 3
 	for _, k := range slices.Sorted(maps.Keys(known)) {
 		if n := edits(strings.ToLower(key), strings.ToLower(k)); n < distance {
 			best, distance = k, n
 		}
 	}
-	if best != "" {
-		return "did you mean " + best + "?"
-	}
-	return "known are " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+	return best
 }
 
 // edits counts the insertions, deletions and replacements that turn a into b (Levenshtein distance).

@@ -6,22 +6,35 @@ import (
 	"fmt"
 )
 
-// YAML returns the object as a document that people can read and compare: apiVersion and kind first, then the fields in
-// the order of the Kubernetes API; no status, no nulls; SQL as a literal block. The same object gives the same bytes with
-// every version of every library, which is why it is written here.
+// YAML returns the object as a document that people can read and compare: see the function YAML.
 func (o Object) YAML() ([]byte, error) {
-	b, err := json.Marshal(o.Value)
+	b, err := YAML(o.Value)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", o.Value.GetName(), err)
+	}
+	return b, nil
+}
+
+// YAML returns what encoding/json makes of v, an object or a list, as a document that people can read and compare:
+// apiVersion and kind first, then the fields in the order of their type; no status, no nulls; text of several lines as a literal
+// block. The same value gives the same bytes with every version of every library, which is why it is written here.
+func YAML(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	root, err := decode(d)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", o.Value.GetName(), err)
+		return nil, err
 	}
 	var w yamlWriter
-	w.members(topLevel(root.(object)), 0, "")
+	if list, ok := root.([]any); ok {
+		w.items(list, 0)
+	} else {
+		w.members(topLevel(root.(object)), 0, "")
+	}
 	return w.Bytes(), nil
 }
 

@@ -16,6 +16,9 @@ const GateName = "wait-for-schema"
 // namespace may have a server and a user of its own, and no credentials stand in git.
 const BrokerName = "schemawave-nats"
 
+// GateUser is who a gate runs as in a Pod that would make it root.
+const GateUser = nobody
+
 // Gate returns the initContainer that ends when all targets are ready. It needs NATS only, and no rights in Kubernetes; it
 // satisfies the Pod Security standard "restricted" whatever the Pod says, as long as that does not run as root. The user is the
 // image's or the Pod's: some clusters (OpenShift) choose it themselves.

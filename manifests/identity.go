@@ -21,6 +21,9 @@ const (
 	AnnotationDigest        = "schemawave.dev/digest"         // of the migration set, or of the image and what is done with it, "sha256:…"
 	AnnotationMinCompatible = "schemawave.dev/min-compatible" // oldest version whose readers still work; absent: not said
 
+	// AnnotationWaitFor is a team's own, on a workload: the schemas without which it is not to start, with commas between them.
+	AnnotationWaitFor = "schemawave.dev/wait-for"
+
 	ManagedBy = "schemawave"
 )
 
