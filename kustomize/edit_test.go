@@ -81,6 +81,25 @@ func TestEntrySpelling(t *testing.T) {
 	}
 }
 
+// TestGatesEntry edits the other list that we have an entry in, among whose elements may be whole documents.
+func TestGatesEntry(t *testing.T) {
+	for _, c := range []struct{ why, without, with string }{
+		{"no transformers", "resources:\n- a.yaml # one\n", "resources:\n- a.yaml # one\ntransformers:\n- schemawave/gates.yaml\n"},
+		{"a file", "transformers: # ours\n- labels.yaml\nnamespace: x\n", "transformers: # ours\n- labels.yaml\n- schemawave/gates.yaml\nnamespace: x\n"},
+		{"brackets", "transformers: [labels.yaml]\n", "transformers: [labels.yaml, schemawave/gates.yaml]\n"},
+		{"a document in place", "transformers:\n- |-\n  apiVersion: builtin # theirs\n  kind: LabelTransformer\nnamespace: x\n",
+			"transformers:\n- |-\n  apiVersion: builtin # theirs\n  kind: LabelTransformer\n- schemawave/gates.yaml\nnamespace: x\n"},
+	} {
+		got, err := gatesListed.edit([]byte(c.without), true)
+		if err != nil || string(got) != c.with {
+			t.Errorf("%s: got\n%s\nwant\n%s\n%v", c.why, got, c.with, err)
+		}
+		if got, err := gatesListed.edit([]byte(c.with), false); err != nil || string(got) != c.without {
+			t.Errorf("%s, and out again: got\n%s\nwant\n%s\n%v", c.why, got, c.without, err)
+		}
+	}
+}
+
 func TestEntryRefused(t *testing.T) {
 	for _, content := range []string{"- a\n", "resources: a.yaml\n", "a: b: c\n", "resources:\n- a\n---\nresources:\n- b\n"} {
 		if got, err := objectsListed.edit([]byte(content), true); err == nil {

@@ -103,6 +103,9 @@ func (w *work) files(ctx context.Context) (map[string][]byte, error) {
 		return nil, err
 	}
 	gates, err := w.gates(built)
+	if err == nil {
+		err = w.noCycles(gates)
+	}
 	if err != nil || len(gates) == 0 {
 		return files, err
 	}

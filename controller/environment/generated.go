@@ -169,14 +169,14 @@ func (c *clone) onlyGenerated(overlay string, ch change) (bool, error) {
 	return bytes.Equal(withoutOurs(from), withoutOurs(to)), nil
 }
 
-// withoutOurs returns a kustomization as its author wrote it, in a normal form: without the entry that rendering adds
-// for the generated directory, and without what that leaves empty. What is no YAML is returned as it is.
+// withoutOurs returns a kustomization as its author wrote it, in a normal form: without the entries that rendering adds
+// for the generated directory and a file in it, and without what that leaves empty. What is no YAML is returned as it is.
 func withoutOurs(kustomization []byte) []byte {
 	var doc map[string]any
 	if yaml.Unmarshal(kustomization, &doc) != nil {
 		return kustomization
 	}
-	for _, field := range []string{"resources", "components"} {
+	for _, field := range []string{"resources", "components", "transformers"} {
 		list, ok := doc[field].([]any)
 		if !ok {
 			if doc[field] == nil {
@@ -186,7 +186,7 @@ func withoutOurs(kustomization []byte) []byte {
 		}
 		list = slices.DeleteFunc(list, func(v any) bool {
 			s, _ := v.(string)
-			return path.Clean(s) == generatedDir
+			return within(path.Clean(s), generatedDir)
 		})
 		doc[field] = list
 		if len(list) == 0 {

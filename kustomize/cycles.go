@@ -1,0 +1,162 @@
+package kustomize
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+// step is what a sync does before its workloads are applied: a migration, or a hook of the team's own that waits for schemas. It
+// waits for all steps of its overlay with a lower wave, and for the schemas of others it says.
+type step struct {
+	name   string // as people call it
+	file   string
+	line   int
+	schema manifests.Target // that it makes ready; zero for a hook
+	wave   int32
+	waits  []manifests.Target
+	within *[]step // the steps of its overlay
+}
+
+// noCycles refuses Applications that wait for each other. That a workload waits for the schema of an Application which waits for
+// the workload's own is no cycle: workloads are applied when the migrations of their own Application are done. Only an overlay
+// that waits for others has the rest of the repository read.
+func (w *work) noCycles(gates []gate) error {
+	mine := append(steps(w.declarations), w.hooks(gates)...)
+	if !slices.ContainsFunc(mine, func(s step) bool { return len(s.waits) > 0 }) {
+		return nil
+	}
+	all, err := w.othersSteps()
+	if err != nil {
+		return err
+	}
+	for i := range mine {
+		mine[i].within = &mine
+		all = append(all, &mine[i])
+	}
+	for i := range mine {
+		s := search{all: all, done: map[*step]bool{}}
+		if cycle := s.visit(&mine[i]); cycle != nil {
+			return Problems{{cycle[0].file, cycle[0].line, "Applications wait for each other: " + tell(cycle), "take one of these out: none of them could ever begin"}}
+		}
+	}
+	return nil
+}
+
+// steps returns the migrations of an overlay.
+func steps(declarations []*declaration) []step {
+	var all []step
+	for _, d := range declarations {
+		all = append(all, step{
+			name: d.Environment + "/" + d.Name, file: d.file, line: d.line("spec.dependsOn"),
+			schema: manifests.Target{Environment: d.Environment, Database: d.Name}, wave: d.HookWave(), waits: d.Waits(),
+		})
+	}
+	return all
+}
+
+// hooks returns the gated workloads that are PreSync hooks.
+func (w *work) hooks(gates []gate) []step {
+	var all []step
+	for _, g := range gates {
+		wave := preSyncWave(g.Resource)
+		if wave == math.MaxInt32 {
+			continue // it is applied when all migrations of its Application are done
+		}
+		file, line := w.annotated(g.GetAnnotations()[manifests.AnnotationWaitFor])
+		if file == "" {
+			file = w.kustomization.file
+		}
+		all = append(all, step{name: "the hook " + g.String(), file: file, line: line, wave: wave, waits: g.targets})
+	}
+	return all
+}
+
+// othersSteps reads the migrations of the other overlays. What is wrong with them is for their own render to say.
+func (w *work) othersSteps() ([]*step, error) {
+	overlays, err := Overlays(w.dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []*step
+	for _, o := range overlays {
+		rel, err := filepath.Rel(w.dir, o)
+		if err != nil {
+			return nil, err
+		}
+		other := &repository{Root: w.Root, dir: w.dir, overlay: filepath.ToSlash(rel)}
+		if other.overlay == w.overlay {
+			continue
+		}
+		k, err := other.kustomization()
+		if err != nil {
+			continue
+		}
+		declarations, err := other.declarations(k)
+		if err != nil {
+			continue
+		}
+		of := steps(declarations)
+		for i := range of {
+			of[i].within = &of
+			all = append(all, &of[i])
+		}
+	}
+	return all, nil
+}
+
+// search looks for a cycle by going on from each step to all it waits for.
+type search struct {
+	all  []*step
+	path []*step
+	done map[*step]bool
+}
+
+func (s *search) visit(at *step) []*step {
+	if i := slices.Index(s.path, at); i >= 0 {
+		return s.path[i:]
+	}
+	if s.done[at] {
+		return nil
+	}
+	s.path = append(s.path, at)
+	for _, next := range s.all {
+		if next.wave < at.wave && next.within == at.within || waitsOn(at, next) {
+			if cycle := s.visit(next); cycle != nil {
+				return cycle
+			}
+		}
+	}
+	s.path = s.path[:len(s.path)-1]
+	s.done[at] = true
+	return nil
+}
+
+// waitsOn reports whether a step says that it waits for the schema of another.
+func waitsOn(s, other *step) bool {
+	return slices.ContainsFunc(s.waits, func(t manifests.Target) bool {
+		return t.Environment == other.schema.Environment && t.Database == other.schema.Database
+	})
+}
+
+// tell names a cycle's steps, each with its place and what makes it wait for the next.
+func tell(cycle []*step) string {
+	var b strings.Builder
+	for i, s := range cycle {
+		next := cycle[(i+1)%len(cycle)]
+		how := "comes after"
+		if waitsOn(s, next) {
+			how = "waits for"
+		}
+		at := s.file
+		if s.line > 0 {
+			at = fmt.Sprintf("%s:%d", s.file, s.line)
+		}
+		fmt.Fprintf(&b, "%s (%s) %s ", s.name, at, how)
+	}
+	return b.String() + cycle[0].name
+}
