@@ -16,8 +16,9 @@ type gated struct {
 	annotated      map[string]bool   // files that speak of the annotation
 }
 
-// annotates reports whether a text speaks of the annotation, also as a path of a JSON patch.
-func annotates(text []byte) bool {
+// Annotates reports whether a text speaks of the annotation by which workloads wait, also as a path of a JSON patch. Where a
+// YAML file of a repository does, Overlays finds others than those that have a SchemaMigration, wherever they are.
+func Annotates(text []byte) bool {
 	return bytes.Contains(text, []byte(manifests.AnnotationWaitFor)) ||
 		bytes.Contains(text, []byte(strings.ReplaceAll(manifests.AnnotationWaitFor, "/", "~1")))
 }

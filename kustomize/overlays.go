@@ -71,7 +71,7 @@ func (g *gated) isOverlay(dir, rel string) (bool, error) {
 			}
 			return false, err
 		}
-		if annotates(content) {
+		if Annotates(content) {
 			g.annotated[path.Join(rel, e.Name())] = true
 		}
 		var problems Problems

@@ -38,12 +38,13 @@ func TestShopIsRenderedByKustomize(t *testing.T) {
 	w := start(t, real, h.url("shop")).only()
 	rep := pass(t, w, Pushed)
 	overlays := []string{"orders/overlays/production", "orders/overlays/staging"}
-	equal(t, "rendered", rep.Rendered, overlays)
+	all := append(overlays, "storefront/overlays/production", "storefront/overlays/staging") // which wait for orders
+	equal(t, "rendered", rep.Rendered, all)
 	if len(rep.Broken) > 0 {
 		t.Fatalf("broken: %q", rep.Broken)
 	}
 	p.pull()
-	for _, o := range overlays {
+	for _, o := range all {
 		r, err := kustomize.Render(t.Context(), filepath.Join(p.dir, o), kustomize.Options{Root: p.dir})
 		if err != nil || r.Changed() {
 			t.Errorf("%s is not what kustomize renders in a person's clone: %v\n%s", o, err, r.Diff())
@@ -90,6 +91,49 @@ func TestRemovedMigrationIsCleanedUp(t *testing.T) {
 	pass(t, w, Current)
 }
 
+// A workload is gated in the overlays of the base that annotates it, which have no migrations, from the push that annotates it to
+// the one that takes the annotation away.
+func TestGatesFollowTheirAnnotation(t *testing.T) {
+	h := newHost(t)
+	files := example(t, "shop")
+	const base = "storefront/base/deployment.yaml"
+	annotated := files[base]
+	files[base] = strings.Replace(annotated, "schemawave.dev/wait-for", "example.com/note", 1)
+	if files[base] == annotated {
+		t.Fatal("the example annotates nothing")
+	}
+	plain := files[base]
+	p := h.repository("shop", files)
+	w := start(t, real, h.url("shop")).only()
+	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"orders/overlays/production", "orders/overlays/staging"})
+	p.pull()
+	before := p.show("storefront/overlays/staging/kustomization.yaml")
+
+	gated := []string{"storefront/overlays/production", "storefront/overlays/staging"}
+	p.commit("the storefront waits", map[string]string{base: annotated})
+	p.push()
+	equal(t, "gated", pass(t, w, Pushed).Rendered, gated)
+	p.pull()
+	if !strings.Contains(p.show("storefront/overlays/staging/schemawave/gates.yaml"), "- staging/orders@2\n") {
+		t.Error("the gate of staging does not wait for orders of staging")
+	}
+	pass(t, start(t, real, h.url("shop")).only(), Current)
+
+	p.commit("a new environment", map[string]string{"storefront/overlays/eu/kustomization.yaml": "namespace: eu\nresources: [../../base]\n"})
+	p.push()
+	equal(t, "gated", pass(t, w, Pushed).Rendered, []string{"storefront/overlays/eu"})
+	p.pull()
+
+	p.commit("the storefront waits no longer", map[string]string{base: plain})
+	p.push()
+	equal(t, "opened", pass(t, w, Pushed).Rendered, append([]string{"storefront/overlays/eu"}, gated...))
+	p.pull()
+	if after := p.show("storefront/overlays/staging/kustomization.yaml"); after != before {
+		t.Errorf("the kustomization is not what it was:\n%s", after)
+	}
+	pass(t, w, Unchanged)
+}
+
 func TestMistakeIsToldWithItsPlace(t *testing.T) {
 	h := newHost(t)
 	files := example(t, "shop")
@@ -97,7 +141,7 @@ func TestMistakeIsToldWithItsPlace(t *testing.T) {
 	h.repository("shop", files)
 	w := start(t, real, h.url("shop")).only()
 	rep := pass(t, w, Pushed)
-	equal(t, "rendered", rep.Rendered, []string{"orders/overlays/production"})
+	equal(t, "rendered", rep.Rendered, []string{"orders/overlays/production", "storefront/overlays/production", "storefront/overlays/staging"})
 	why := rep.Broken["orders/overlays/staging"]
 	t.Log(why)
 	if !strings.Contains(why, "orders/overlays/staging/schemamigration.yaml:") || strings.Contains(why, w.checkout.dir) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/schemawave/schemawave/kustomize"
 )
 
 // plan is what one pass has to look at.
@@ -75,9 +77,13 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 // survey brings the list of overlays and their sources up to date with the checkout, reading only where files changed.
 func (w *writer) survey(changes []change) error {
 	dirs := declaring(changes)
+	if w.gated = w.gated || w.annotated(changes); w.gated && len(dirs) > 0 {
+		dirs = []string{"."} // what makes a directory an overlay may be anywhere
+	}
 	if w.overlays == nil {
 		w.overlays, dirs = map[string]bool{}, []string{"."}
 	}
+	known := maps.Clone(w.overlays)
 	affected := map[string]bool{}
 	for _, ch := range changes {
 		w.sources.reached(ch.path, func(o string) { affected[o] = true })
@@ -93,8 +99,12 @@ func (w *writer) survey(changes []change) error {
 			return &Fault{FaultInternal, fmt.Errorf("list overlays: %w", err)}
 		}
 		for _, o := range found {
-			w.overlays[o], affected[o] = true, true
+			w.overlays[o] = true
+			affected[o] = affected[o] || !known[o]
 		}
+	}
+	for o := range known {
+		affected[o] = affected[o] || !w.overlays[o]
 	}
 	root := w.checkout.fs()
 	for o := range affected {
@@ -105,6 +115,17 @@ func (w *writer) survey(changes []change) error {
 		}
 	}
 	return nil
+}
+
+// annotated reports whether one of the changed files annotates workloads to wait for a schema.
+func (w *writer) annotated(changes []change) bool {
+	return slices.ContainsFunc(changes, func(ch change) bool {
+		if !mayDeclare(ch.path) {
+			return false
+		}
+		content, err := fs.ReadFile(w.checkout.fs(), ch.path)
+		return err == nil && kustomize.Annotates(content) // a file that is gone annotates nothing
+	})
 }
 
 // overlaysBelow lists those overlays at and below a directory that the configuration selects.

@@ -37,6 +37,7 @@ type writer struct {
 	checkout *checkout
 	sources  *sources
 	overlays map[string]bool   // those of the checkout
+	gated    bool              // a file annotates workloads to wait for a schema, or has since the clone was made
 	done     plumbing.Hash     // the tip the last finished pass left; zero: none since the start
 	failed   map[string]string // overlays that could not be rendered, and why
 	held     map[string]bool   // overlays left alone because a person undid what was rendered
@@ -116,7 +117,7 @@ func (w *writer) prepare() error {
 	if w.checkout, err = newCheckout(filepath.Join(w.dir, "tree")); err != nil {
 		return err
 	}
-	w.sources, w.overlays = newSources(), nil
+	w.sources, w.overlays, w.gated = newSources(), nil, false
 	return nil
 }
 
