@@ -84,6 +84,8 @@ func TestDocuments(t *testing.T) {
 				tryConfig(t, b.text)
 			case "pod":
 				tryPod(t, b.text)
+			case "workload":
+				tryWorkload(t, b.text)
 			case "state":
 				tryState(t, b.text)
 			case "go":
@@ -101,7 +103,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "state", "go", "sh", "text", "sql"} {
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
 		if tried[kind] == 0 {
 			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
 		}
@@ -118,6 +120,8 @@ func kindOf(b block) string {
 		return "SchemaMigration"
 	case strings.Contains(b.text, "kind: Kustomization"):
 		return "Kustomization"
+	case strings.Contains(b.text, "schemawave.dev/wait-for"):
+		return "workload"
 	case strings.HasPrefix(b.text, "initContainers:"):
 		return "pod"
 	case strings.Contains(b.text, "\nnats:"):
@@ -193,6 +197,21 @@ func tryPod(t *testing.T, text string) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// tryWorkload renders an overlay with the workload, which then waits.
+func tryWorkload(t *testing.T, text string) {
+	root := t.TempDir()
+	write(t, root, ".git/HEAD", "ref: refs/heads/main\n")
+	write(t, root, "overlay/kustomization.yaml", "namespace: production\nresources: [workload.yaml]\n")
+	write(t, root, "overlay/workload.yaml", text)
+	result, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(result.Diff(), "+    - name: wait-for-schema\n") {
+		t.Errorf("it does not wait:\n%s", result.Diff())
 	}
 }
 

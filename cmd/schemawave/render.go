@@ -18,10 +18,10 @@ func newRender() *cobra.Command {
 	var opts kustomize.Options
 	c := &cobra.Command{
 		Use:   "render OVERLAY...",
-		Short: "Write the migration Jobs that overlays declare",
-		Long: `Write, into the directory schemawave of each overlay, the objects that its SchemaMigration files declare, and list that
-directory in the overlay's kustomization. Nothing is written unless the overlay then builds. The same repository gives
-the same bytes on every machine.
+		Short: "Write the migration Jobs that overlays declare, and the gates of workloads that wait",
+		Long: `Write, into the directory schemawave of each overlay, the objects that its SchemaMigration files declare, and the init
+containers of workloads annotated schemawave.dev/wait-for, and list them in the overlay's kustomization. Nothing is written
+unless the overlay then builds. The same repository gives the same bytes on every machine.
 
 With --check nothing is written: the difference is printed, and the exit code is 65 if there is one.
 
@@ -36,7 +36,7 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
 		}),
 	}
 	c.Flags().BoolVar(&check, "check", false, "write nothing; print what would change")
-	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs (default: this release's)")
+	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs and gates (default: this release's)")
 	return c
 }
 
