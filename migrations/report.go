@@ -37,13 +37,24 @@ type Report struct {
 	Applied       []Version `json:"applied,omitempty"`       // by this run, oldest first; cut in the middle when long
 	Repeated      []string  `json:"repeated,omitempty"`      // names of the repeatable ones that this run has run; cut at the end when long
 	Tenants       *Tenants  `json:"tenants,omitempty"`       // where there are any: From, To and MinCompatible are what holds for all of them
-	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to
+	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to; 0 where a tool's history remembers the newest only
 	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
 	Run           string    `json:"run"`                     // the run's id in the ledger
 	Started       time.Time `json:"started"`
 	Finished      time.Time `json:"finished"`
 	Outcome       Outcome   `json:"outcome"`
+	Tool          *ToolRun  `json:"tool,omitempty"`  // where a team's own tool was run: From, To and what was applied are read from its history
 	Failure       *Failure  `json:"error,omitempty"` // set if and only if Outcome is OutcomeFailed
+}
+
+// ToolRun is how a team's own tool went.
+type ToolRun struct {
+	History     string `json:"history"`               // whose kind of history, as in "laravel"
+	From        string `json:"from,omitempty"`        // the newest migration before the run, as the tool itself names it
+	To          string `json:"to,omitempty"`          // the same after the run
+	Status      *int   `json:"status,omitempty"`      // the exit status; absent if a signal ended the tool, or nothing was started
+	Changed     bool   `json:"changed"`               // whether the history or the definition of anything in the database has changed
+	Fingerprint string `json:"fingerprint,omitempty"` // of those definitions after the run, "sha256:…"; equal ones are defined alike
 }
 
 // Failure says why a run failed, in terms a person can act on.
@@ -56,11 +67,12 @@ type Failure struct {
 	Column    int      `json:"column,omitempty"`    // 1-based, in characters
 	Statement string   `json:"statement,omitempty"` // the failing statement with its literals replaced, cut when long
 	Message   string   `json:"message"`
-	Hint      string   `json:"hint,omitempty"` // the remedy
+	Hint      string   `json:"hint,omitempty"`   // the remedy
+	Output    string   `json:"output,omitempty"` // the last lines that a team's own tool has printed, without secrets and data; cut at its beginning
 }
 
-// Encode returns the report as JSON of at most MaxReportBytes, cutting first the lists of tenants and of applied versions and then the
-// long texts of the failure.
+// Encode returns the report as JSON of at most MaxReportBytes, cutting first the lists of tenants and of applied versions, then the
+// names and the output of a tool, and then the long texts of the failure.
 func (r Report) Encode() ([]byte, error) {
 	if r.Failure != nil {
 		f := *r.Failure
@@ -69,6 +81,10 @@ func (r Report) Encode() ([]byte, error) {
 	if r.Tenants != nil {
 		t := *r.Tenants
 		r.Tenants = &t
+	}
+	if r.Tool != nil {
+		t := *r.Tool
+		r.Tool = &t
 	}
 	for {
 		b, err := json.Marshal(r)
@@ -98,8 +114,20 @@ func (r *Report) shorten() bool {
 		r.Applied = append(append([]Version{}, r.Applied[:(n+2)/4]...), r.Applied[n-(n+1)/4:]...)
 		return true
 	}
+	if r.Tool != nil {
+		for _, name := range []*string{&r.Tool.From, &r.Tool.To} {
+			if len(*name) > 64 {
+				*name = cut(*name, len(*name)/2)
+				return true
+			}
+		}
+	}
 	if r.Failure == nil {
 		return false
+	}
+	if o := &r.Failure.Output; len(*o) > 64 {
+		*o = cutFront(*o, len(*o)*3/4)
+		return true
 	}
 	longest := &r.Failure.Statement
 	for _, s := range []*string{&r.Failure.Message, &r.Failure.Hint, &r.Failure.File} {
@@ -120,6 +148,15 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
+}
+
+// cutFront returns an ellipsis and the last n bytes of s, beginning with a character.
+func cutFront(s string, n int) string {
+	at := len(s) - n
+	for at < len(s) && s[at]&0xC0 == 0x80 {
+		at++
+	}
+	return "…" + s[at:]
 }
 
 // DecodeReport reads a report. Fields it does not know are ignored; a wrong format is an error, so that some other

@@ -181,10 +181,15 @@ func (m *migrate) deliver(r migrations.Report) error {
 	} else if r.Failure == nil {
 		fmt.Fprintln(m.stdout, summary(r))
 	}
-	if m.report == "" {
+	return writeReport(m.report, b)
+}
+
+// writeReport writes an encoded report to the file that --report names, if it names one.
+func writeReport(path string, encoded []byte) error {
+	if path == "" {
 		return nil
 	}
-	if err := os.WriteFile(m.report, b, 0o644); err != nil {
+	if err := os.WriteFile(path, encoded, 0o644); err != nil {
 		return &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("write the report: %w", err), Hint: "give --report a file that can be written"}
 	}
 	return nil

@@ -41,6 +41,10 @@ type foreignTable struct {
 	lacks   string   // a column by which another tool's table of the same name is told
 	sql     string   // reads the table, %s
 	read    func(rows [][][]byte) (foreign, error)
+
+	beside  []string // other tables of the tool, in the same schema; %s is the name of the table itself
+	held    string   // reads from the first of them, %s, who holds the tool's own lock; empty if it has none that can stay set
+	release string   // the command that frees it
 }
 
 // past is a migration as another tool remembers it.
@@ -56,6 +60,8 @@ type foreign struct {
 	upto       past   // a version that stands for all up to it; empty: none does
 	baseline   bool   // upto need not have a file
 	repeatable []past
+	newestOnly bool   // what came before is not remembered
+	dirty      *Error // one failed half way, and nobody has said since what the schema is at; nil if none did
 }
 
 // inUTC renders a column as a time that Go reads. A timestamp without a zone is taken to be in the session's, as the tools do.
@@ -99,19 +105,24 @@ func parseTime(column []byte) time.Time {
 // readOneVersion reads the one row of tools that remember the newest version only, and whether it was left half applied.
 // They apply versions in their order, so that one stands for all up to it. tern begins with a version 0.
 func readOneVersion(rows [][][]byte) (foreign, error) {
+	f := foreign{newestOnly: true}
 	switch {
 	case len(rows) == 0:
-		return foreign{}, nil
+		return f, nil
 	case len(rows) > 1:
-		return foreign{}, inconsistent(fmt.Sprintf("it has %d rows, where that tool writes one", len(rows)), "delete the rows that do not tell the version the schema is at")
-	case string(rows[0][1]) == "t":
-		return foreign{}, inconsistent(fmt.Sprintf("version %s is dirty: it failed, and nobody has said since what the schema is at", rows[0][0]),
-			"look what is there of it, complete or revert it by hand, say so with that tool's command force, and import then")
-	case string(rows[0][0]) == "0":
-		return foreign{}, nil
+		return f, inconsistent(fmt.Sprintf("it has %d rows, where that tool writes one", len(rows)), "delete the rows that do not tell the version the schema is at")
+	case string(rows[0][0]) != "0" && string(rows[0][0]) != "-1": // -1 is golang-migrate's for before the first
+		v, err := parseVersion(rows[0][0])
+		if err != nil {
+			return f, err
+		}
+		f.upto = past{version: v}
 	}
-	v, err := parseVersion(rows[0][0])
-	return foreign{upto: past{version: v}}, err
+	if string(rows[0][1]) == "t" {
+		f.dirty = inconsistent(fmt.Sprintf("version %s is dirty: it failed, and nobody has said since what the schema is at", rows[0][0]),
+			"look what is there of it, complete or revert it by hand, and say so with that tool's command force")
+	}
+	return f, nil
 }
 
 // readGoose follows the ups and downs: what counts is a version's last row. Version 0 is the empty database.
@@ -152,14 +163,11 @@ func readVersions(rows [][][]byte) (foreign, error) {
 // leadingVersion is what sql-migrate orders its files by.
 var leadingVersion = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*`)
 
-// readSQLMigrate reads the versions off the files' names.
+// readSQLMigrate reads the versions off the files' names. One without a number has none.
 func readSQLMigrate(rows [][][]byte) (foreign, error) {
 	var f foreign
 	for _, row := range rows {
-		v, err := parseVersion(leadingVersion.Find(row[0]))
-		if err != nil {
-			return f, inconsistent(fmt.Sprintf("file %q has no version", row[0]), "give the files names that begin with a number, there and in this table")
-		}
+		v, _ := migrations.ParseVersion(string(leadingVersion.Find(row[0])))
 		f.applied = append(f.applied, past{version: v, name: string(row[0]), at: parseTime(row[1])})
 	}
 	return f, nil
@@ -172,8 +180,9 @@ func readFlyway(rows [][][]byte) (foreign, error) {
 	for _, row := range rows {
 		kind, script, at := string(row[1]), string(row[2]), parseTime(row[4])
 		if string(row[3]) != "t" {
-			return f, inconsistent(fmt.Sprintf("%s is marked as failed", strconv.Quote(script)),
-				"look what is there of it, complete or revert it by hand, run flyway repair, and import then")
+			f.dirty = inconsistent(fmt.Sprintf("%s is marked as failed", strconv.Quote(script)),
+				"look what is there of it, complete or revert it by hand, and run flyway repair")
+			continue
 		}
 		if row[0] == nil {
 			f.repeated(script, at, kind == "DELETE")
@@ -225,6 +234,9 @@ func (f foreign) resolve(set migrations.Set) (versioned, repeatable []adopted, e
 		}
 	}
 	for _, p := range f.applied {
+		if p.version == "" {
+			return nil, nil, inconsistent(fmt.Sprintf("file %q has no version", p.name), "give the files names that begin with a number, there and in this table")
+		}
 		m, ok := fileOf(set, p.version)
 		switch {
 		case known[m.Version]:

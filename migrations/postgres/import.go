@@ -57,24 +57,15 @@ func Import(ctx context.Context, cfg Config, set migrations.Set, tool Tool) (Ado
 	return out, nil
 }
 
-// findForeign looks for the tables of the tools: in the tenant's schema; without one, in the search path, then in schema public.
+// findForeign looks for the tables of the tools, as tablesSQL does.
 func findForeign(ctx context.Context, s *session, tool Tool, tenant string) (foreignTable, string, error) {
-	where := "coalesce(pg_catalog.to_regclass(t.name), pg_catalog.to_regclass('public.' || t.name))"
-	if tenant != "" {
-		where = fmt.Sprintf("pg_catalog.to_regclass(%s || t.name)", literal(identifier(tenant)+"."))
-	}
-	names := map[string]bool{}
-	var values []string
+	var names []string
 	for _, t := range foreignTables() {
-		if !names[t.name] {
-			names[t.name] = true
-			values = append(values, "("+literal(t.name)+")")
+		if !slices.Contains(names, t.name) {
+			names = append(names, t.name)
 		}
 	}
-	rows, err := s.within(ctx, fmt.Sprintf(`SELECT t.name, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
-(SELECT pg_catalog.string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-FROM (VALUES %s) t(name) JOIN pg_catalog.pg_class c ON c.oid = %s
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, ", "), where))
+	rows, err := s.within(ctx, tablesSQL(tenant, names...))
 	if err != nil {
 		return foreignTable{}, "", err
 	}
@@ -100,7 +91,26 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, 
 	return foreignTable{}, "", misconfigured("more than one tool has left a history here: "+strings.Join(said, ", "), "say whose to adopt")
 }
 
-// isAt reports whether a row of findForeign is about a table of the tool.
+// tablesSQL asks which of these tables are there, by names as in SQL: each one's name as it was asked for, quoted in full, its
+// columns, its schema and its name. One without a schema is looked for in the tenant's schema; without a tenant, in the search
+// path, then in schema public.
+func tablesSQL(tenant string, names ...string) string {
+	where := `coalesce(pg_catalog.to_regclass(t.name),
+CASE WHEN pg_catalog.strpos(t.name, '.') = 0 THEN pg_catalog.to_regclass('public.' || t.name) END)`
+	if tenant != "" {
+		where = fmt.Sprintf("pg_catalog.to_regclass(%s || t.name)", literal(identifier(tenant)+"."))
+	}
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = "(" + literal(name) + ")"
+	}
+	return fmt.Sprintf(`SELECT t.name, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
+(SELECT pg_catalog.string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), n.nspname, c.relname
+FROM (VALUES %s) t(name) JOIN pg_catalog.pg_class c ON c.oid = %s
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, strings.Join(values, ", "), where)
+}
+
+// isAt reports whether a row of tablesSQL is about a table of the tool.
 func (t foreignTable) isAt(row [][]byte) bool {
 	columns := strings.Split(string(row[2]), ",")
 	has := func(c string) bool { return slices.Contains(columns, c) }
@@ -129,6 +139,10 @@ func readForeign(ctx context.Context, s *session, from foreignTable, table strin
 		return nil, nil, err
 	}
 	history, err := from.read(rows)
+	if err == nil && history.dirty != nil {
+		history.dirty.Failure.Hint += "; import then"
+		err = history.dirty
+	}
 	if err != nil {
 		return nil, nil, err
 	}

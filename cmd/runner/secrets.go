@@ -1,0 +1,81 @@
+package runner
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// redacted stands in a tool's output where a secret was.
+const redacted = "[redacted]"
+
+// shortestSecret is how many bytes a variable's value must have to be taken for a secret because of the variable's name: less is
+// a switch, and its digit or word is everywhere in the output.
+const shortestSecret = 6
+
+// secretName is the name of a variable that holds a secret. That of a file with one is none.
+var secretName = regexp.MustCompile(`(?i)(^|_)(pass|passwd|password|passphrase|pwd|secret|token|key|apikey|credentials?|auth|dsn)(_|$|[0-9])`)
+
+// secrets takes out of a text what nobody is to read.
+type secrets struct {
+	replacer *strings.Replacer
+	longest  int // bytes
+}
+
+// secretsOf finds the secrets in an environment, besides those given: the values of variables that are named like it, and the
+// passwords in URLs, in every way that they are written in.
+func secretsOf(environ []string, given ...string) secrets {
+	var found []string
+	add := func(s string) {
+		found = append(found, s, url.QueryEscape(s), url.PathEscape(s), strings.Trim(strconv.Quote(s), `"`))
+	}
+	for _, s := range given {
+		add(s)
+	}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if password := urlPassword(value); password != "" {
+			found = append(found, password)
+			if u, err := url.PathUnescape(password); err == nil {
+				add(u)
+			}
+		}
+		if name == "PWD" || name == "OLDPWD" || strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_PATH") || !secretName.MatchString(name) {
+			continue
+		}
+		for _, line := range strings.Split(value, "\n") { // output is looked through line by line
+			if line = strings.TrimSpace(line); len(line) >= shortestSecret {
+				add(line)
+			}
+		}
+	}
+	return newSecrets(found)
+}
+
+func newSecrets(texts []string) secrets {
+	texts = slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" })
+	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) }) // of two that begin alike the longer one is meant
+	texts = slices.Compact(texts)
+	var s secrets
+	var pairs []string
+	for _, text := range texts {
+		s.longest = max(s.longest, len(text))
+		pairs = append(pairs, text, redacted)
+	}
+	s.replacer = strings.NewReplacer(pairs...)
+	return s
+}
+
+// urlPassword returns the password of a URL as it is written there; empty if there is none.
+func urlPassword(value string) string {
+	_, rest, _ := strings.Cut(value, "://")
+	authority, _, _ := strings.Cut(rest, "?")
+	at := strings.LastIndexByte(authority, '@') // a password may hold what should have been escaped
+	_, password, _ := strings.Cut(authority[:max(0, at)], ":")
+	return password
+}
+
+// redact returns a text without the secrets.
+func (s secrets) redact(text string) string { return s.replacer.Replace(text) }

@@ -1,0 +1,87 @@
+package runner
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/schemawave/schemawave/migrations"
+)
+
+const (
+	longestLine = 64 << 10 // bytes, beyond which a line is passed on in pieces
+	lastLines   = 20       // that a report tells
+	lastBytes   = 3 << 10
+)
+
+// stream passes a tool's output on, line by line as it comes, without the secrets. Several share what is kept of it.
+type stream struct {
+	to      io.Writer
+	secrets secrets
+	last    *tail
+	pending []byte // begins with what is left of a line
+}
+
+// Write never fails: a tool is not to be stopped because nobody reads what it says.
+func (s *stream) Write(p []byte) (int, error) {
+	s.pending = append(s.pending, p...)
+	for {
+		end := bytes.IndexByte(s.pending, '\n')
+		if end < 0 {
+			break
+		}
+		s.pass(s.secrets.redact(string(s.pending[:end+1])))
+		s.pending = s.pending[end+1:]
+	}
+	if len(s.pending) > longestLine+s.secrets.longest {
+		clean := s.secrets.redact(string(s.pending))
+		held := min(len(clean), s.secrets.longest) // may begin a secret whose end is yet to come
+		s.pass(clean[:len(clean)-held])
+		s.pending = []byte(clean[len(clean)-held:])
+	}
+	return len(p), nil
+}
+
+// flush passes on a last line that was not ended.
+func (s *stream) flush() {
+	if len(s.pending) > 0 {
+		s.pass(s.secrets.redact(string(s.pending)))
+		s.pending = nil
+	}
+}
+
+func (s *stream) pass(text string) {
+	s.last.mu.Lock()
+	defer s.last.mu.Unlock()
+	io.WriteString(s.to, text) //nolint:errcheck // see Write
+	s.last.add(text)
+}
+
+// tail keeps the last lines that were passed on, as a report may tell them.
+type tail struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (t *tail) add(text string) {
+	if line := strings.TrimSpace(migrations.RedactOutput(text)); line != "" {
+		t.lines = append(t.lines, line)
+	}
+	if extra := len(t.lines) - lastLines; extra > 0 {
+		t.lines = slices.Delete(t.lines, 0, extra)
+	}
+}
+
+// text returns the lines, at most lastBytes of them.
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	size, first := 0, len(t.lines)
+	for first > 0 && size+len(t.lines[first-1]) < lastBytes {
+		first--
+		size += len(t.lines[first]) + 1
+	}
+	return strings.Join(t.lines[first:], "\n")
+}
