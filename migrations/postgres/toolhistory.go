@@ -278,12 +278,16 @@ func readQuery(ctx context.Context, s *session, query string) (toolRecord, error
 	return out, nil
 }
 
-// aboutQuery says that an error is the query's.
+// aboutQuery says that an error is the query's, and who is to mend it.
 func aboutQuery(err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	e.Failure.Message = "the history's query: " + e.Failure.Message
+	f := &e.Failure
+	f.Message = "the history's query: " + f.Message
+	if f.Code == migrations.ExitRejected || f.SQLState == "25006" {
+		f.Code, f.Permanent, f.Hint = migrations.ExitConfig, true, "correct the query: it selects the version, and writes nothing"
+	}
 	return e
 }
