@@ -52,7 +52,7 @@ Exit codes: 0 the tool did its work · 65 it failed · 75 it failed for a reason
 lock was not free in time · 69 the database cannot be reached · 77 permission denied · 78 the command is not there, or the
 configuration is wrong · 64 wrong usage.
 
-Environment: DATABASE_URL, or libpq's PG* variables, for the lock and the history; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this
+Environment: DATABASE_URL, also as Prisma, Rails, SQLAlchemy, Ecto or JDBC write it, or libpq's PG* variables, for the lock and the history; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this
 run in the ledger; SCHEMAWAVE_DIGEST goes into the report.`, kinds()),
 		Example: `  schemawave-runner exec --history laravel --database orders --environment production -- php artisan migrate --force
   schemawave-runner exec --history custom --history-query 'SELECT max(version) FROM changes' --database orders -- ./migrate.sh`,
@@ -116,7 +116,12 @@ func (t *tool) exec(ctx context.Context, args []string) (migrations.Report, erro
 	if err != nil {
 		err = notStarted(name, err)
 	} else {
-		t.Conn, err = postgres.ParseConfig(t.getenv)
+		t.Conn, err = postgres.ParseConfig(func(name string) string {
+			if name == "DATABASE_URL" {
+				return forPostgres(t.getenv(name))
+			}
+			return t.getenv(name)
+		})
 	}
 	if err != nil {
 		return postgres.NotRun(t.Config, command, err), err
