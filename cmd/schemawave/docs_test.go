@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,6 +185,9 @@ func tryPod(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	for _, c := range pod.InitContainers {
+		if !slices.Contains([]string{"wait", "exec", "install"}, c.Args[0]) {
+			t.Errorf("container %s runs %q", c.Name, c.Args[0])
+		}
 		root := command()
 		sub, args, err := root.Find(c.Args)
 		if err != nil {
@@ -191,6 +195,9 @@ func tryPod(t *testing.T, text string) {
 		}
 		if err := sub.ParseFlags(args); err != nil {
 			t.Fatal(err)
+		}
+		if sub.Name() != "wait" {
+			continue
 		}
 		for _, target := range sub.Flags().Args() {
 			if _, err := events.ParseTarget(target); err != nil {
@@ -266,6 +273,9 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 	if strings.Contains(text, "schemawave import ") {
 		leaveHistory(t, url)
 	}
+	if strings.Contains(text, "schemawave exec ") {
+		installTools(t)
+	}
 	var printed bytes.Buffer
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
@@ -315,6 +325,23 @@ func leaveHistory(t *testing.T, url string) {
 		"INSERT INTO schema_migrations VALUES (1, false)").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// installTools puts programs into PATH that leave the histories of the tools that go by their names, and insist on the arguments.
+func installTools(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, tool := range map[string]struct{ arguments, sql string }{
+		"php": {"artisan migrate --force", "CREATE TABLE migrations (id serial, migration varchar(255), batch int); INSERT INTO migrations (migration, batch) VALUES ('2024_01_31_120000_orders', 1)"},
+		"python": {"manage.py migrate", "CREATE TABLE django_migrations (id serial, app varchar(255), name varchar(255), applied timestamptz); " +
+			"INSERT INTO django_migrations (app, name) VALUES ('orders', '0001_initial')"},
+	} {
+		script := fmt.Sprintf("#!/bin/sh\ntest \"$*\" = '%s' && psql -X -q \"$DATABASE_URL\" -c \"%s\"\n", tool.arguments, tool.sql)
+		if err := os.Chmod(write(t, dir, name, script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
 // trySQL applies the block after the table that it changes.
