@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 		root.AddCommand(Commands(os.Getenv)...)
 		os.Exit(int(cli.Main(root)))
 	}
+	if os.Getenv(asInit) != "" {
+		os.Exit(runAsInit())
+	}
 	os.Exit(withServer(m.Run))
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/schemawave/schemawave/migrations"
 )
@@ -66,7 +67,8 @@ type tail struct {
 }
 
 func (t *tail) add(text string) {
-	if line := strings.TrimSpace(migrations.RedactOutput(text)); line != "" {
+	line := strings.TrimSpace(migrations.RedactOutput(text))
+	if strings.ContainsFunc(line, unicode.IsLetter) { // not what only underlines another
 		t.lines = append(t.lines, line)
 	}
 	if extra := len(t.lines) - lastLines; extra > 0 {

@@ -30,10 +30,25 @@ func verdict(name string, end ending, last string) error {
 		}
 	default:
 		f.Message = fmt.Sprintf("%s ended with exit status %d", name, end.status)
+		if line := telling(last); line != "" {
+			f.Message += ": " + line
+		}
 		f.Hint, f.SQLState = "its output says why: mend the migration, or the tool's configuration", sqlStateIn(last)
 	}
 	f.Permanent = f.Code.Permanent()
 	return &postgres.Error{Failure: f}
+}
+
+// ofError finds the lines of an output that name an error.
+var ofError = regexp.MustCompile(`(?mi)^.*(?:error|exception|sqlstate|fatal).*$`)
+
+// telling is the last line of an output that names an error; empty if none does.
+func telling(output string) string {
+	lines := ofError.FindAllString(output, -1)
+	if lines == nil {
+		return ""
+	}
+	return lines[len(lines)-1]
 }
 
 // notStarted is the error of a command that is not there or cannot be run.

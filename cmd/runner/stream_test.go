@@ -1,0 +1,80 @@
+package runner
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A secret is found however the output is cut into reads, in a line without an end too.
+func TestSecretsCutAcrossReads(t *testing.T) {
+	const secret = "tok-0123456789"
+	text := "first " + secret + "\nsecond " + secret + secret[:5] + "\nlast " + secret
+	const want = "first [redacted]\nsecond [redacted]tok-0\nlast [redacted]"
+	for size := 1; size <= len(text); size++ {
+		var out bytes.Buffer
+		s := stream{to: &out, secrets: newSecrets([]string{secret, secret[:9]}), last: &tail{}}
+		for at := 0; at < len(text); at += size {
+			s.Write([]byte(text[at:min(at+size, len(text))])) //nolint:errcheck // never fails
+		}
+		s.flush()
+		if out.String() != want {
+			t.Fatalf("in reads of %d bytes: %q", size, out.String())
+		}
+	}
+}
+
+// A line that never ends is passed on in pieces, and a secret at any place of it is found.
+func TestALineWithoutEnd(t *testing.T) {
+	const secret = "tok-0123456789"
+	for _, before := range []int{0, longestLine - 5, longestLine, longestLine + 5, longestLine + len(secret), 2*longestLine + 3} {
+		var out bytes.Buffer
+		s := stream{to: &out, secrets: newSecrets([]string{secret}), last: &tail{}}
+		text := strings.Repeat(".", before) + secret + strings.Repeat(".", longestLine)
+		for at := 0; at < len(text); at += 1000 {
+			s.Write([]byte(text[at:min(at+1000, len(text))])) //nolint:errcheck // never fails
+			if len(s.pending) > longestLine+len(secret) {
+				t.Fatalf("%d bytes are held back", len(s.pending))
+			}
+		}
+		s.flush()
+		if want := strings.Replace(text, secret, redacted, 1); out.String() != want {
+			t.Errorf("after %d bytes: %d bytes instead of %d, with the secret: %v", before, out.Len(), len(want), strings.Contains(out.String(), secret))
+		}
+	}
+}
+
+func TestSecretsOf(t *testing.T) {
+	s := secretsOf([]string{
+		"DB_PASSWORD=pa$$word", "APP_KEY=base64:abc/def+ghi=", "PRIVATE_KEY=-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----",
+		"DATABASE_URL=postgres://u:p%40ss%2Fw@h/d", "AMQP_URL=amqp://u:s3cr3t@q:5672/", "PWD=/app/public", "DB_PASSWORD_FILE=/run/secrets/db", "KEYBOARD=german-layout", "DEBUG_TOKEN=1",
+	}, "given")
+	for text, want := range map[string]string{
+		"a pa$$word b": "a [redacted] b", "base64:abc/def+ghi=": redacted, "base64%3Aabc%2Fdef%2Bghi%3D": redacted, "MIIEvQIBADAN": redacted,
+		"p%40ss%2Fw and p@ss/w": "[redacted] and [redacted]", "amqp://u:s3cr3t@q:5672/": "amqp://u:[redacted]@q:5672/", "given": redacted,
+		"/app/public /run/secrets/db german-layout 1": "/app/public /run/secrets/db german-layout 1",
+	} {
+		if got := s.redact(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestTheLastLinesAreKept(t *testing.T) {
+	last := &tail{}
+	var out bytes.Buffer
+	s := stream{to: &out, last: last, secrets: newSecrets(nil)}
+	for i := range 1000 {
+		fmt.Fprintf(&s, "line %d\n\n  ^^^^\n", i)
+	}
+	if got := strings.Split(last.text(), "\n"); len(got) != lastLines || got[0] != "line 980" || got[lastLines-1] != "line 999" {
+		t.Errorf("%q", got)
+	}
+	for range lastLines {
+		fmt.Fprintf(&s, "%s\n", strings.Repeat("long ", 200))
+	}
+	if got := last.text(); len(got) > lastBytes || len(got) < lastBytes/2 {
+		t.Errorf("%d bytes", len(got))
+	}
+}
