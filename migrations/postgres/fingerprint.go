@@ -52,6 +52,10 @@ UNION ALL SELECT ROW('aggregate', nspname, proname, pg_get_function_arguments(fu
 	format_type(a.aggtranstype, NULL), a.agginitval)::text FROM fun JOIN pg_aggregate a ON a.aggfnoid = fun.oid)
 SELECT 'sha256:' || encode(sha256(convert_to(string_agg(t, E'\n' ORDER BY t COLLATE "C"), getdatabaseencoding())), 'hex') FROM line`
 
+// fingerprintSettings hold for the statement alone: names are qualified, the timeout is that of the tool's statements and not of ours,
+// and compiling the statement takes longer than it does.
+const fingerprintSettings = "SET LOCAL search_path TO pg_catalog;SET LOCAL statement_timeout TO 0;SET LOCAL jit TO off;"
+
 // fingerprint asks for the hash, leaving out the ledger and the tables, by schema and name, that are said.
 func (l ledger) fingerprint(ctx context.Context, s *session, apart [][2]string) (string, error) {
 	values := []string{}
@@ -61,7 +65,7 @@ func (l ledger) fingerprint(ctx context.Context, s *session, apart [][2]string) 
 	for _, t := range apart {
 		values = append(values, fmt.Sprintf("(%s, %s)", literal(t[0]), literal(t[1])))
 	}
-	rows, err := s.ask(ctx, strings.Join(s.begin, ";")+";SET LOCAL search_path TO pg_catalog;"+fmt.Sprintf(fingerprintSQL, strings.Join(values, ", "))+";COMMIT")
+	rows, err := s.ask(ctx, strings.Join(s.begin, ";")+";"+fingerprintSettings+fmt.Sprintf(fingerprintSQL, strings.Join(values, ", "))+";COMMIT")
 	if err != nil {
 		return "", err
 	}
