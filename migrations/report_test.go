@@ -143,3 +143,23 @@ func TestExitCodes(t *testing.T) {
 		t.Error("codes of errors")
 	}
 }
+
+// Of a tool's output the end is kept, and all else that is cut is cut before the message.
+func TestReportOfAToolKeepsTheEndOfItsOutput(t *testing.T) {
+	r := longReport()
+	status := 1
+	name := strings.Repeat("<", 255)
+	r.Tool = &ToolRun{History: "laravel", From: name, To: name, Status: &status, Fingerprint: "sha256:" + strings.Repeat("b", 64)}
+	r.Failure = &Failure{Code: ExitRejected, Message: "php ended with exit status 1", Output: strings.Repeat("ü long line\n", 2000) + "the end"}
+	b, err := r.Encode()
+	if err != nil || len(b) > MaxReportBytes || !utf8.Valid(b) {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	got, err := DecodeReport(b)
+	if err != nil || got.Failure.Message != r.Failure.Message || !strings.HasPrefix(got.Failure.Output, "…") || !strings.HasSuffix(got.Failure.Output, "the end") || *got.Tool.Status != 1 {
+		t.Errorf("%v: %+v, %+v", err, got.Failure, got.Tool)
+	}
+	if len(r.Failure.Output) < 20000 || r.Tool.From != name {
+		t.Error("encoding changed the report")
+	}
+}
