@@ -45,10 +45,10 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flush passes on a last line that was not ended.
+// flush passes on a last line that was not ended, and ends it: what we say ourselves begins a line.
 func (s *stream) flush() {
 	if len(s.pending) > 0 {
-		s.pass(s.secrets.redact(string(s.pending)))
+		s.pass(s.secrets.redact(string(s.pending)) + "\n")
 		s.pending = nil
 	}
 }
