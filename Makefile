@@ -59,8 +59,10 @@ bench: deps build ## benchmarks, each beside a floor or a peer, and the way from
 bench-engine: deps ## the migration engine beside other tools and floors, near and 5 ms away (half an hour; ROUNDS=5)
 	@cd $(PEERS) && $(GO) run ./bench -rounds $(or $(ROUNDS),5)
 
-# What is needed beyond what a lab installs for itself: for the tests a server, a pooler, and a C compiler for the race detector.
-demo e2e: PACKAGES = git curl
+# What is needed beyond what a lab installs for itself: for the story other teams' tools; for the tests a server, a pooler, and a C
+# compiler for the race detector.
+demo: PACKAGES = git curl
+e2e: PACKAGES = git curl php-cli php-pgsql php-mbstring php-xml php-laravel-framework python3-django python3-alembic python3-psycopg2
 test bench: PACKAGES = postgresql pgbouncer git gcc libc6-dev
 bench-engine: PACKAGES = postgresql
 deps:

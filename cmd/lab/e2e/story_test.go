@@ -75,6 +75,7 @@ func TestStory(t *testing.T) {
 		{"the leader is killed", orphaned},
 		{"a person looks around", lookAround},
 		{"the migrations move into an image", imaged},
+		{"teams bring tools of their own", ownTools},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {

@@ -67,7 +67,7 @@ func (s *Story) release(ctx context.Context, message string, rendered func() err
 		return r, err
 	}
 	sync := s.observe(ctx, r.Rendered)
-	if r.Message, r.Event, err = result(ctx, news, r.Rendered); err != nil {
+	if r.Message, r.Event, err = result(ctx, news, Database, r.Rendered); err != nil {
 		return r, fmt.Errorf("no result of %.8s: %w", r.Rendered, err)
 	}
 	r.Published = time.Now()
@@ -95,8 +95,8 @@ func (s *Story) tellMoments(r Release) {
 	}
 }
 
-// result waits for the event that ends the attempt at a revision.
-func result(ctx context.Context, news <-chan *nats.Msg, revision string) (*nats.Msg, events.Event, error) {
+// result waits for the event that ends the attempt at a revision of a database.
+func result(ctx context.Context, news <-chan *nats.Msg, database, revision string) (*nats.Msg, events.Event, error) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,7 +111,7 @@ func result(ctx context.Context, news <-chan *nats.Msg, revision string) (*nats.
 				return nil, e, err
 			}
 			e.Predicate = subject.Predicate
-			if e.Database == Database && e.Attempt != nil && e.Attempt.Outcome != "" && e.Attempt.Revision == revision {
+			if e.Database == database && e.Attempt != nil && e.Attempt.Outcome != "" && e.Attempt.Revision == revision {
 				return msg, e, nil
 			}
 		}

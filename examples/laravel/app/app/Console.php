@@ -1,0 +1,7 @@
+<?php
+
+namespace App;
+
+class Console extends \Illuminate\Foundation\Console\Kernel
+{
+}
