@@ -64,7 +64,7 @@ func migrating(j *batchv1.Job) corev1.Container {
 
 // movingImages warns of images whose content may change behind the same name: no commit tells of it, so nothing syncs it, and
 // two runs of the same Job may do different things.
-func (w *work) movingImages() []*Problem {
+func (w *work) movingImages() Problems {
 	var warnings Problems
 	for i, d := range w.declarations {
 		if image := w.inputs[i].Resolved; image != "" && manifests.Moves(image) {

@@ -107,11 +107,7 @@ func TestMovingImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := ""
-		for _, w := range r.Warnings {
-			got += w.Error()
-		}
-		if got != c.want {
+		if got := strings.Join(r.Warnings(), "\n"); got != c.want {
 			t.Errorf("%s: warnings %q, want %q", c.why, got, c.want)
 		}
 	}

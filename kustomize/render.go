@@ -63,7 +63,7 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	result := r.compare(k, w.edited, found, files)
-	result.Warnings = w.movingImages()
+	result.warnings = w.movingImages()
 	return result, nil
 }
 

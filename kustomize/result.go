@@ -11,9 +11,9 @@ import (
 
 // Result is what a render found to be different from what it should be. The zero value means nothing.
 type Result struct {
-	Root     string     // of the repository: absolute
-	Files    []File     // those that differ, by path
-	Warnings []*Problem // what works and will surprise
+	Root     string // of the repository: absolute
+	Files    []File // those that differ, by path
+	warnings Problems
 }
 
 // File is a file before and after.
@@ -21,6 +21,15 @@ type File struct {
 	Path   string // relative to Root, with slashes
 	Before []byte // nil: it is not there
 	After  []byte // nil: it is to be removed
+}
+
+// Warnings tells what works and will surprise, each as "file:line: what (remedy)".
+func (r Result) Warnings() []string {
+	var all []string
+	for _, w := range r.warnings {
+		all = append(all, w.Error())
+	}
+	return all
 }
 
 // Changed reports whether Write has anything to do.

@@ -46,8 +46,8 @@ func render(ctx context.Context, out, warnings io.Writer, overlays []string, opt
 	stale := 0
 	for _, overlay := range overlays {
 		result, err := kustomize.Render(ctx, overlay, opts)
-		for _, w := range result.Warnings {
-			fmt.Fprintf(warnings, "warning: %v\n", w)
+		for _, w := range result.Warnings() {
+			fmt.Fprintf(warnings, "warning: %s\n", w)
 		}
 		switch {
 		case err != nil:

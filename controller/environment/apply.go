@@ -17,15 +17,16 @@ const maxRounds = 4
 
 // outcome is what rendering made of the overlays of a plan.
 type outcome struct {
-	rendered []string          // those with changed files, sorted
-	failed   map[string]string // those that cannot be rendered, and why
-	held     []string          // those left alone
+	rendered []string            // those with changed files, sorted
+	failed   map[string]string   // those that cannot be rendered, and why
+	held     []string            // those left alone
+	warned   map[string][]string // of those with changed files, what they were warned of
 }
 
 // renderAll renders what the plan asks for into the checkout and returns the changed files. An overlay that fails is as
 // before; after an error of the whole, all are.
 func (w *writer) renderAll(ctx context.Context, tip plumbing.Hash, todo plan) ([]edit, outcome, error) {
-	o := outcome{failed: map[string]string{}}
+	o := outcome{failed: map[string]string{}, warned: map[string][]string{}}
 	edits := map[string][]edit{}
 	err := w.rounds(ctx, tip, todo, &o, edits)
 	if err != nil {
@@ -152,6 +153,7 @@ func (w *writer) put(overlay string, r Rendering, o *outcome) ([]edit, error) {
 	if err = r.Write(); err == nil {
 		var edits []edit
 		if edits, err = w.checkout.written(w.clone, overlay); err == nil {
+			o.warned[overlay] = r.Warnings()
 			return edits, nil
 		}
 	}

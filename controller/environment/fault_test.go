@@ -90,6 +90,8 @@ func (h half) Changed() bool {
 	return true
 }
 
+func (h half) Warnings() []string { return nil }
+
 func (h half) Write() error {
 	if err := os.MkdirAll(filepath.Join(h.dir, "schemawave"), 0o755); err != nil {
 		return err

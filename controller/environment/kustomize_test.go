@@ -1,7 +1,9 @@
 package environment
 
 import (
+	"bytes"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,5 +148,28 @@ func TestMistakeIsToldWithItsPlace(t *testing.T) {
 	t.Log(why)
 	if !strings.Contains(why, "orders/overlays/staging/schemamigration.yaml:") || strings.Contains(why, w.checkout.dir) {
 		t.Errorf("broken: %q", why)
+	}
+}
+
+// TestWarningsAreLogged tells of an image whose tag moves once, when the overlay is rendered.
+func TestWarningsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	h := newHost(t)
+	p := h.repository("shop", map[string]string{
+		"overlay/kustomization.yaml": "namespace: staging\n",
+		"overlay/orders.yaml": "apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\nmetadata: {name: orders}\nspec:\n" +
+			"  source: {image: {name: orders, path: /migrations}}\n  database: {urlFrom: {secretKeyRef: {name: a, key: b}}}\n",
+	})
+	w := start(t, func(o *Options) {
+		real(o)
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}, h.url("shop")).only()
+	pass(t, w, Pushed)
+	p.pull()
+	p.commit("elsewhere", map[string]string{"README.md": "x\n"})
+	p.push()
+	pass(t, w, Current)
+	if n := strings.Count(log.String(), "overlay/orders.yaml:5: spec.source.image.name: orders may be another image tomorrow"); n != 1 {
+		t.Errorf("the log tells %d times of the image\n%s", n, log.String())
 	}
 }

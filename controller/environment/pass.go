@@ -176,6 +176,11 @@ func (w *writer) settle(at plumbing.Hash, todo plan, o outcome) {
 			w.log.Warn("generated files were changed by hand; they are left alone until a source of the overlay changes", "overlay", overlay)
 		}
 	}
+	for _, overlay := range o.rendered {
+		for _, warning := range o.warned[overlay] {
+			w.log.Warn("overlay is rendered, but "+warning, "overlay", overlay)
+		}
+	}
 	if todo.cold {
 		w.failed, w.held = map[string]string{}, map[string]bool{}
 	}

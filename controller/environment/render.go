@@ -15,6 +15,8 @@ type Renderer func(ctx context.Context, root, overlay string) (Rendering, error)
 type Rendering interface {
 	// Changed reports whether Write would change a file.
 	Changed() bool
+	// Warnings tells what works and will surprise.
+	Warnings() []string
 	// Write brings the files on disk up to date.
 	Write() error
 }

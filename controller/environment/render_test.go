@@ -83,6 +83,8 @@ func (r *digestRendering) Changed() bool {
 	return false
 }
 
+func (r *digestRendering) Warnings() []string { return nil }
+
 func (r *digestRendering) Write() error {
 	for name, content := range r.files {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
