@@ -136,5 +136,8 @@ func fieldOf(m manifests.SchemaMigration, ref manifests.Reference) string {
 			return fmt.Sprintf("spec.database.envFrom[%d]", i)
 		}
 	}
+	if ref.Name == manifests.BrokerName && len(m.Waits()) > 0 {
+		return "spec.dependsOn"
+	}
 	return "spec.job"
 }

@@ -116,8 +116,9 @@ func (w *work) files(ctx context.Context) (map[string][]byte, error) {
 	return files, w.verifyGates(gates, ungated, built)
 }
 
-// withoutGates returns the files of the migrations, and what the overlay yields with them. Where the overlay makes another image of a source's, or the Jobs need what the
-// overlay itself creates, the build that shows it is followed by one that takes it into account.
+// withoutGates returns the files of the migrations, and what the overlay yields with them. Where the overlay makes another image
+// of a source's, or the Jobs need what the overlay itself creates, the build that shows it is followed by one that takes it into
+// account.
 func (w *work) withoutGates(ctx context.Context) (map[string][]byte, built, error) {
 	files, built, err := w.attempt(ctx, nil)
 	if err != nil {

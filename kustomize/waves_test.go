@@ -13,3 +13,13 @@ func TestOverlayMayNotOpenTheGate(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestBrokerComesTooLate tells by what a Job needs the variables of NATS that nobody has made yet when it runs.
+func TestBrokerComesTooLate(t *testing.T) {
+	_, err := renderTree(t, with(repo(good, "policy: {retries: 3}", "dependsOn: [production/customers@7]"),
+		"overlay/kustomization.yaml", "namespace: x\nresources: [nats.yaml]\n",
+		"overlay/nats.yaml", "apiVersion: external-secrets.io/v1beta1\nkind: ExternalSecret\nmetadata: {name: schemawave-nats}\n"))
+	if err == nil || !strings.Contains(err.Error(), "overlay/schema.yaml:11: spec.dependsOn: the Secret schemawave-nats is made by the ExternalSecret schemawave-nats of this overlay") {
+		t.Errorf("error %v", err)
+	}
+}
