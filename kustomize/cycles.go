@@ -1,8 +1,12 @@
 package kustomize
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,20 +80,16 @@ func (w *work) hooks(gates []gate) []step {
 	return all
 }
 
-// othersSteps reads the migrations of the other overlays. What is wrong with them is for their own render to say.
+// othersSteps reads the migrations of the other overlays that may wait. What is wrong with them is for their own render to say.
 func (w *work) othersSteps() ([]*step, error) {
-	overlays, err := Overlays(w.dir)
+	overlays, err := w.depending()
 	if err != nil {
 		return nil, err
 	}
 	var all []*step
-	for _, o := range overlays {
-		rel, err := filepath.Rel(w.dir, o)
-		if err != nil {
-			return nil, err
-		}
-		other := &repository{Root: w.Root, dir: w.dir, overlay: filepath.ToSlash(rel)}
-		if other.overlay == w.overlay {
+	for _, overlay := range overlays {
+		other := &repository{Root: w.Root, dir: w.dir, overlay: overlay}
+		if overlay == w.overlay {
 			continue
 		}
 		k, err := other.kustomization()
@@ -107,6 +107,28 @@ func (w *work) othersSteps() ([]*step, error) {
 		}
 	}
 	return all, nil
+}
+
+// depending lists the directories that have a SchemaMigration which depends on another, without parsing any: one that depends on
+// none holds up nobody for ever.
+func (w *work) depending() ([]string, error) {
+	var found []string
+	err := fs.WalkDir(os.DirFS(w.dir), ".", func(file string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && e.Name() == ".git":
+			return fs.SkipDir
+		case !isYAML(e):
+			return nil
+		}
+		content, err := os.ReadFile(filepath.Join(w.dir, filepath.FromSlash(file)))
+		if err == nil && mentions(content) && bytes.Contains(content, []byte("dependsOn")) && !slices.Contains(found, path.Dir(file)) {
+			found = append(found, path.Dir(file))
+		}
+		return nil // what cannot be read is no overlay's
+	})
+	return found, err
 }
 
 // search looks for a cycle by going on from each step to all it waits for.

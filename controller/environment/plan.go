@@ -77,8 +77,10 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 // survey brings the list of overlays and their sources up to date with the checkout, reading only where files changed.
 func (w *writer) survey(changes []change) error {
 	dirs := declaring(changes)
-	if w.gated = w.gated || w.annotated(changes); w.gated && len(dirs) > 0 {
-		dirs = []string{"."} // what makes a directory an overlay may be anywhere
+	annotated := w.annotated(changes)
+	w.gated = w.gated || annotated
+	if annotated || w.gated && slices.ContainsFunc(changes, func(ch change) bool { return isKustomization(ch.path) }) {
+		dirs = []string{"."} // what has become an overlay, or none, may be anywhere around it
 	}
 	if w.overlays == nil {
 		w.overlays, dirs = map[string]bool{}, []string{"."}

@@ -23,7 +23,7 @@ type Rendering interface {
 
 // Lister lists the overlays at and below a directory, as paths that begin with it. Whether a directory is one may depend
 // on nothing but its own files and those of its directory schemawave, unless a file of the repository annotates workloads to wait
-// for a schema: then the whole repository is listed whenever a YAML file changes.
+// for a schema: then the whole repository is listed whenever such a file changes, or a kustomization.
 type Lister func(dir string) ([]string, error)
 
 // Kustomize renders with package kustomize. The root of the options is not used: it is the checkout's.
