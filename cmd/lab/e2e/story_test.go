@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +76,7 @@ func TestStory(t *testing.T) {
 		{"the leader is killed", orphaned},
 		{"a person looks around", lookAround},
 		{"the migrations move into an image", imaged},
+		{"a tool of the team's own takes over", tooled},
 		{"teams bring tools of their own", ownTools},
 	}
 	for _, step := range steps {
@@ -386,6 +388,69 @@ spec:
 		jobs[r.Job] = true
 	}
 	wantLedger(t, s, story.Staging, "1", "2", "3", "4", "5", "6", "7", "8")
+}
+
+// tooled leaves the migrations to a tool: psql, as a team might use it, in an image of its own. It connects by the variables of
+// a framework, which a Secret brings; the runner by those made from them.
+func tooled(t *testing.T, s *story.Story) {
+	u, err := url.Parse(s.Databases[story.Staging])
+	if err != nil {
+		t.Fatal("the database's URL is none")
+	}
+	password, _ := u.User.Password()
+	if err := s.Cluster.PutSecret(t.Context(), story.Staging, "framework", map[string]string{
+		"DB_HOST": u.Hostname(), "DB_PORT": u.Port(), "DB_DATABASE": strings.TrimPrefix(u.Path, "/"), "DB_USERNAME": u.User.Username(), "DB_PASSWORD": password,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	psql, err := s.LoadPsql(t.Context(), "lab.local/tool:9", map[string]string{
+		"right.sql": "CREATE TABLE by_tool (version bigint);\nINSERT INTO by_tool VALUES (9);\n",
+		"wrong.sql": "ALTER TABLE by_tool ADD COLUMN version bigint;\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	declaration := func(file string) map[string]string {
+		return map[string]string{"orders/overlays/staging/schemamigration.yaml": `apiVersion: schemawave.dev/v1alpha1
+kind: SchemaMigration
+metadata:
+  name: orders
+  annotations: {config.kubernetes.io/local-config: "true"}
+spec:
+  source:
+    tool:
+      image: lab.local/tool:9
+      command: [` + psql + `, --no-psqlrc, --single-transaction, --set=ON_ERROR_STOP=1, --file, ` + file + `]
+      workingDir: /app
+      history: custom
+      historyQuery: SELECT max(version) FROM by_tool
+  database:
+    envFrom:
+    - secretRef: {name: framework}
+    env:
+    - {name: PGHOST, value: $(DB_HOST)}
+    - {name: PGPORT, value: $(DB_PORT)}
+    - {name: PGDATABASE, value: $(DB_DATABASE)}
+    - {name: PGUSER, value: $(DB_USERNAME)}
+    - {name: PGPASSWORD, value: $(DB_PASSWORD)}
+`}
+	}
+	r, err := s.Push(t.Context(), "orders: by psql", declaration("right.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSucceeded(t, r, "9")
+	wantReady(t, s, story.Staging, "9")
+	if !strings.HasPrefix(r.Job, "schema-orders-tool-") {
+		t.Errorf("the Job is %s", r.Job)
+	}
+	if r, err = s.Push(t.Context(), "orders: by psql, broken", declaration("wrong.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if f := r.Event.Attempt.Failure; r.Event.Predicate != events.Failed || f == nil || !strings.Contains(f.Message, "already exists") {
+		t.Errorf("the event is %s: %s, want failed, in the words of psql", r.Message.Subject, r.Message.Data)
+	}
+	wantReady(t, s, story.Staging, "9")
 }
 
 // process returns the id of the one process with a name.

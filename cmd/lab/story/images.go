@@ -40,9 +40,6 @@ func (e Environment) loadImages(ctx context.Context) error {
 // LoadMigrations puts an image into the lab that holds nothing but the repository's migrations and more of them, by file name,
 // in its directory /migrations. A cluster of one's own has no such images.
 func (s *Story) LoadMigrations(ctx context.Context, name string, more map[string]string) error {
-	if s.env.LabDir == "" {
-		return errors.New("images of migrations are made for a lab only")
-	}
 	files := map[string]string{}
 	dir := filepath.Join(s.Repo.dir, "orders", "migrations")
 	entries, err := os.ReadDir(dir)
@@ -57,12 +54,33 @@ func (s *Story) LoadMigrations(ctx context.Context, name string, more map[string
 		files[e.Name()] = string(content)
 	}
 	maps.Copy(files, more)
-	i := image.Image{Name: name}
+	return s.load(ctx, image.Image{Name: name}, "/migrations", files)
+}
+
+// LoadPsql puts an image into the lab that holds this machine's psql, and files by name, in its directory /app. It returns the path of
+// psql in it.
+func (s *Story) LoadPsql(ctx context.Context, name string, files map[string]string) (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/psql")
+	if err != nil || len(found) == 0 {
+		return "", errors.Join(err, errors.New("no /usr/lib/postgresql/*/bin/psql; install postgresql"))
+	}
+	version := filepath.Base(filepath.Dir(filepath.Dir(found[0])))
+	program, err := image.FromPackages(ctx, "postgresql-client-"+version)
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", name, err)
+	}
+	return found[0], s.load(ctx, image.Image{Name: name, Files: program}, "/app", files)
+}
+
+func (s *Story) load(ctx context.Context, i image.Image, dir string, files map[string]string) error {
+	if s.env.LabDir == "" {
+		return fmt.Errorf("image %s: it is made for a lab only", i.Name)
+	}
 	for file, content := range files {
-		i.Files = append(i.Files, image.File{Path: path.Join("/migrations", file), Mode: 0o644, Content: []byte(content)})
+		i.Files = append(i.Files, image.File{Path: path.Join(dir, file), Mode: 0o644, Content: []byte(content)})
 	}
 	if err := image.Load(ctx, s.env.LabDir, i); err != nil {
-		return fmt.Errorf("image %s: %w", name, err)
+		return fmt.Errorf("image %s: %w", i.Name, err)
 	}
 	return nil
 }
