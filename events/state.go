@@ -36,7 +36,7 @@ const (
 // Attempt is one try to bring a database to a version.
 type Attempt struct {
 	Outcome     Outcome   `json:"outcome,omitempty"` // empty while it runs
-	Version     string    `json:"version"` // empty where nobody knows what it was to reach
+	Version     string    `json:"version"`           // empty where nobody knows what it was to reach
 	Digest      string    `json:"digest"`
 	Revision    string    `json:"revision,omitempty"`
 	Application string    `json:"application,omitempty"`
