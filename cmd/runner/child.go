@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	childGrace = 20 * time.Second // for a tool that was told to end; a Pod has 30 s in all
-	drainGrace = 2 * time.Second  // for the rest of the output, once the tool has ended
+	childGrace = 20 * time.Second       // for a tool that was told to end; a Pod has 30 s in all
+	drainGrace = 2 * time.Second        // for the rest of the output, once the tool has ended
+	signalLag  = 100 * time.Millisecond // a signal ends ctx, and comes to us, in either order
 )
 
 // child is a program that runs as a process of ours and does not outlive us.
@@ -99,7 +100,7 @@ func stopGroup(ctx context.Context, leader *os.Process, signals <-chan os.Signal
 	case <-ctx.Done():
 		select {
 		case tell = <-signals: // why ctx has ended
-		default:
+		case <-time.After(signalLag):
 		}
 	}
 	patience := time.NewTimer(childGrace)
