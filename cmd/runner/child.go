@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	childGrace = 20 * time.Second       // for a tool that was told to end; a Pod has 30 s in all
-	drainGrace = 2 * time.Second        // for the rest of the output, once the tool has ended
-	signalLag  = 100 * time.Millisecond // a signal ends ctx, and comes to us, in either order
+	childGrace = 20 * time.Second // for a tool that was told to end; a Pod has 30 s in all
+	drainGrace = 2 * time.Second  // for the rest of the output, once the tool has ended
+	signalLag  = 2 * time.Second  // for a signal that came before we listened, and will not come to us
 )
 
 // child is a program that runs as a process of ours and does not outlive us.
@@ -98,9 +98,11 @@ func stopGroup(ctx context.Context, leader *os.Process, signals <-chan os.Signal
 		return false
 	case tell = <-signals:
 	case <-ctx.Done():
-		select {
-		case tell = <-signals: // why ctx has ended
-		case <-time.After(signalLag):
+		if why := context.Cause(ctx); why != context.Canceled && errors.Is(why, context.Canceled) { // a signal, as signal.NotifyContext tells it
+			select {
+			case tell = <-signals: // it comes to all who asked for it, in any order
+			case <-time.After(signalLag):
+			}
 		}
 	}
 	patience := time.NewTimer(childGrace)
