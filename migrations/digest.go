@@ -36,9 +36,13 @@ func (d *Digester) Add(v Version, checksum string) {
 		at = 0
 	}
 	for _, a := range d.known[at:] {
-		d.line = append(append(append(append(d.line[:0], a.version...), ' '), a.checksum...), '\n')
+		d.line = appendLine(d.line[:0], a.version, a.checksum)
 		d.running.Write(d.line) // a hash never fails
 	}
+}
+
+func appendLine(text []byte, v Version, checksum string) []byte {
+	return append(append(append(append(text, v...), ' '), checksum...), '\n')
 }
 
 // Sum returns the digest; empty if a checksum is not known.
