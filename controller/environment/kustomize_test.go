@@ -136,6 +136,28 @@ func TestGatesFollowTheirAnnotation(t *testing.T) {
 	pass(t, w, Unchanged)
 }
 
+// An overlay that is one by an annotation in its base, and could not be rendered, is when a file of its own is mended: its
+// workload must not start ungated.
+func TestGateOfMendedOverlay(t *testing.T) {
+	h := newHost(t)
+	files := example(t, "shop")
+	const overlay = "storefront/overlays/eu"
+	const patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: storefront}\nspec: {replicas: 2}\n"
+	files[overlay+"/kustomization.yaml"] = "namespace: eu\nresources: [../../base]\npatches: [{path: patch.yaml}]\n"
+	files[overlay+"/patch.yaml"] = strings.Replace(patch, "storefront", "nobody", 1)
+	p := h.repository("shop", files)
+	w := start(t, real, h.url("shop")).only()
+	if rep := pass(t, w, Pushed); rep.Broken[overlay] == "" {
+		t.Fatalf("a patch of nothing is rendered: %v", rep.Rendered)
+	}
+	p.pull()
+	p.commit("mended", map[string]string{overlay + "/patch.yaml": patch})
+	p.push()
+	equal(t, "gated", pass(t, w, Pushed).Rendered, []string{overlay})
+	p.pull()
+	pass(t, start(t, real, h.url("shop")).only(), Current)
+}
+
 func TestMistakeIsToldWithItsPlace(t *testing.T) {
 	h := newHost(t)
 	files := example(t, "shop")

@@ -92,7 +92,7 @@ func (w *writer) survey(changes []change) error {
 	}
 	for _, dir := range dirs {
 		for o := range w.overlays {
-			if within(o, dir) {
+			if within(o, dir) && (!w.gated || dir == ".") { // else it may be one by an annotation that is not below dir
 				delete(w.overlays, o)
 			}
 		}
