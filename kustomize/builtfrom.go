@@ -47,8 +47,9 @@ func isKustomization(file string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(file))
 }
 
-// named returns the paths that a kustomization in dir may mean by its words, whether anything is there or not.
-func named(dir string, kustomization []byte) []string {
+// named returns the paths that a kustomization in dir may mean by its words, whether anything is there or not: by those of some
+// fields, or by all.
+func named(dir string, kustomization []byte, fields ...string) []string {
 	root, err := parseMapping(kustomization)
 	if err != nil || root == nil {
 		return nil
@@ -63,6 +64,10 @@ func named(dir string, kustomization []byte) []string {
 			walk(c)
 		}
 	}
-	walk(root)
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if len(fields) == 0 || slices.Contains(fields, root.Content[i].Value) {
+			walk(root.Content[i+1])
+		}
+	}
 	return paths
 }

@@ -23,6 +23,10 @@ func Annotates(text []byte) bool {
 		bytes.Contains(text, []byte(strings.ReplaceAll(manifests.AnnotationWaitFor, "/", "~1")))
 }
 
+// including are the fields by which a kustomization takes in other directories. A word elsewhere may be called as a directory
+// is, a namespace for instance, and does not mean it.
+var including = []string{"resources", "bases", "components", "generators", "transformers", "validators"}
+
 // overlays lists the directories whose kustomization reaches an annotation and is included by no other. Where nothing is
 // annotated, it costs nothing.
 func (g *gated) overlays() []string {
@@ -40,11 +44,15 @@ func (g *gated) overlays() []string {
 			included[dir] = true // even if by nobody: it cannot be built alone
 		}
 		for _, name := range named(dir, content) {
-			if g.kustomizations[name] == "" && !g.annotated[name] || name == dir {
-				continue
+			if g.annotated[name] {
+				names[dir] = append(names[dir], name)
 			}
-			names[dir] = append(names[dir], name)
-			included[name] = true
+		}
+		for _, name := range named(dir, content, including...) {
+			if g.kustomizations[name] != "" && name != dir {
+				names[dir] = append(names[dir], name)
+				included[name] = true
+			}
 		}
 	}
 	for file := range g.annotated {

@@ -184,6 +184,9 @@ func TestGatedOverlays(t *testing.T) {
 		"patched/kustomization.yaml":         "namespace: us\nresources: [../free]\npatches: [{path: wait.yaml}]\n",
 		"patched/wait.yaml":                  deployment("web", "orders"),
 		"notes/wait.yaml":                    deployment("web", "orders"),
+		"apps/kustomization.yaml":            "namespace: prod\nresources: [ns.yaml]\n",
+		"apps/ns.yaml":                       "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod}\n",
+		"apps/prod/kustomization.yaml":       "namespace: prod\nresources: [../../base]\n", // apps names it as its namespace alone
 		"all-of-eu/kustomization.yaml":       "resources: [../migrating]\n",
 		"migrating/kustomization.yaml":       "namespace: us\nresources: [../base]\n",
 		"migrating/schema.yaml":              good,
@@ -200,5 +203,5 @@ func TestGatedOverlays(t *testing.T) {
 	for i := range found {
 		found[i] = strings.TrimPrefix(found[i], root+"/")
 	}
-	wantLines(t, "overlays", found, "all-of-eu", "eu", "gated", "leftover", "migrating", "patched", "us")
+	wantLines(t, "overlays", found, "all-of-eu", "apps/prod", "eu", "gated", "leftover", "migrating", "patched", "us")
 }
