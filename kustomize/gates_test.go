@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/schemawave/schemawave/kustomize"
 )
@@ -164,6 +166,31 @@ func TestGateWithin(t *testing.T) {
 	wantLines(t, "within", gatesOf(t, root, "overlay"), "eu/orders", "eu/stock@7")
 	if r := render(t, root, filepath.Join(root, "all")); r.Changed() {
 		t.Errorf("around it:\n%s", r.Diff())
+	}
+}
+
+// TestGateImage takes the runner from where the overlay's Jobs take it, be it said by the overlay or by a component of it.
+func TestGateImage(t *testing.T) {
+	const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+	root := t.TempDir()
+	writeTree(t, root, with(repo(good), "overlay/web.yaml", deployment("web", "orders"),
+		"overlay/kustomization.yaml", "namespace: production\nresources: [web.yaml]\ncomponents: [../cluster]\nimages: [{name: mirror.example.com/runner, newTag: pinned}]\n",
+		"cluster/kustomization.yaml", component+"components: [../mirror]\n",
+		"mirror/kustomization.yaml", component+"images: [{name: ghcr.io/schemawave/schemawave-runner, newName: mirror.example.com/runner}]\n"))
+	overlay := filepath.Join(root, "overlay")
+	if err := render(t, root, overlay).Write(); err != nil {
+		t.Fatal(err)
+	}
+	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(out), "image: mirror.example.com/runner:pinned\n"); n != 2 {
+		t.Errorf("%d of the Job and the gate run the mirrored runner:\n%s", n, out)
 	}
 }
 

@@ -1,6 +1,9 @@
 package kustomize
 
 import (
+	"path"
+	"slices"
+
 	"sigs.k8s.io/kustomize/api/filters/imagetag"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -8,14 +11,15 @@ import (
 	"github.com/schemawave/schemawave/manifests"
 )
 
-// image returns the runner's image as the overlay wants it: gates are applied after the overlay's own images have been.
+// image returns the runner's image as the overlay wants it: gates are applied after its images, and those of its components, have
+// been.
 func (w *work) image() string {
 	image := w.opts.Image
 	if image == "" {
 		image = manifests.RunnerImage
 	}
 	node := yaml.NewMapRNode(&map[string]string{"image": image})
-	for _, tag := range w.kustomization.images {
+	for _, tag := range w.imagesOf(w.kustomization) {
 		f := imagetag.Filter{ImageTag: tag, FsSlice: types.FsSlice{{Path: "image"}}}
 		if _, err := f.Filter([]*yaml.RNode{node}); err != nil {
 			return image // kustomize has complained about it
@@ -26,4 +30,17 @@ func (w *work) image() string {
 		return image
 	}
 	return changed
+}
+
+// imagesOf returns the images of a kustomization in the order in which kustomize applies them to what it lists: those of its
+// components first. The overlay has been built with them; a component out of the repository is not looked at.
+func (r *repository) imagesOf(k *kustomization) []types.Image {
+	var all []types.Image
+	for _, component := range k.components {
+		within := &repository{Root: r.Root, dir: r.dir, overlay: path.Join(path.Dir(k.file), component)}
+		if c, err := within.kustomization(); err == nil {
+			all = append(all, within.imagesOf(c)...)
+		}
+	}
+	return slices.Concat(all, k.images)
 }

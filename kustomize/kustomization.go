@@ -21,11 +21,12 @@ const localConfigAnnotation = konfig.IgnoredByKustomizeAnnotation
 
 // kustomization is an overlay's own file, as far as it matters here.
 type kustomization struct {
-	file      string // relative to the repository's root
-	content   []byte
-	namespace string
-	images    []types.Image // as kustomize is told to change them
-	resources []field       // with the line of each
+	file       string // relative to the repository's root
+	content    []byte
+	namespace  string
+	images     []types.Image // as kustomize is told to change them
+	components []string      // directories, relative to its own
+	resources  []field       // with the line of each
 }
 
 // kustomizationFile returns the name of the kustomization file among the entries of a directory, or "".
@@ -53,6 +54,8 @@ func parseKustomization(file string, content []byte) (*kustomization, error) {
 			k.namespace = value.Value
 		case "images":
 			_ = value.Decode(&k.images) // if it is wrong, kustomize will say so
+		case "components":
+			_ = value.Decode(&k.components)
 		case "resources":
 			if value.Kind != yaml.SequenceNode && value.ShortTag() != "!!null" {
 				return nil, Problems{{file, root.Content[i].Line, "resources: want a list, have " + describe(value), "write each on a line of its own, after a hyphen"}}
