@@ -91,11 +91,11 @@ func (g *gateFinder) add(load workload, value string) error {
 }
 
 // resolve reads one element of the annotation. A plain name is a database of this overlay, at the version that it is migrated
-// to, so that the gate moves with the migrations; of a database that is declared elsewhere, in the environment of the workload's
+// to, so that the gate moves with the migrations, unless it names one or latest; of a database that is declared elsewhere, in the environment of the workload's
 // namespace.
 func (g *gateFinder) resolve(entry, namespace string) (t manifests.Target, what, remedy string) {
 	const form = "write environment/database[@version], or database[@version] for one of this environment"
-	name, _, _ := strings.Cut(entry, "@")
+	name, _, versioned := strings.Cut(entry, "@")
 	plain := !strings.Contains(name, "/")
 	i := slices.IndexFunc(g.declarations, func(d *declaration) bool { return d.Name == name })
 	switch near := nearest(name, g.databases()); {
@@ -121,7 +121,7 @@ func (g *gateFinder) resolve(entry, namespace string) (t manifests.Target, what,
 		if latest != "" && t.Version.Compare(latest) > 0 {
 			return t, fmt.Sprintf("%s is newer than %s, the version that this overlay migrates %s to", t.Version, latest, d.Name), "name one that is there, or add its migration"
 		}
-		if plain && t.Version == "" {
+		if plain && !versioned {
 			t.Version = latest
 		}
 	}
@@ -142,11 +142,11 @@ func (w *work) version(i int) migrations.Version {
 	return migrations.Version(w.objects[i][0].Value.GetAnnotations()[manifests.AnnotationVersion])
 }
 
-// waitsFor reports whether an init container waits for all targets, whatever else it does.
+// waitsFor reports whether an init container waits for all targets, whatever else it does. Kubernetes takes two dollars for one.
 func waitsFor(c corev1.Container, targets []manifests.Target) bool {
 	for _, t := range targets {
 		if !slices.ContainsFunc(c.Args, func(arg string) bool {
-			other, err := manifests.ParseTarget(arg)
+			other, err := manifests.ParseTarget(strings.ReplaceAll(arg, "$$", "$"))
 			return err == nil && (other == t || t.Version == "" && other.Environment == t.Environment && other.Database == t.Database && other.Tenant == t.Tenant)
 		}) {
 			return false

@@ -156,14 +156,21 @@ func TestAllAnnotated(t *testing.T) {
 	wantLines(t, "gates", gatesOf(t, root, "overlay"), "production/orders@2")
 }
 
+// TestGateLatest waits for any version of a database of this overlay where the annotation says so.
+func TestGateLatest(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, with(repo(good), "overlay/kustomization.yaml", "namespace: production\nresources: [web.yaml]\n", "overlay/web.yaml", deployment("web", "orders@latest")))
+	wantLines(t, "gates", gatesOf(t, root, "overlay"), "production/orders")
+}
+
 // TestGateWithin leaves alone what an overlay within the overlay has gated, by whatever names.
 func TestGateWithin(t *testing.T) {
 	root := t.TempDir()
 	files := with(repo(good, "  source:", "  environment: eu\n  source:"), "overlay/kustomization.yaml", "namespace: production\nresources: [web.yaml]\n")
-	files["overlay/web.yaml"] = deployment("web", "eu/orders, eu/stock@7")
+	files["overlay/web.yaml"] = deployment("web", "eu/orders, eu/stock@7, eu/shops/a$b")
 	files["all/kustomization.yaml"] = "namePrefix: all-\nresources: [../overlay]\n"
 	writeTree(t, root, files)
-	wantLines(t, "within", gatesOf(t, root, "overlay"), "eu/orders", "eu/stock@7")
+	wantLines(t, "within", gatesOf(t, root, "overlay"), "eu/orders", "eu/stock@7", `"eu/shops/a$$b"`)
 	if r := render(t, root, filepath.Join(root, "all")); r.Changed() {
 		t.Errorf("around it:\n%s", r.Diff())
 	}

@@ -49,12 +49,16 @@ func (b *builder) args() []string {
 
 type arguments []string
 
-// add appends an option that has a value. Kubernetes takes two dollars for one, and one before a parenthesis for a variable.
+// add appends an option that has a value.
 func (a *arguments) add(name, value string) {
 	if value != "" {
-		*a = append(*a, "--"+name+"="+strings.ReplaceAll(value, "$", "$$"))
+		*a = append(*a, "--"+name+"="+unexpanded(value))
 	}
 }
+
+// unexpanded returns an argument that the container gets as it is: Kubernetes takes two dollars for one, and one before a
+// parenthesis for a variable.
+func unexpanded(arg string) string { return strings.ReplaceAll(arg, "$", "$$") }
 
 func (a *arguments) whose(m SchemaMigration) {
 	a.add("database", m.Name)

@@ -28,7 +28,7 @@ func Gate(image string, targets []Target, flags ...string) corev1.Container {
 	}
 	args := append([]string{"wait"}, flags...)
 	for _, t := range targets {
-		args = append(args, t.String())
+		args = append(args, unexpanded(t.String()))
 	}
 	security := restricted()
 	security.RunAsNonRoot = new(true)

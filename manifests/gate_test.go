@@ -16,13 +16,13 @@ func TestJobWaits(t *testing.T) {
 	plain := jobOf(t, build(t, in))
 	in.Image = "mirror.example.com/runner:1"
 	in.Migration.Policy.Deadline = new(10 * time.Minute)
-	in.Migration.DependsOn = []string{"stock", "production/customers@0007", "eu/stock@latest"}
+	in.Migration.DependsOn = []string{"stock", "production/customers@0007", "eu/stock@latest", "eu/stock/$(NATS_URL)"}
 	job := jobOf(t, build(t, in))
 	pod := job.Spec.Template.Spec
 	if len(pod.InitContainers) != 1 || pod.InitContainers[0].Name != manifests.GateName || pod.InitContainers[0].Image != in.Image {
 		t.Fatalf("init containers %+v", pod.InitContainers)
 	}
-	want := []string{"wait", "--timeout=10m", "--on-failure=wait", "production/customers@7", "eu/stock"}
+	want := []string{"wait", "--timeout=10m", "--on-failure=wait", "production/customers@7", "eu/stock", "eu/stock/$$(NATS_URL)"} // a tenant's name, not a variable
 	if d := cmp.Diff(want, pod.InitContainers[0].Args); d != "" {
 		t.Errorf("arguments (-want +got):\n%s", d)
 	}
