@@ -54,7 +54,8 @@ type kubernetesObject interface {
 func (o Object) Kind() string { return o.Value.GetObjectKind().GroupVersionKind().Kind }
 
 // Build returns the objects that carry in.Migration through an Argo CD sync, in the order in which they are applied: the
-// ConfigMaps with the SQL of a directory, the copies, the Job, the marker. Objects have no namespace: they live where their overlay does.
+// ConfigMaps with the SQL of a directory, the copies, the Job, the marker. Objects have no namespace: they live where their
+// overlay does.
 // An error about a field is a *FieldError.
 func Build(in Input) ([]Object, error) {
 	if errs := in.Migration.Validate(); len(errs) > 0 {
@@ -80,6 +81,9 @@ func Build(in Input) ([]Object, error) {
 		name := fmt.Sprintf("%s-in-%d", b.base, i+1)
 		objects = append(objects, Object{ComponentInput, b.copyOf(c, name)})
 		rename(&job.Spec.Template.Spec, c.Reference, name)
+	}
+	if err := fits(job); err != nil {
+		return nil, err
 	}
 	return append(objects, Object{ComponentMigration, job}, Object{ComponentMarker, b.marker()}), nil
 }

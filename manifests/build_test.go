@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -220,6 +221,52 @@ func TestTarget(t *testing.T) {
 	a, b := build(t, short), build(t, long)
 	if d := cmp.Diff(a, b); d != "" {
 		t.Errorf("a migration beyond the target changes what is rendered:\n%s", d)
+	}
+}
+
+// TestLargestJob refuses a Job that client-side apply could not keep in an annotation, and takes every one that it could: what it
+// makes of short names is mostly what stands around them.
+func TestLargestJob(t *testing.T) {
+	names := func(n int, format string) *manifests.Tenants {
+		tenants := &manifests.Tenants{}
+		for i := range n {
+			tenants.Names = append(tenants.Names, fmt.Sprintf(format, i))
+		}
+		return tenants
+	}
+	for _, c := range []struct {
+		why     string
+		tenants *manifests.Tenants
+		command []string
+		fits    bool
+	}{
+		{"many tenants with long names", names(1000, "%063d"), nil, true},
+		{"many tenants with short names", names(14_000, "%x"), nil, true},
+		{"more tenants with short names", names(16_000, "%x"), nil, false},
+		{"a long command", nil, slices.Repeat([]string{strings.Repeat("x", 1000)}, 200), true},
+		{"a longer command", nil, slices.Repeat([]string{strings.Repeat("x", 1000)}, 250), false},
+		{"a command that JSON makes longer", nil, slices.Repeat([]string{strings.Repeat("<", 1000)}, 50), false},
+	} {
+		in := input(t, twoMigrations())
+		if in.Migration.Tenants = c.tenants; c.command != nil {
+			in = toolInput(t)
+			in.Migration.Source.Tool.Command = c.command
+		}
+		objects, err := manifests.Build(in)
+		if wrong := (*manifests.FieldError)(nil); !c.fits {
+			if !errors.As(err, &wrong) || wrong.Field != "spec" {
+				t.Errorf("%s: error %v, want one about spec", c.why, err)
+			}
+			continue
+		} else if err != nil {
+			t.Errorf("%s: %v", c.why, err)
+			continue
+		}
+		for _, o := range objects {
+			if b, err := json.Marshal(o.Value); o.Component != manifests.ComponentSQL && (err != nil || len(b) > 256<<10) {
+				t.Errorf("%s: %s has %d bytes, %v", c.why, o.Value.GetName(), len(b), err)
+			}
+		}
 	}
 }
 

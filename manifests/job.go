@@ -1,6 +1,8 @@
 package manifests
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -60,6 +62,24 @@ func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 		return job.DeepCopy(), nil // it shares no memory with its input
 	}
 	return patched(job, b.Migration.Job)
+}
+
+// maxJob is how long a Job may be as JSON. Argo CD applies it client-side, which keeps all of it in an annotation, and those of an
+// object hold 256 KiB (Kubernetes, "Annotations"); what others add to it has room beside. What its marker says of the tenants is
+// among its arguments, so the marker, which is applied the same way, is the shorter of the two.
+const maxJob = 256<<10 - overhead
+
+// fits refuses a Job that no sync could apply.
+func fits(job *batchv1.Job) error {
+	b, err := json.Marshal(job)
+	if err != nil {
+		return fmt.Errorf("encode job: %w", err)
+	}
+	if len(b) > maxJob {
+		return &FieldError{"spec", fmt.Sprintf("makes a Job of %d bytes, more than Argo CD can apply (%d)", len(b), maxJob),
+			"shorten what is long: tenants.names may be selected by a query, source.tool.command may be a script in the image"}
+	}
+	return nil
 }
 
 // podFailurePolicy fails the Job at once where running again must end the same way, and does not count what the cluster

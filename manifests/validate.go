@@ -132,8 +132,8 @@ func (v *validator) urlFrom(u corev1.EnvVarSource) {
 	}
 }
 
-// Bounds of tenants: a longer name is none of a schema (PostgreSQL, "Identifiers and Key Words"), and the Job with all of them
-// among its arguments stays well below the 256 KiB that client-side apply can carry.
+// Bounds of tenants: a longer name is none of a schema (PostgreSQL, "Identifiers and Key Words"), and all of them are arguments of
+// the Job, each with some 15 bytes around it. What that comes to is for Build to judge; see maxJob.
 const (
 	maxTenant  = 63
 	maxTenants = 64 << 10
