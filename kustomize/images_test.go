@@ -54,10 +54,12 @@ func TestResolved(t *testing.T) {
 		{"two that do not, being in the other order", "images: [{name: b, newName: c}, {name: app, newName: b, newTag: \"3\"}]\n", "b:3"},
 		{"an image of somebody else", "images: [{name: other, newTag: \"1\"}]\n", "app"},
 		{"a component", "components: [../component]\n", "app:from-component"},
+		{"a base, whose images are for what it lists itself", "resources: [../base]\n", "app"},
 		{"a patch", "patches:\n- target: {kind: Job}\n  patch: '[{\"op\": \"replace\", \"path\": \"/spec/template/spec/containers/0/image\", \"value\": \"patched:1\"}]'\n", "patched:1"},
 	} {
 		files := with(repo(fromImage), "overlay/kustomization.yaml", "namespace: production\n"+c.kustomization)
 		files["component/kustomization.yaml"] = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nimages: [{name: app, newTag: from-component}]\n"
+		files["base/kustomization.yaml"] = "images: [{name: app, newTag: from-base}]\n"
 		name, image, _ := jobAndImage(t, files)
 		if image != c.want {
 			t.Errorf("%s: the Job is said to run %s, want %s", c.why, image, c.want)
