@@ -69,6 +69,29 @@ func TestATenantByItself(t *testing.T) {
 }
 
 // One that cannot go down holds up no other, and stays as it is.
+// Whatever a schema can be named, a tenant can.
+func TestATenantMayHaveAnyNameThatASchemaCan(t *testing.T) {
+	const name = `$schemawave$ it's "o\dd"; --`
+	url := freshURL(t)
+	query(t, url, "CREATE SCHEMA "+`"$schemawave$ it's ""o\dd""; --"`)
+	cfg := config(t, url)
+	cfg.LedgerSchema = `le$schemawave$dger's "own"`
+	tenants := postgres.Tenants{Names: []string{name}}
+	for _, want := range []migrations.Outcome{migrations.OutcomeSucceeded, migrations.OutcomeCurrent} {
+		if report, err := postgres.MigrateTenants(t.Context(), cfg, load(t, numbered(2)), tenants); err != nil || report.Outcome != want {
+			t.Errorf("%v: %+v", err, report)
+		}
+	}
+	standings, err := postgres.StatusTenants(t.Context(), cfg, tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isSaid(t, whatCame(standings, stands), name+": 2 of 2")
+	if previews, err := postgres.PreviewTenants(t.Context(), cfg, load(t, numbered(3)), tenants); err != nil || len(previews[0].Result.Pending) != 1 {
+		t.Errorf("%v: %+v", err, previews)
+	}
+}
+
 func TestTenantsGoDown(t *testing.T) {
 	directAndPooled(t, []string{"a", "b", "c"}, func(t *testing.T, url string, cfg postgres.Config) {
 		if _, err := postgres.MigrateTenants(t.Context(), cfg, load(t, reversible(2)), everyTenant); err != nil {

@@ -101,10 +101,10 @@ func repeatedIn(set migrations.Set) string {
 // ifThere is a message that runs a query if the ledger's tables are there, and has no rows otherwise. They are named only in text
 // that is executed then: a fresh database answers with no error, not even in the server's log.
 func (l ledger) ifThere(query string) string {
-	return fmt.Sprintf(`DO $schemawave$DECLARE c refcursor := 'schemawave_ledger'; BEGIN
+	return block(fmt.Sprintf(`DECLARE c refcursor := 'schemawave_ledger'; BEGIN
 IF pg_catalog.to_regclass(%s) IS NULL THEN OPEN c FOR SELECT WHERE false;
-ELSE OPEN c FOR EXECUTE %s; END IF; END$schemawave$;
-FETCH ALL FROM schemawave_ledger`, literal(l.table("migration")), literal(query))
+ELSE OPEN c FOR EXECUTE %s; END IF; END`, literal(l.table("migration")), literal(query))) + `;
+FETCH ALL FROM schemawave_ledger`
 }
 
 // parse makes a state of readSQL's rows.
@@ -212,6 +212,9 @@ func column(rows [][][]byte) []string {
 	}
 	return out
 }
+
+// block executes code. No dollar quotes are around it: a tenant's name or the ledger's could hold them.
+func block(code string) string { return "DO " + literal(code) }
 
 // identifier quotes a name (PostgreSQL, "Identifiers and Key Words").
 func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
