@@ -89,6 +89,11 @@ func (l ledger) revertingOf(row string) string {
 	return fmt.Sprintf("FROM %s s WHERE s.tenant = %s.tenant AND NOT s.failed AND starts_with(s.migration, %s)", l.table("statement"), row, literal(reverting))
 }
 
+// revertedBy is the version whose down script the journal's entry is of; empty if there is none.
+func revertedBy(entry []byte) migrations.Version {
+	return migrations.Version(strings.TrimPrefix(string(entry), reverting))
+}
+
 // repeatedIn is the condition that a row r of table repeatable is as the set wants it.
 func repeatedIn(set migrations.Set) string {
 	values := make([]string, len(set.Repeatables))
@@ -126,7 +131,7 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 		}
 		if row[0] != nil && e.Version == "" {
 			st.exists, st.database, st.format, st.empty = true, e.Name, e.Checksum, string(row[5]) == "t"
-			st.reverting = migrations.Version(strings.TrimPrefix(string(row[6]), reverting))
+			st.reverting = revertedBy(row[6])
 			continue
 		}
 		st.entries = append(st.entries, e)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/binary"
 	"log/slog"
 	"strings"
 	"testing"
@@ -114,6 +115,21 @@ func TestNothingIsSentAheadThroughAPooler(t *testing.T) {
 	migrate(t, cfg, load(t, withIndexes(8)))
 	if _, flights, queries := w.counts(); queries < 10 || queries > flights {
 		t.Errorf("%d messages in %d flights", queries, flights)
+	}
+}
+
+// Nor is it where tenants are only asked about, but for the query for their names, whose transaction keeps the server session.
+func TestNothingIsSentAheadAboutTenants(t *testing.T) {
+	url := tenantsURL(t, "north", "south")
+	cfg := config(t, pooler(t, poolers()["drops settings"]).URL(databaseName(t, url)))
+	w := &wire{onWrite: func(written []byte) {
+		if length := binary.BigEndian.Uint32(written[1:5]); written[0] == 'Q' && len(written) > 1+int(length) {
+			t.Errorf("more than one message in a flight: %s", written)
+		}
+	}}
+	w.tap(&cfg)
+	if _, err := postgres.StatusTenants(t.Context(), cfg, postgres.Tenants{Names: []string{"north", "south"}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

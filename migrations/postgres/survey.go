@@ -38,7 +38,7 @@ func StatusTenants(ctx context.Context, cfg Config, t Tenants) ([]PerTenant[Stan
 	}
 	var out []PerTenant[Standing]
 	err = t.find(ctx, cfg, func(s *session, names []string) (err error) {
-		out, err = survey(ctx, cfg, s, names)
+		out, _, err = survey(ctx, cfg, s, names)
 		return err
 	})
 	if err != nil {
@@ -47,7 +47,8 @@ func StatusTenants(ctx context.Context, cfg Config, t Tenants) ([]PerTenant[Stan
 	return out, failures(out)
 }
 
-// PreviewTenants tells of each tenant what PreviewMigrate tells of a database, as StatusTenants does.
+// PreviewTenants tells of each tenant what PreviewMigrate tells of a database, as StatusTenants does. One that is half reverted
+// fails, too, for Migrate refuses it.
 func PreviewTenants(ctx context.Context, cfg Config, set migrations.Set, t Tenants) ([]PerTenant[TenantPreview], error) {
 	set, err := set.Upto(cfg.Target)
 	if err != nil {
@@ -58,7 +59,7 @@ func PreviewTenants(ctx context.Context, cfg Config, set migrations.Set, t Tenan
 	}
 	var out []PerTenant[TenantPreview]
 	err = t.find(ctx, cfg, func(s *session, names []string) error {
-		standings, err := survey(ctx, cfg, s, names)
+		standings, states, err := survey(ctx, cfg, s, names)
 		if err != nil {
 			return err
 		}
@@ -70,6 +71,9 @@ func PreviewTenants(ctx context.Context, cfg Config, set migrations.Set, t Tenan
 		histories, err := l.histories(ctx, s, slices.DeleteFunc(names, func(name string) bool { return done[name] }))
 		for _, st := range standings {
 			p := PerTenant[TenantPreview]{Tenant: st.Tenant, Result: TenantPreview{Standing: st.Result}, Err: st.Err}
+			if p.Err == nil {
+				p.Err = states[st.Tenant].nothingHalfReverted(l)
+			}
 			switch {
 			case p.Err != nil:
 			case done[st.Tenant]:
@@ -97,36 +101,41 @@ func failures[T any](all []PerTenant[T]) error {
 	return failedAmong(names, errs)
 }
 
-// survey reads where the tenants stand.
-func survey(ctx context.Context, cfg Config, s *session, names []string) ([]PerTenant[Standing], error) {
+// survey reads where the tenants stand, and what of the ledger's state decides whether they can be migrated. One question follows
+// another, for a pooler may be in between.
+func survey(ctx context.Context, cfg Config, s *session, names []string) ([]PerTenant[Standing], map[string]state, error) {
 	l := ledger{schema: cfg.LedgerSchema}
-	replies, err := s.askAll(ctx, "SELECT nspname FROM pg_catalog.pg_namespace", l.ifThere(l.surveySQL()))
+	schemas, err := s.ask(ctx, "SELECT nspname FROM pg_catalog.pg_namespace")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	rows, err := s.ask(ctx, l.ifThere(l.surveySQL()))
+	if err != nil {
+		return nil, nil, err
 	}
 	states := map[string]state{}
-	for _, schema := range column(replies[0].rows) {
+	for _, schema := range column(schemas) {
 		states[schema] = state{tenantSchema: true}
 	}
 	standings := map[string]Standing{}
-	for _, row := range replies[1].rows {
+	for _, row := range rows {
 		st := states[string(row[0])]
-		st.exists, st.database, st.format = true, string(row[1]), string(row[2])
+		st.exists, st.database, st.format, st.reverting = true, string(row[1]), string(row[2]), revertedBy(row[3])
 		states[string(row[0])] = st
-		if standings[string(row[0])], err = parseStanding(row[3:]); err != nil {
-			return nil, err
+		if standings[string(row[0])], err = parseStanding(row[4:]); err != nil {
+			return nil, nil, err
 		}
 	}
 	out := make([]PerTenant[Standing], len(names))
 	for i, name := range names {
 		out[i] = PerTenant[Standing]{Tenant: name, Result: standings[name], Err: states[name].check(cfg.Database, ledger{cfg.LedgerSchema, name})}
 	}
-	return out, nil
+	return out, states, nil
 }
 
 // surveySQL asks for a row for each tenant in the ledger. Versions are compared as Version.Compare does.
 func (l ledger) surveySQL() string {
-	return fmt.Sprintf(`SELECT root.tenant, root.name, root.checksum, coalesce(m.newest, ''), coalesce(m.applied, 0), coalesce(m.at, 0),
+	return fmt.Sprintf(`SELECT root.tenant, root.name, root.checksum, (SELECT min(s.migration) %[5]s), coalesce(m.newest, ''), coalesce(m.applied, 0), coalesce(m.at, 0),
 coalesce(s.unfinished, '[]'), coalesce(r.at, 0), coalesce(r.error, 'null')
 FROM %[1]s root
 LEFT JOIN (SELECT tenant, (array_agg(version ORDER BY pg_catalog.string_to_array(version, '.')::numeric[] DESC))[1] AS newest, count(*) AS applied,
@@ -134,7 +143,7 @@ LEFT JOIN (SELECT tenant, (array_agg(version ORDER BY pg_catalog.string_to_array
 LEFT JOIN (SELECT tenant, json_agg(DISTINCT migration) AS unfinished FROM %[2]s GROUP BY tenant) s ON s.tenant = root.tenant
 LEFT JOIN (SELECT DISTINCT ON (tenant) tenant, outcome, error, (extract(epoch FROM finished) * 1000000)::bigint AS at
 	FROM %[3]s WHERE outcome IS NOT NULL ORDER BY tenant, started DESC) r ON r.tenant = root.tenant AND r.outcome = %[4]s
-WHERE root.version = '' AND root.tenant <> ''`, l.table("migration"), l.table("statement"), l.table("run"), literal(string(migrations.OutcomeFailed)))
+WHERE root.version = '' AND root.tenant <> ''`, l.table("migration"), l.table("statement"), l.table("run"), literal(string(migrations.OutcomeFailed)), l.revertingOf("root"))
 }
 
 // parseStanding reads the columns of surveySQL from the newest version on.

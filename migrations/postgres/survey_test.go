@@ -71,6 +71,28 @@ func TestWhereTenantsStand(t *testing.T) {
 	})
 }
 
+// A plan refuses what a run would: a tenant whose down script has stopped midway. Where it stands is told all the same.
+func TestAPlanRefusesAHalfRevertedTenant(t *testing.T) {
+	url := tenantsURL(t, "fine", "half")
+	cfg := config(t, url)
+	set := load(t, numbered(2))
+	if _, err := postgres.MigrateTenants(t.Context(), cfg, set, everyTenant); err != nil {
+		t.Fatal(err)
+	}
+	query(t, url, "INSERT INTO schemawave.statement (tenant, migration, ordinal, prefix, existed, failed) VALUES ('half', 'U__2', 0, '', false, false), ('fine', 'U__2', 0, '', false, true)")
+	previews, err := postgres.PreviewTenants(t.Context(), cfg, set, everyTenant)
+	if err == nil || !strings.Contains(err.Error(), "1 of 2 tenants failed, among them half: version 2 is half reverted") {
+		t.Errorf("%v", err)
+	}
+	isSaid(t, whatCame(previews, func(p postgres.TenantPreview) string { return fmt.Sprint(len(p.Pending)) }), "fine: 0", "half: 0 failed with 65")
+	if standings, err := postgres.StatusTenants(t.Context(), cfg, everyTenant); err != nil || len(standings[1].Result.Unfinished) != 1 {
+		t.Errorf("%v: %+v", err, standings)
+	}
+	if report, err := postgres.MigrateTenants(t.Context(), cfg, set, everyTenant); err == nil || report.Tenants.Current != 1 || report.Tenants.Failed != 1 {
+		t.Errorf("%v: %+v", err, report.Tenants)
+	}
+}
+
 func TestTenantsThatCannotBeMigrated(t *testing.T) {
 	url := tenantsURL(t, "edited", "foreign", "good")
 	cfg := config(t, url)
