@@ -35,7 +35,7 @@ func (x *exclusive) endStrays(ctx context.Context, s *session) error {
 		return nil // a pooler's sessions keep the name of a client that has gone
 	}
 	prefix := x.strayPrefix()
-	strays := fmt.Sprintf(`SELECT a.pid, pg_catalog.pg_has_role(a.usesysid, 'MEMBER') AND (NOT r.rolsuper OR pg_catalog.current_setting('is_superuser') = 'on')
+	strays := fmt.Sprintf(`SELECT a.pid, pg_catalog.pg_has_role(a.usesysid, 'USAGE') AND (NOT r.rolsuper OR pg_catalog.current_setting('is_superuser') = 'on')
 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = pg_catalog.current_database() AND pg_catalog.left(a.application_name, %d) = %s AND a.state IS DISTINCT FROM 'idle'`, len(prefix), literal(prefix))
 	for wait, told := minPoll, (time.Time{}); ; wait = min(2*wait, maxPoll) {
