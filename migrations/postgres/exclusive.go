@@ -88,6 +88,9 @@ func (x *exclusive) run(ctx context.Context, cfg Config) error {
 	hold := x.lock.keep(ctx, cfg)
 	s, err = x.work(hold, s)
 	hold.stop()
+	if errors.As(err, new(*lostError)) {
+		err = lostFailure(err)
+	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	if s == nil {
@@ -139,7 +142,7 @@ func (x *exclusive) work(ctx context.Context, s *session) (*session, error) {
 		return s, err
 	}
 	watched := x.watch(ctx, s)
-	x.started = true
+	x.started, x.after.fingerprint = true, "" // until somebody looks, anything may have changed
 	var runErr error
 	x.status, runErr = x.command.Run(watched, x.toolSettings(s))
 	stopped := runErr != nil && watched.Err() != nil
@@ -161,9 +164,6 @@ func (x *exclusive) work(ctx context.Context, s *session) (*session, error) {
 	case runErr != nil:
 		return s, x.explainTool(runErr)
 	case err != nil:
-		if errors.As(err, new(*lostError)) {
-			err = lostFailure(err)
-		}
 		return s, err
 	}
 	return s, x.doubt()
@@ -220,14 +220,14 @@ func (x *exclusive) review(ctx context.Context, s *session) error {
 // observe reads the tool's history and takes the fingerprint. Somebody else may hold a lock on the tables: it tries again. It does
 // without the fingerprint rather than without the tool.
 func (x *exclusive) observe(ctx context.Context, s *session) (out sight, err error) {
-	err = x.patiently(ctx, func() (err error) {
+	err = x.patiently(ctx, s, func() (err error) {
 		out.toolRecord, err = readHistory(ctx, s, x.command.History)
 		return err
 	})
 	if err != nil {
 		return out, err
 	}
-	err = x.patiently(ctx, func() (err error) {
+	err = x.patiently(ctx, s, func() (err error) {
 		out.fingerprint, err = x.ledger.fingerprint(ctx, s, out.tables)
 		return err
 	})
@@ -239,12 +239,15 @@ func (x *exclusive) observe(ctx context.Context, s *session) (out sight, err err
 	return out, err
 }
 
-// patiently asks again while a lock is in the way.
-func (x *exclusive) patiently(ctx context.Context, ask func() error) error {
+// patiently asks again while a lock is in the way, once the transaction that it has ended is over.
+func (x *exclusive) patiently(ctx context.Context, s *session, ask func() error) error {
 	for try := 0; ; try++ {
 		err := ask()
 		var refused *Error
 		if !errors.As(err, &refused) || !retryable(refused.Failure.SQLState) || try >= x.cfg.Retries {
+			return err
+		}
+		if _, err := s.ask(ctx, "ROLLBACK"); err != nil {
 			return err
 		}
 		if err := x.backOff(ctx, try, refused); err != nil {
@@ -303,6 +306,10 @@ func stoppedFailure(ctx context.Context, runErr error) *Error {
 // explainTool adds to a tool's failure what its SQLSTATE means, and what its history says about it.
 func (x *exclusive) explainTool(err error) error {
 	e := &Error{Failure: *FailureOf(err)}
+	var told *Error
+	if errors.As(err, &told) {
+		e.cause = told.cause
+	}
 	if f := &e.Failure; f.SQLState != "" {
 		f.Code = codeOf(f.SQLState)
 		f.Permanent, f.Hint = f.Code.Permanent(), fallback(hintFor(&pgconn.PgError{Code: f.SQLState}), f.Hint)
@@ -322,8 +329,7 @@ func (x *exclusive) doubt() error {
 	h := x.command.History
 	switch {
 	case x.after.dirty != nil:
-		e := about(h.Tool, x.after.table, x.after.dirty)
-		return e
+		return about(h.Tool, x.after.table, x.after.dirty)
 	case !x.after.there && h.Tool == ToolCustom:
 		return misconfigured(x.command.Name+" ended with success, but what the history's query reads from is not there",
 			"check that the tool uses the same database and schema as DATABASE_URL, and correct the query")

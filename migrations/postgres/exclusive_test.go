@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -97,6 +99,25 @@ func TestAnObservationWaitsForALock(t *testing.T) {
 	}
 }
 
+// The fingerprint is asked for again in a transaction of its own, not in the one that the lock has ended.
+func TestAFingerprintWaitsForALock(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable+defined)
+	for name, through := range map[string]string{"direct": url, "pooler": pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url))} {
+		t.Run(name, func(t *testing.T) {
+			end := holdSnapshot(t, url, "LOCK TABLE s IN ACCESS EXCLUSIVE MODE")
+			cfg := config(t, through)
+			cfg.LockTimeout = 50 * time.Millisecond
+			var once sync.Once
+			cfg.Logger = slog.New(heard{slog.DiscardHandler, "trying again", func() { once.Do(end) }})
+			r, err := postgres.Exclusively(t.Context(), cfg, postgres.Command{Name: "tool", History: laravel, Run: runTool(t, url, "")})
+			if err != nil || r.Outcome != migrations.OutcomeCurrent || r.Tool.Fingerprint == "" {
+				t.Errorf("%v: %+v", err, r)
+			}
+		})
+	}
+}
+
 // Tools and migrations of the same ledger exclude each other.
 func TestToolsAndMigrationsExcludeEachOther(t *testing.T) {
 	url := freshURL(t)
@@ -157,6 +178,39 @@ func TestStraysAreEnded(t *testing.T) {
 	}
 }
 
+// A role may end the sessions of those whose privileges it has, and a membership without them is none (PostgreSQL, GRANT, "INHERIT").
+func TestAStrayThatTheRoleMayNotEndIsWaitedFor(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable)
+	role, owner := databaseName(t, url)+"_migrates", databaseName(t, url)+"_owns"
+	query(t, url, fmt.Sprintf("CREATE ROLE %[2]s LOGIN; CREATE ROLE %[1]s LOGIN NOINHERIT IN ROLE %[2]s; GRANT CREATE ON DATABASE %[3]s TO %[1]s; GRANT ALL ON migrations TO %[1]s", role, owner, databaseName(t, url)))
+	cfg := config(t, url)
+	cfg.Conn.User = role
+	var name string
+	tool := func(_ context.Context, settings map[string]string) (int, error) {
+		name = settings["application_name"]
+		return 0, nil
+	}
+	if _, err := postgres.Exclusively(t.Context(), cfg, postgres.Command{Name: "tool", History: laravel, Run: tool}); err != nil {
+		t.Fatal(err)
+	}
+	stray := parse(t, url)
+	stray.User, stray.RuntimeParams["application_name"] = owner, name
+	conn, err := pgconn.ConnectConfig(t.Context(), stray)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "BEGIN; SELECT 1").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Logger = slog.New(heard{slog.DiscardHandler, "waiting for what a tool has left running in the server", func() {
+		time.AfterFunc(100*time.Millisecond, func() { conn.Close(context.WithoutCancel(t.Context())) }) // it goes by itself
+	}})
+	if _, err := postgres.Exclusively(t.Context(), cfg, postgres.Command{Name: "tool", History: laravel, Run: tool}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestToolsThroughAPooler(t *testing.T) {
 	for name, opts := range poolers() {
 		t.Run(name, func(t *testing.T) {
@@ -207,6 +261,48 @@ func TestALostLeaseStopsTheTool(t *testing.T) {
 		}})
 	if postgres.ExitCode(err) != migrations.ExitBusy || !strings.Contains(err.Error(), "lease") || r.Failure.Output != "half way" || r.Tool.Status != nil {
 		t.Errorf("%v: %+v", err, r.Failure)
+	}
+}
+
+// A connection that breaks while the schema is looked at is the server's or the network's fault, not a bug.
+func TestAConnectionThatBreaksBeforeTheTool(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable)
+	cfg := config(t, url)
+	(&wire{breakAt: func(written []byte) bool { return bytes.Contains(written, []byte("sha256(convert_to")) }}).tap(&cfg)
+	r, err := postgres.Exclusively(t.Context(), cfg, postgres.Command{Name: "tool", History: laravel, Run: func(context.Context, map[string]string) (int, error) {
+		t.Error("it was run")
+		return 0, nil
+	}})
+	if postgres.ExitCode(err) != migrations.ExitUnreachable || r.Failure.Permanent || r.Failure.Hint == "" {
+		t.Errorf("%v: %+v", err, r.Failure)
+	}
+}
+
+// Where nobody could look once the tool was run, it may have changed anything.
+func TestWhatAToolChangedIsUnknownOnceTheConnectionIsGone(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable)
+	r, err := exclusively(t, url, laravel, "CREATE TABLE made (v int); SELECT pg_terminate_backend(pid) FROM pg_stat_activity "+
+		"WHERE datname = current_database() AND application_name = 'schemawave/test-pod'")
+	if postgres.ExitCode(err) != migrations.ExitUnreachable || !r.Tool.Changed || r.Tool.Fingerprint != "" {
+		t.Errorf("%v: %+v", err, r.Tool)
+	}
+}
+
+// That the caller ended the run is told as any run tells it.
+func TestAToolThatIsInterruptedTellsTheContextsError(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := postgres.Exclusively(ctx, config(t, url), postgres.Command{Name: "tool", History: laravel,
+		Run: func(ctx context.Context, _ map[string]string) (int, error) {
+			cancel()
+			<-ctx.Done()
+			return -1, &postgres.Error{Failure: migrations.Failure{Code: migrations.ExitBusy, Message: "stopped"}}
+		}})
+	if !errors.Is(err, context.Canceled) || postgres.ExitCode(err) != migrations.ExitBusy {
+		t.Errorf("%v", err)
 	}
 }
 
