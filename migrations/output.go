@@ -10,8 +10,10 @@ var (
 	escapes = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\-_])")
 
 	// quotesData finds where a line of output goes on with data to its end: what PostgreSQL says of rows, as itself and as drivers
-	// show it, and statements whose values a framework has put in.
-	quotesData = regexp.MustCompile(`(?i)\b(?:detail["']?\s*[:=]|context["']?\s*[:=]|failing row contains|key \(.*?\)=|parameters["']?\s*[:=]|bindings?["']?\s*[:=]|values\s*\(|sql["']?\s*:\s)`)
+	// show it, what its data exceptions (class 22) quote, and statements whose values a framework has put in.
+	quotesData = regexp.MustCompile(`(?i)\b(?:detail["']?\s*[:=]|context["']?\s*[:=]|failing row contains|key \(.*?\)=|` +
+		`invalid input (?:syntax|value) for [^:]*:|field value out of range:|malformed \w+ literal:|value\s+\\?"|` +
+		`parameters["']?\s*[:=]|bindings?["']?\s*[:=]|values\s*\(|sql["']?\s*:\s)`)
 
 	// aString is one in single quotes, unless it begins within a word, as in "doesn't".
 	aString = regexp.MustCompile(`(^|[^\pL\pN])'(?:[^']|'')*(?:'|$)`)
