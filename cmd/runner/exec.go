@@ -52,8 +52,8 @@ Exit codes: 0 the tool did its work · 65 it failed · 75 it failed for a reason
 lock was not free in time · 69 the database cannot be reached · 77 permission denied · 78 the command is not there, or the
 configuration is wrong · 64 wrong usage.
 
-Environment: DATABASE_URL, also as Prisma, Rails, SQLAlchemy, Ecto or JDBC write it, or libpq's PG* variables, for the lock and the history; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this
-run in the ledger; SCHEMAWAVE_DIGEST goes into the report.`, kinds()),
+Environment: DATABASE_URL, also as Prisma, Rails, SQLAlchemy, Ecto or JDBC write it, or libpq's PG* variables, for the lock and
+the history; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger; SCHEMAWAVE_DIGEST goes into the report.`, kinds()),
 		Example: `  schemawave-runner exec --history laravel --database orders --environment production -- php artisan migrate --force
   schemawave-runner exec --history custom --history-query 'SELECT max(version) FROM changes' --database orders -- ./migrate.sh`,
 		Args: cobra.MinimumNArgs(1),
@@ -142,20 +142,23 @@ func (t *tool) exec(ctx context.Context, args []string) (migrations.Report, erro
 	return postgres.Exclusively(ctx, t.Config, command)
 }
 
+// escapeOption makes one option of a value (PostgreSQL, "options" of libpq).
+var escapeOption = strings.NewReplacer(`\`, `\\`, " ", `\ `)
+
 // withSettings adds the settings of the tool's database sessions to its environment. Of two that contradict each other PostgreSQL
 // takes the later one (PostgreSQL, "PGOPTIONS" of libpq), which is the user's.
 func withSettings(environ []string, settings map[string]string) []string {
 	if settings == nil {
 		return environ
 	}
-	options, named := "", false
+	options := ""
 	given := slices.IndexFunc(environ, func(v string) bool { return strings.HasPrefix(v, "PGOPTIONS=") })
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if name != "application_name" {
-			options += fmt.Sprintf("-c %s=%s ", name, settings[name])
+			options += fmt.Sprintf("-c %s=%s ", name, escapeOption.Replace(settings[name]))
 		}
 	}
-	named = slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "PGAPPNAME=") })
+	named := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "PGAPPNAME=") })
 	environ = slices.Clone(environ)
 	if !named {
 		environ = append(environ, "PGAPPNAME="+settings["application_name"])

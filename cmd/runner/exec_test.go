@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -306,6 +307,15 @@ func TestTheToolsSessionsHaveTimeouts(t *testing.T) {
 				t.Errorf("%s, want %s\n%s", stdout, test.want, stderr)
 			}
 		})
+	}
+}
+
+// A setting that the URL has may hold what divides options from each other.
+func TestSettingsAreEscaped(t *testing.T) {
+	settings := map[string]string{"lock_timeout": `7 \s`, "statement_timeout": "0", "application_name": "schemawave exec"}
+	want := []string{"A=b", "PGAPPNAME=schemawave exec", `PGOPTIONS=-c lock_timeout=7\ \\s -c statement_timeout=0`}
+	if got := withSettings([]string{"A=b"}, settings); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

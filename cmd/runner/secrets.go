@@ -15,8 +15,11 @@ const redacted = "[redacted]"
 // a switch, and its digit or word is everywhere in the output.
 const shortestSecret = 6
 
-// secretName is the name of a variable that holds a secret. That of a file with one is none.
-var secretName = regexp.MustCompile(`(?i)(^|_)(pass|passwd|password|passphrase|pwd|secret|token|key|apikey|credentials?|auth|dsn)(_|$|[0-9])`)
+// secretName is the name of a variable that holds a secret, as also PGPASSWORD is. That of a file with one is none.
+var secretName = regexp.MustCompile(`(?i)(?:passwd|password|passphrase|secret|token|apikey|(?:^|_)(?:pass|pwd|key|credentials?|auth|dsn))(?:_|$|[0-9])`)
+
+// saysPassword is where a connection string has its password: libpq's and Go's words, or the parameters of a URL as JDBC has them.
+var saysPassword = regexp.MustCompile(`(?i)\b(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s'&;]+))`)
 
 // secrets takes out of a text what nobody is to read.
 type secrets struct {
@@ -25,7 +28,7 @@ type secrets struct {
 }
 
 // secretsOf finds the secrets in an environment, besides those given: the values of variables that are named like it, and the
-// passwords in URLs, in every way that they are written in.
+// passwords in URLs and other connection strings, in every way that they are written in.
 func secretsOf(environ []string, given ...string) secrets {
 	var found []string
 	add := func(s string) {
@@ -36,7 +39,7 @@ func secretsOf(environ []string, given ...string) secrets {
 	}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if password := urlPassword(value); password != "" {
+		for _, password := range passwordsIn(value) {
 			found = append(found, password)
 			if u, err := url.PathUnescape(password); err == nil {
 				add(u)
@@ -66,6 +69,15 @@ func newSecrets(texts []string) secrets {
 	}
 	s.replacer = strings.NewReplacer(pairs...)
 	return s
+}
+
+// passwordsIn returns the passwords of a connection string as they are written there.
+func passwordsIn(value string) []string {
+	found := []string{urlPassword(value)}
+	for _, said := range saysPassword.FindAllStringSubmatch(value, -1) {
+		found = append(found, said[1]+said[2])
+	}
+	return slices.DeleteFunc(found, func(s string) bool { return s == "" })
 }
 
 // urlPassword returns the password of a URL as it is written there; empty if there is none.

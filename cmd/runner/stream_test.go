@@ -49,10 +49,13 @@ func TestSecretsOf(t *testing.T) {
 	s := secretsOf([]string{
 		"DB_PASSWORD=pa$$word", "APP_KEY=base64:abc/def+ghi=", "PRIVATE_KEY=-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----",
 		"DATABASE_URL=postgres://u:p%40ss%2Fw@h/d", "AMQP_URL=amqp://u:s3cr3t@q:5672/", "PWD=/app/public", "DB_PASSWORD_FILE=/run/secrets/db", "KEYBOARD=german-layout", "DEBUG_TOKEN=1",
+		"PGPASSWORD=libpq-own", "DBPASSWORD=glued-on", "GOOSE_DBSTRING=host=db user=u password='it is' sslmode=disable", "REPLICA_DSN2=host=h password=in-words",
+		"SPRING_DATASOURCE_URL=jdbc:postgresql://h/d?user=u&password=in%26query&ssl=true", "COMPASS=north-by-west",
 	}, "given")
 	for text, want := range map[string]string{
 		"a pa$$word b": "a [redacted] b", "base64:abc/def+ghi=": redacted, "base64%3Aabc%2Fdef%2Bghi%3D": redacted, "MIIEvQIBADAN": redacted,
 		"p%40ss%2Fw and p@ss/w": "[redacted] and [redacted]", "amqp://u:s3cr3t@q:5672/": "amqp://u:[redacted]@q:5672/", "given": redacted,
+		"libpq-own glued-on": "[redacted] [redacted]", "it is": redacted, "in-words": redacted, "in%26query in&query": "[redacted] [redacted]", "north-by-west": "north-by-west",
 		"/app/public /run/secrets/db german-layout 1": "/app/public /run/secrets/db german-layout 1",
 	} {
 		if got := s.redact(text); got != want {

@@ -15,11 +15,23 @@ var foreignScheme = regexp.MustCompile(`^(?:jdbc:postgresql|postgres(?:ql)?\+[a-
 var clientParameters = []string{
 	"connection_limit", "pool_timeout", "socket_timeout", "pgbouncer", "sslaccept", "sslidentity", "statement_cache_size",
 	"pool", "pool_size", "max_overflow", "prepared_statements", "encoding", "charset", "timeout", "reaping_frequency", "checkout_timeout",
-	"ssl", "ApplicationName", "stringtype", "prepareThreshold", "reWriteBatchedInserts", "socketTimeout", "loginTimeout", "connectTimeout", "tcpKeepAlive",
+	"ApplicationName", "stringtype", "prepareThreshold", "reWriteBatchedInserts", "socketTimeout", "loginTimeout", "connectTimeout", "tcpKeepAlive",
 }
 
 // schemaParameters name the schema, which PostgreSQL calls search_path.
 var schemaParameters = []string{"schema", "currentSchema"}
+
+// sslMode is what the parameter ssl asks for, which is a switch in JDBC's URLs and a mode in asyncpg's; empty: nothing. Who verifies
+// the server in a way of the tool's own says so with sslmode.
+func sslMode(ssl string) string {
+	switch ssl {
+	case "true", "1":
+		return "require"
+	case "allow", "prefer", "require", "verify-ca", "verify-full":
+		return ssl
+	}
+	return ""
+}
 
 // forPostgres returns a DATABASE_URL that was written for a tool as PostgreSQL's own clients read it. What it cannot read it returns
 // as it is, to be complained about by who connects.
@@ -28,6 +40,7 @@ func forPostgres(databaseURL string) string {
 	if !found || !strings.HasPrefix(head, "postgres") {
 		return head
 	}
+	ownMode := strings.Contains("&"+query, "&sslmode=")
 	var kept []string
 	for _, parameter := range strings.Split(query, "&") {
 		name, value, _ := strings.Cut(parameter, "=")
@@ -36,6 +49,10 @@ func forPostgres(databaseURL string) string {
 			if schema, err := url.QueryUnescape(value); err == nil { // names are quoted, for the tools take them literally
 				quoted := url.QueryEscape(`"` + strings.ReplaceAll(schema, `"`, `""`) + `"`)
 				kept = append(kept, "search_path="+strings.ReplaceAll(quoted, "+", "%20")) // in libpq's URLs a plus is a plus
+			}
+		case name == "ssl":
+			if mode := sslMode(value); mode != "" && !ownMode {
+				kept = append(kept, "sslmode="+mode)
 			}
 		case slices.Contains(clientParameters, name), strings.HasPrefix(name, "x-"): // golang-migrate's
 		default:

@@ -6,6 +6,21 @@ import (
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
 
+// What a tool's URL says of encryption holds for the lock's connection, too.
+func TestTLSInURLsWrittenForTools(t *testing.T) {
+	for url, want := range map[string]string{
+		"jdbc:postgresql://h/d?user=u&ssl=true":                 "postgres://h/d?user=u&sslmode=require",
+		"postgres://h/d?ssl=1":                                  "postgres://h/d?sslmode=require",
+		"jdbc:postgresql://h/d?ssl=true&sslmode=verify-full":    "postgres://h/d?sslmode=verify-full",
+		"jdbc:postgresql://h/d?ssl=false":                       "postgres://h/d",
+		"postgresql+asyncpg://h/d?ssl=verify-ca&pool_timeout=3": "postgres://h/d?sslmode=verify-ca",
+	} {
+		if got := forPostgres(url); got != want {
+			t.Errorf("%s becomes %s, want %s", url, got, want)
+		}
+	}
+}
+
 func TestURLsWrittenForTools(t *testing.T) {
 	for name, test := range map[string]struct{ url, searchPath string }{
 		"PostgreSQL's own":           {"postgres://u:p%40ss@h:5433/d?sslmode=disable&search_path=app", "app"},
