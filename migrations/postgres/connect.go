@@ -54,11 +54,10 @@ func refusesSettings(pe *pgconn.PgError) bool {
 	return pe.Code == protocolViolation && strings.Contains(pe.Message, "startup parameter")
 }
 
-// sessionSettings returns the settings of the session. What the URL says itself is left as it is, except the name and, for a tenant,
-// that its schema comes first.
+// sessionSettings returns the settings of the session. What the URL says itself is left as it is, except the name, what decides
+// how our own text is read and, for a tenant, that its schema comes first.
 func sessionSettings(cfg Config) map[string]string {
 	params := map[string]string{
-		"standard_conforming_strings":         "on", // a file means the same in every database
 		"lock_timeout":                        milliseconds(cfg.LockTimeout),
 		"statement_timeout":                   milliseconds(cfg.StatementTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(idleInTransaction),
@@ -67,9 +66,9 @@ func sessionSettings(cfg Config) map[string]string {
 		"tcp_keepalives_interval":             "10",
 		"tcp_keepalives_count":                "3",
 		"tcp_user_timeout":                    "60000",
-		"client_encoding":                     "UTF8",
 	}
 	maps.Copy(params, cfg.Conn.RuntimeParams)
+	params["standard_conforming_strings"], params["client_encoding"] = "on", "UTF8" // a file means the same in every database
 	params["application_name"] = identity(cfg)
 	if cfg.Tenant != "" {
 		params["search_path"] = identifier(cfg.Tenant) + ", " + fallback(params["search_path"], "public")

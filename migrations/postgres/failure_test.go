@@ -178,6 +178,20 @@ func TestSettingsDoNotLeak(t *testing.T) {
 	}
 }
 
+// Text is UTF-8 and a backslash is one, whatever the URL says: else the ledger would keep another down script than the file has.
+func TestTheURLDoesNotDecideWhatStringsMean(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url+"&standard_conforming_strings=off&client_encoding=LATIN1")
+	const down = `SELECT 'ü\'' -- '`
+	migrate(t, cfg, load(t, files("1_a.up.sql", `CREATE TABLE a AS SELECT 'ü\n'::text AS v`, "1_a.down.sql", down)))
+	if got := query(t, url, "SELECT v FROM a"); got[0] != `ü\n` {
+		t.Errorf("%q", got)
+	}
+	if history, err := postgres.Status(t.Context(), cfg); err != nil || history.Migrations[0].Down != down {
+		t.Errorf("%v: %+v", err, history)
+	}
+}
+
 func TestPermissionDenied(t *testing.T) {
 	url := freshURL(t)
 	role := "outsider_" + databaseName(t, url)
