@@ -16,7 +16,7 @@ type decision struct {
 	Publications []publication
 	Collect      []job    // finished Jobs that nothing rests on any more, once all publications are acknowledged
 	Doubts       []string // why something that looks like a result is not said, for the log
-	Unversioned  bool     // the newest attempt succeeded, but nobody knows at which version, so it makes nothing ready
+	Unversioned  *verdict // the newest attempt, if it succeeded, but nobody knows at which version, so it makes nothing ready
 }
 
 // publication is one fact: the state it leads to, if it changes that, and the event that tells it. Publishing it again
@@ -43,14 +43,14 @@ func decide(o observation) decision {
 		case v.unversioned():
 			if last := state.LastAttempt; last == nil || !sameAttempt(*last, v) && compareAttempts(v.Attempt, *last) > 0 {
 				d.doubt(o.Target, v, v.whyUnversioned())
-				d.Unversioned = true
+				d.Unversioned = &v
 			}
 		case v.Kind == running:
 			if begins(state, v) {
 				d.Publications = append(d.Publications, publication{Event: tell(state, events.Started, v.Attempt), Absent: v.Absent})
 			}
 		default:
-			d.Unversioned = false // this attempt is newer than those before it
+			d.Unversioned = nil // this attempt is newer than those before it
 			p, ok := advance(state, v)
 			if !ok {
 				continue

@@ -6,17 +6,18 @@ import (
 	"sync"
 )
 
-// memory spares repetition: of calls for events that are known to be out, and of log lines. Losing it costs one call for
-// each database.
+// memory spares repetition: of calls for events that are known to be out, of log lines, and of warnings to people. Losing it
+// costs one of each for each database.
 type memory struct {
 	mu     sync.Mutex
 	events map[target]map[string]bool
 	doubts map[target]string
+	runs   map[target]string // the last one that succeeded at no version
 	said   map[string]bool
 }
 
 func newMemory() memory {
-	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, said: map[string]bool{}}
+	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, said: map[string]bool{}}
 }
 
 func (m *memory) told(t target, id string) bool {
@@ -37,6 +38,16 @@ func (m *memory) forget(t target) {
 	defer m.mu.Unlock()
 	delete(m.events, t)
 	delete(m.doubts, t)
+	delete(m.runs, t)
+}
+
+// unversioned reports whether it is news that this run succeeded at no version.
+func (m *memory) unversioned(t target, run string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	news := m.runs[t] != run
+	m.runs[t] = run
+	return news
 }
 
 // doubt logs what is not said and why, if that changed.

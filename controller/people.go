@@ -21,14 +21,29 @@ type people struct {
 
 // The reasons of the Kubernetes Events.
 const (
-	reasonSucceeded = "MigrationSucceeded"
-	reasonFailed    = "MigrationFailed"
+	reasonSucceeded   = "MigrationSucceeded"
+	reasonFailed      = "MigrationFailed"
+	reasonUnversioned = "MigrationVersionUnknown"
 )
 
 // tell says once what has just been published. It does not fail: the cluster's Events are a courtesy.
 func (p people) tell(ctx context.Context, e events.Event) {
-	namespace, name, ok := strings.Cut(e.Attempt.Application, "/")
-	if !ok || e.Predicate != events.Succeeded && e.Predicate != events.Failed {
+	switch e.Predicate {
+	case events.Succeeded:
+		p.say(ctx, e.Attempt.Application, corev1.EventTypeNormal, reasonSucceeded, e.Reason)
+	case events.Failed:
+		p.warn(ctx, e.Attempt.Application, reasonFailed, e.Reason)
+	}
+}
+
+// warn says what somebody has to mend.
+func (p people) warn(ctx context.Context, application, reason, text string) {
+	p.say(ctx, application, corev1.EventTypeWarning, reason, text)
+}
+
+func (p people) say(ctx context.Context, application, kind, reason, text string) {
+	namespace, name, ok := strings.Cut(application, "/")
+	if !ok {
 		return
 	}
 	var a argo.Application
@@ -36,11 +51,7 @@ func (p people) tell(ctx context.Context, e events.Event) {
 		return
 	}
 	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	if e.Predicate == events.Failed {
-		p.recorder.Event(&a, corev1.EventTypeWarning, reasonFailed, clip(e.Reason))
-		return
-	}
-	p.recorder.Event(&a, corev1.EventTypeNormal, reasonSucceeded, clip(e.Reason))
+	p.recorder.Event(&a, kind, reason, clip(text))
 }
 
 // clip cuts a text to what the message of an Event may hold (Kubernetes API, Event v1: 1,024 bytes).

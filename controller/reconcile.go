@@ -60,9 +60,12 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	r.memory.doubt(r.Log, t, d.Doubts)
 	state, err = r.publish(ctx, o, d, revision)
 	r.metrics.state(state)
-	r.metrics.unversioned(t, d.Unversioned)
+	r.metrics.unversioned(t, d.Unversioned != nil)
 	if err != nil {
 		return err
+	}
+	if v := d.Unversioned; v != nil && r.memory.unversioned(t, v.Attempt.Run) {
+		r.people.warn(ctx, v.Attempt.Application, reasonUnversioned, fmt.Sprintf("nothing is ready of %s: %s", t, v.whyUnversioned()))
 	}
 	r.captures.release(t, captured, func(c capture) bool {
 		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })

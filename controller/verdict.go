@@ -18,6 +18,7 @@ type verdict struct {
 	Attempt events.Attempt
 	Ready   *events.Ready // if it succeeded: what is ready by this evidence alone
 	Why     string        // if nothing is said: the reason, for the log
+	Hint    string        // if it succeeded at no version: how to get one, as its report says
 	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
 	Absent *types.NamespacedName
 	Plain  bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
@@ -119,6 +120,9 @@ func (v verdict) complete(j job) verdict {
 	for _, a := range r.Applied {
 		v.Attempt.Applied = append(v.Attempt.Applied, string(a))
 	}
+	if r.Tool != nil {
+		v.Hint = r.Tool.Hint
+	}
 	if r.To != "" {
 		v.Ready.Version = string(r.To)
 	}
@@ -217,7 +221,11 @@ func (v verdict) whyUnversioned() string {
 	const what = "the Job succeeded, but its schema's version is unknown: "
 	switch v.Attempt.Evidence {
 	case events.EvidenceReport:
-		return what + "its report names none, for the tool's history has none"
+		why := what + "its report names none, for the tool's history has none"
+		if v.Hint != "" {
+			why += "; " + v.Hint
+		}
+		return why
 	case events.EvidenceApplication:
 		return what + "only its Pod's report tells it, and Jobs and Pods of this cluster are not read"
 	}

@@ -43,7 +43,8 @@ func (a Answer) String() string {
 // in the order of CompareVersions. The empty required version asks for any proven version, whatever it serves.
 //
 // A failed attempt below the required version is not held against it: the attempt that counts is still to come. Nor is one at a
-// version that nobody knows.
+// version that nobody knows, unless any version will do: it may be of an older image, whose Job can run again after the reader
+// began to wait, so neither its time nor its place as the newest one tells what it was to reach.
 func (s State) Satisfies(required string) Verdict {
 	if r := s.Ready; r != nil {
 		if required != "" && CompareVersions(required, r.MinCompatible) < 0 {

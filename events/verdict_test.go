@@ -42,6 +42,7 @@ func TestSatisfies(t *testing.T) {
 		{"any version: the first attempt failed", nil, failed("1", failure), "", events.AttemptFailed, "no proven migration yet, and"},
 		{"an attempt below it failed: its own is to come", at("5", ""), failed("6", failure), "7", events.NotYet, "the last attempt at 6 failed"},
 		{"an attempt at a version that nobody knows failed", at("5", ""), failed("", failure), "7", events.NotYet, "not yet at 7, and the last attempt failed for good"},
+		{"any version: an attempt at one that nobody knows failed", nil, failed("", failure), "", events.AttemptFailed, "no proven migration yet, and the last attempt failed"},
 		{"an attempt that succeeded without proof of ready", nil, &events.Attempt{Outcome: events.OutcomeSucceeded, Version: "7"}, "7", events.NotYet, "no proven"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {

@@ -52,6 +52,7 @@ type ToolRun struct {
 	History     string `json:"history"`               // whose kind of history, as in "laravel"
 	From        string `json:"from,omitempty"`        // the newest migration before the run, as the tool itself names it
 	To          string `json:"to,omitempty"`          // the same after the run
+	Hint        string `json:"hint,omitempty"`        // the remedy, if the tool has succeeded and its history gives no version
 	Status      *int   `json:"status,omitempty"`      // the exit status; absent if a signal ended the tool, or nothing was started
 	Changed     bool   `json:"changed"`               // whether the history or the definition of anything in the database has changed
 	Fingerprint string `json:"fingerprint,omitempty"` // of those definitions after the run, "sha256:…"; equal ones are defined alike

@@ -400,6 +400,10 @@ func (x *exclusive) tell(cfg Config, err error) migrations.Report {
 		if x.status >= 0 {
 			rep.Tool.Status = &x.status
 		}
+		if hint := x.command.History.unnumbered(to); err == nil && hint != "" {
+			rep.Tool.Hint = hint
+			x.log.Warn("the tool's history gives no version, so nothing that waits for this schema finds it ready", "newest", to.name, "remedy", hint)
+		}
 	}
 	return rep
 }

@@ -56,6 +56,22 @@ func (h ToolHistory) check() error {
 	return nil
 }
 
+// unnumbered says how to get a version where the newest migration has none; empty if it has one, or if there is no migration.
+func (h ToolHistory) unnumbered(newest past) string {
+	const query = ", or select a number that grows with the schema: history custom, with a query"
+	switch {
+	case newest.version != "":
+		return ""
+	case h.Tool == ToolCustom:
+		return "the history's query selects no value: have it select a number that grows with the schema"
+	case newest.name == "":
+		return ""
+	case h.Tool == ToolAlembic:
+		return "generated ids have no order: begin each with a number, as in alembic revision --rev-id 0001" + query
+	}
+	return "begin the names of migrations with a number or a time" + query
+}
+
 // historyTables lists the tables of all tools. What a version is, where the tool itself has no number for it:
 //
 //   - Django numbers within each app, and Liquibase's changesets have names: the number of them that are applied;

@@ -143,6 +143,9 @@ func TestToolHistories(t *testing.T) {
 			if err != nil || r.From != h.from || r.To != h.to || !slices.Equal(r.Applied, h.applied) || r.Count != h.count || r.Outcome != migrations.OutcomeSucceeded || !r.Tool.Changed {
 				t.Errorf("the second: %v, %+v, %+v", err, r, r.Tool)
 			}
+			if hinted := r.Tool.Hint != ""; hinted != (r.To == "") || hinted && !strings.Contains(r.Tool.Hint, "--rev-id") {
+				t.Errorf("version %q, hint %q", r.To, r.Tool.Hint)
+			}
 			if h.toName != "" && (r.Tool.From != h.fromName || r.Tool.To != h.toName) {
 				t.Errorf("names: %+v", r.Tool)
 			}
