@@ -299,8 +299,8 @@ func TestUnversioned(t *testing.T) {
 		{"a newer one failed", []job{madeJob("7", 2, fromImage, complete), madeJob("8", 4, failing("BackoffLimitExceeded", backoff))}, events.State{}, false},
 		{"it was known once", []job{madeJob("7", 2, fromImage, complete)}, published("7"), false},
 	} {
-		if got := decide(observation{Target: orders, Jobs: c.jobs, State: c.state}).Unversioned; got != c.want {
-			t.Errorf("%s: %t", c.name, got)
+		if got := decide(observation{Target: orders, Jobs: c.jobs, State: c.state}).Unversioned; (got != nil) != c.want {
+			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
 }

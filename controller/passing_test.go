@@ -5,10 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	dto "github.com/prometheus/client_model/go"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/manifests"
@@ -154,5 +157,61 @@ func TestVersionUnknown(t *testing.T) {
 	r.work()
 	if s := b.slot("production", "orders").state; s.Ready == nil || s.Ready.Version != "7" || s.Ready.Evidence != events.EvidenceReport || shown() != 0 {
 		t.Errorf("with a report: %+v, metric %v", s, shown())
+	}
+}
+
+// TestVersionUnknownIsTold: people are told once of a run that succeeded at no version, with the remedy that its report names.
+func TestVersionUnknownIsTold(t *testing.T) {
+	o, b := modes["jobs"], newBroker(t)
+	r := newReplica(t, newShelf(t, o), o, b)
+	told := make(chan string, 10)
+	r.rec.people.recorder = &record.FakeRecorder{Events: told}
+	r.deliver(delivery{object: &argo.Application{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "shop"},
+		Spec:       argo.ApplicationSpec{Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: "shop"}},
+	}})
+	report, err := migrations.Report{
+		Format: migrations.ReportFormat, Database: "orders", Environment: "production", Digest: digest("7"), Outcome: migrations.OutcomeSucceeded,
+		Tool: &migrations.ToolRun{History: "alembic", To: "ae1027a6acf0", Hint: "begin each id with a number"},
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(uid string, minutes int) {
+		ended := metav1.NewTime(minute(minutes))
+		j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: manifests.ObjectName("orders", "image", digest("7")), CreationTimestamp: ended,
+			Labels: map[string]string{
+				manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelDatabase: "orders", manifests.LabelEnvironment: "production",
+				manifests.LabelComponent: string(manifests.ComponentMigration), labelInstance: "shop",
+			},
+			Annotations: map[string]string{manifests.AnnotationDigest: digest("7")},
+		}, Status: batchv1.JobStatus{StartTime: &ended, Conditions: []batchv1.JobCondition{
+			{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: ended},
+		}}}
+		j.UID = types.UID(uid)
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "pod-" + uid, UID: types.UID("pod-" + uid), Labels: j.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))},
+		}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(report), FinishedAt: ended}},
+		}}}}
+		r.deliver(delivery{object: p})
+		r.deliver(delivery{object: j})
+		r.work()
+		r.start()
+		r.work()
+	}
+	for i, uid := range []string{"first", "second"} {
+		run(uid, i+1)
+		if len(told) != 1 {
+			t.Fatalf("the %s run was told %d times", uid, len(told))
+		}
+		if e := <-told; !strings.HasPrefix(e, "Warning MigrationVersionUnknown nothing is ready of production/orders: ") || !strings.HasSuffix(e, "; begin each id with a number") {
+			t.Errorf("the %s run: %s", uid, e)
+		}
+	}
+	if s := b.slot("production", "orders").state; s.Ready != nil {
+		t.Errorf("ready at no version: %+v", s.Ready)
 	}
 }

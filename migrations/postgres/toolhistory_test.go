@@ -174,6 +174,24 @@ func TestToolHistories(t *testing.T) {
 	}
 }
 
+// A history that is empty gives no version either, and nothing is amiss; a query that selects nothing is.
+func TestNoVersionWithoutMigrations(t *testing.T) {
+	url := freshURL(t)
+	r, err := exclusively(t, url, postgres.ToolHistory{Tool: postgres.ToolAlembic}, alembicTable)
+	if err != nil || r.To != "" || r.Tool.Hint != "" {
+		t.Errorf("empty: %v, %+v, %+v", err, r, r.Tool)
+	}
+	custom := postgres.ToolHistory{Tool: postgres.ToolCustom, Query: "SELECT max(version_num) FROM alembic_version"}
+	r, err = exclusively(t, url, custom, "")
+	if err != nil || r.To != "" || !strings.Contains(r.Tool.Hint, "selects no value") {
+		t.Errorf("custom: %v, %+v, %+v", err, r, r.Tool)
+	}
+	r, err = exclusively(t, url, postgres.ToolHistory{Tool: postgres.ToolLaravel}, laravelTable+"INSERT INTO migrations (migration, batch) VALUES ('create_orders', 1)")
+	if err != nil || r.To != "" || !strings.Contains(r.Tool.Hint, "begin the names") {
+		t.Errorf("names: %v, %+v, %+v", err, r, r.Tool)
+	}
+}
+
 // What the tool keeps beside the database's schema is no part of it, so a tool that does nothing but create its tables changes nothing.
 func TestTheToolsOwnTablesAreNotPartOfTheSchema(t *testing.T) {
 	for name, h := range toolHistories() {
