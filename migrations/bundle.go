@@ -50,13 +50,24 @@ func ReadBundles(fsys fs.FS, layout Layout) (Unchecked, error) {
 			names = append(names, name)
 		}
 	}
-	entries := make([][]entry, len(names))
+	bundles := make([][]entry, len(names))
 	found.gather(len(names), func(mine iter.Seq[int], found *problems) {
 		for i := range mine {
-			entries[i] = unpack(fsys, names[i], found)
+			bundles[i] = unpack(fsys, names[i], found)
 		}
 	})
-	files := entriesToSources(inOrder(slices.Concat(entries...), &found), &found)
+	content := map[string][]byte{}
+	names = names[:0]
+	for _, e := range slices.Concat(bundles...) {
+		if _, taken := content[e.name]; taken {
+			found.add(&Problem{Kind: Duplicate, File: e.name, What: "is in the bundles twice", Remedy: bundleRemedy})
+			continue
+		}
+		content[e.name] = e.content
+		names = append(names, e.name)
+	}
+	slices.Sort(names)
+	files := readFiles(names, func(_ []byte, name string) ([]byte, error) { return content[name], nil }, &found)
 	return assemble(layout, files, found)
 }
 
@@ -66,34 +77,7 @@ type entry struct {
 	content []byte
 }
 
-// inOrder sorts files by their names, of which each may be there once.
-func inOrder(files []entry, found *problems) []entry {
-	slices.SortStableFunc(files, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	return slices.CompactFunc(files, func(a, b entry) bool {
-		if a.name == b.name {
-			found.add(&Problem{Kind: Duplicate, File: a.name, What: "is in the bundles twice", Remedy: bundleRemedy})
-		}
-		return a.name == b.name
-	})
-}
-
 const bundleRemedy = "render the overlay again, and leave the ConfigMaps as they are rendered"
-
-// entriesToSources returns those of the files that hold text.
-func entriesToSources(entries []entry, found *problems) []source {
-	files := make([]source, len(entries))
-	found.gather(len(entries), func(mine iter.Seq[int], found *problems) {
-		for i := range mine {
-			e := entries[i]
-			if p := checkText(e.name, e.content); p != nil {
-				found.add(p)
-				continue
-			}
-			files[i] = newSource(e.name, e.content)
-		}
-	})
-	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
-}
 
 // unpack returns the files of one bundle.
 func unpack(fsys fs.FS, name string, found *problems) []entry {

@@ -28,11 +28,6 @@ type source struct {
 	checksum string // of all its bytes
 }
 
-func newSource(path string, content []byte) source {
-	text, _ := strings.CutPrefix(string(content), "\uFEFF")
-	return source{path: path, text: text, checksum: checksum(content)}
-}
-
 // piece is what a layout makes of one file. Up or Down is nil if the file does not hold it. A repeatable one has no version.
 type piece struct {
 	version       Version

@@ -42,7 +42,10 @@ func Read(fsys fs.FS, layout Layout) (Unchecked, error) {
 			names = append(names, name)
 		}
 	}
-	return assemble(layout, readFiles(fsys, names, &found), found)
+	read, done := filesOf(fsys)
+	defer done()
+	files := readFiles(names, read, &found)
+	return assemble(layout, files, found)
 }
 
 // assemble makes a set of the files, which are in the order of their names, unless something is wrong.
@@ -125,10 +128,8 @@ func list(fsys fs.FS, found *problems) []string {
 }
 
 // readFiles returns those of the files that hold text, in the order of names.
-func readFiles(fsys fs.FS, names []string, found *problems) []source {
+func readFiles(names []string, read read, found *problems) []source {
 	files := make([]source, len(names))
-	read, done := filesOf(fsys)
-	defer done()
 	found.gather(len(names), func(mine iter.Seq[int], found *problems) {
 		var space []byte
 		for i := range mine {
@@ -141,7 +142,8 @@ func readFiles(fsys fs.FS, names []string, found *problems) []source {
 				found.add(p)
 				continue
 			}
-			files[i] = newSource(names[i], space)
+			text, _ := strings.CutPrefix(string(space), "\uFEFF")
+			files[i] = source{path: names[i], text: text, checksum: checksum(space)}
 		}
 	})
 	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
