@@ -4,18 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/schemawave/schemawave/migrations"
-)
-
-const (
-	watchEvery   = time.Second
-	watchTimeout = 10 * time.Second // for the server to answer; then the lock counts as lost
 )
 
 // Command is a team's own tool for migrations.
@@ -63,12 +53,6 @@ type exclusive struct {
 	before, after sight
 	started       bool // the tool
 	status        int
-}
-
-// sight is what is to be seen of the schema at one moment.
-type sight struct {
-	toolRecord
-	fingerprint string // empty if it could not be taken
 }
 
 func (x *exclusive) run(ctx context.Context, cfg Config) error {
@@ -204,143 +188,6 @@ func (x *exclusive) again(ctx context.Context, s *session) (*session, error) {
 	return s, s.throughPooler()
 }
 
-// review looks at the schema once the tool's last session has gone.
-func (x *exclusive) review(ctx context.Context, s *session) error {
-	patience, cancel := context.WithTimeout(ctx, farewell)
-	defer cancel()
-	if err := x.endStrays(patience, s); err != nil && patience.Err() == nil {
-		return err
-	}
-	seen, err := x.observe(ctx, s)
-	if err == nil {
-		x.after = seen
-	}
-	return err
-}
-
-// observe reads the tool's history and takes the fingerprint. Somebody else may hold a lock on the tables: it tries again. It does
-// without the fingerprint rather than without the tool.
-func (x *exclusive) observe(ctx context.Context, s *session) (out sight, err error) {
-	err = x.patiently(ctx, s, func() (err error) {
-		out.toolRecord, err = readHistory(ctx, s, x.command.History)
-		return err
-	})
-	if err != nil {
-		return out, err
-	}
-	err = x.patiently(ctx, s, func() (err error) {
-		out.fingerprint, err = x.ledger.fingerprint(ctx, s, out.tables)
-		return err
-	})
-	var refused *Error
-	if errors.As(err, &refused) && refused.Failure.SQLState != "" && ctx.Err() == nil {
-		x.log.Warn("the schema's fingerprint could not be taken", "because", refused.Error())
-		_, err = s.ask(ctx, "ROLLBACK")
-	}
-	return out, err
-}
-
-// patiently asks again while a lock is in the way, once the transaction that it has ended is over.
-func (x *exclusive) patiently(ctx context.Context, s *session, ask func() error) error {
-	for try := 0; ; try++ {
-		err := ask()
-		var refused *Error
-		if !errors.As(err, &refused) || !retryable(refused.Failure.SQLState) || try >= x.cfg.Retries {
-			return err
-		}
-		if _, err := s.ask(ctx, "ROLLBACK"); err != nil {
-			return err
-		}
-		if err := x.backOff(ctx, try, refused); err != nil {
-			return err
-		}
-	}
-}
-
-// watch asks the server again and again whether the session, and with it the lock, is still there; the context ends if it is not.
-// A lease is looked after already. Its first question also tells those who wait what is being run.
-func (x *exclusive) watch(ctx context.Context, s *session) kept {
-	ctx, lost := context.WithCancelCause(ctx)
-	if s.pooled {
-		return kept{ctx, func() { lost(nil) }}
-	}
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(watchEvery)
-		defer tick.Stop()
-		for {
-			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), watchTimeout)
-			_, err := s.ask(asking, note(x.command.Name)+" SELECT 1")
-			cancel()
-			if err != nil {
-				lost(lockLost(err))
-				return
-			}
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	return kept{ctx, func() {
-		close(done)
-		<-ended
-		lost(nil)
-	}}
-}
-
-// lockLost is the error of a run whose session ended under it.
-func lockLost(cause error) *Error {
-	return fail(migrations.ExitUnreachable, "the connection that holds the migration lock is gone: "+networkCause(cause),
-		"check the server and the network, and run it again")
-}
-
-// stoppedFailure says why a tool was stopped, with what it said last.
-func stoppedFailure(ctx context.Context, runErr error) *Error {
-	e := *interrupted(ctx)
-	e.Failure.Output = FailureOf(runErr).Output
-	return &e
-}
-
-// explainTool adds to a tool's failure what its SQLSTATE means, and what its history says about it.
-func (x *exclusive) explainTool(err error) error {
-	e := &Error{Failure: *FailureOf(err)}
-	var told *Error
-	if errors.As(err, &told) {
-		e.cause = told.cause
-	}
-	if f := &e.Failure; f.SQLState != "" {
-		f.Code = codeOf(f.SQLState)
-		f.Permanent, f.Hint = f.Code.Permanent(), fallback(hintFor(&pgconn.PgError{Code: f.SQLState}), f.Hint)
-	}
-	switch {
-	case x.after.dirty != nil:
-		e.Failure.Message += "; its history says: " + x.after.dirty.Failure.Message
-		e.Failure.Hint = x.after.dirty.Failure.Hint
-	case x.after.held != "":
-		e.Failure.Hint = x.after.held
-	}
-	return e
-}
-
-// doubt returns why a tool that ended with success is not believed, if it is not.
-func (x *exclusive) doubt() error {
-	h := x.command.History
-	switch {
-	case x.after.dirty != nil:
-		return about(h.Tool, x.after.table, x.after.dirty)
-	case !x.after.there && h.Tool == ToolCustom:
-		return misconfigured(x.command.Name+" ended with success, but what the history's query reads from is not there",
-			"check that the tool uses the same database and schema as DATABASE_URL, and correct the query")
-	case !x.after.there:
-		return misconfigured(fmt.Sprintf("%s ended with success, but there is no history of %s", x.command.Name, h.Tool),
-			"check that the tool uses the same database and schema as DATABASE_URL; name a renamed table with --history-table")
-	}
-	return nil
-}
-
 // leave records how the run ended and gives the lock back. If that fails, the run has not succeeded: another one finds out.
 func (x *exclusive) leave(ctx context.Context, s *session, runErr error) error {
 	messages := []string{s.reset, x.lock.dropSQL()}
@@ -359,51 +206,4 @@ func (x *exclusive) leave(ctx context.Context, s *session, runErr error) error {
 		return runErr
 	}
 	return err
-}
-
-func (x *exclusive) outcome(err error) migrations.Outcome {
-	switch {
-	case err != nil:
-		return migrations.OutcomeFailed
-	case x.changed():
-		return migrations.OutcomeSucceeded
-	}
-	return migrations.OutcomeCurrent
-}
-
-// changed reports whether anything has, as far as can be told.
-func (x *exclusive) changed() bool {
-	return x.before.fingerprint != x.after.fingerprint || x.after.fingerprint == "" || !x.after.same(x.before.foreign)
-}
-
-// tell makes the report.
-func (x *exclusive) tell(cfg Config, err error) migrations.Report {
-	rep := x.report(cfg, err)
-	from, to := x.before.newest(), x.after.newest()
-	rep.From, rep.To, rep.Outcome = from.version, to.version, x.outcome(err)
-	applied, repeated := x.after.since(x.before.foreign)
-	if !x.after.newestOnly {
-		rep.Count = len(applied) + len(repeated)
-	}
-	for _, p := range applied {
-		if p.version != "" {
-			rep.Applied = append(rep.Applied, p.version)
-		}
-	}
-	slices.SortFunc(rep.Applied, migrations.Version.Compare)
-	for _, p := range repeated {
-		rep.Repeated = append(rep.Repeated, p.name)
-	}
-	if x.started {
-		rep.Tool = &migrations.ToolRun{History: string(x.command.History.Tool), From: from.name, To: to.name,
-			Changed: x.changed(), Fingerprint: x.after.fingerprint}
-		if x.status >= 0 {
-			rep.Tool.Status = &x.status
-		}
-		if hint := x.command.History.unnumbered(to); err == nil && hint != "" {
-			rep.Tool.Hint = hint
-			x.log.Warn("the tool's history gives no version, so nothing that waits for this schema finds it ready", "newest", to.name, "remedy", hint)
-		}
-	}
-	return rep
 }
