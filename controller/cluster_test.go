@@ -81,6 +81,19 @@ func (c *cluster) namespace(prefix string) string {
 	return ns.Name
 }
 
+// restrictedNamespace is one that takes Pods of the Pod Security standard "restricted" only.
+func (c *cluster) restrictedNamespace() string {
+	c.t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "restricted-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
+	if err := c.Create(c.t.Context(), ns); err != nil {
+		c.t.Fatal(err)
+	}
+	within(c.t, "the service account of Pods", func() error {
+		return c.Get(c.t.Context(), client.ObjectKey{Namespace: ns.Name, Name: "default"}, &corev1.ServiceAccount{})
+	})
+	return ns.Name
+}
+
 // installApplications creates the CRD as Argo CD ships it, once for all tests.
 func installApplications(t *testing.T, config *rest.Config) {
 	t.Helper()

@@ -17,15 +17,7 @@ import (
 // validation of their fields, and of each gate where only Pods of the Pod Security standard "restricted" may be.
 func TestGatesAreAccepted(t *testing.T) {
 	c := newCluster(t)
-	restricted := &corev1.Namespace{}
-	restricted.GenerateName = "restricted-"
-	restricted.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	if err := c.Create(t.Context(), restricted); err != nil {
-		t.Fatal(err)
-	}
-	within(t, "the service account of Pods", func() error {
-		return c.Get(t.Context(), client.ObjectKey{Namespace: restricted.Name, Name: "default"}, &corev1.ServiceAccount{})
-	})
+	restricted := c.restrictedNamespace()
 	kinds := map[string]bool{}
 	for file, objects := range goldenBuilds(t) {
 		for _, o := range objects {
@@ -35,7 +27,7 @@ func TestGatesAreAccepted(t *testing.T) {
 			}
 			what := file + ": " + o.GetKind() + " " + o.GetName()
 			o = o.DeepCopy()
-			o.SetNamespace(restricted.Name)
+			o.SetNamespace(restricted)
 			switch err := c.Create(t.Context(), o, client.DryRunAll, client.FieldValidation("Strict")); {
 			case err == nil:
 				kinds[o.GetKind()] = true
@@ -43,7 +35,7 @@ func TestGatesAreAccepted(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 			pod := &corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{gate}, Containers: []corev1.Container{gate}}}
-			pod.GenerateName, pod.Namespace, pod.Spec.Containers[0].Name = "gate-", restricted.Name, "service"
+			pod.GenerateName, pod.Namespace, pod.Spec.Containers[0].Name = "gate-", restricted, "service"
 			if err := c.Create(t.Context(), pod, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
 				t.Errorf("%s, its gate: %v", what, err)
 			}

@@ -22,17 +22,9 @@ import (
 // validation of their fields, and of the Pods of every Job where only those of the Pod Security standard "restricted" may be.
 func TestRenderedIsAccepted(t *testing.T) {
 	c := newCluster(t)
-	restricted := &corev1.Namespace{}
-	restricted.GenerateName = "restricted-"
-	restricted.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	if err := c.Create(t.Context(), restricted); err != nil {
-		t.Fatal(err)
-	}
-	within(t, "the service account of Pods", func() error {
-		return c.Get(t.Context(), client.ObjectKey{Namespace: restricted.Name, Name: "default"}, &corev1.ServiceAccount{})
-	})
+	restricted := c.restrictedNamespace()
 	try := func(what string, o client.Object) {
-		o.SetNamespace(restricted.Name)
+		o.SetNamespace(restricted)
 		if err := c.Create(t.Context(), o, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}

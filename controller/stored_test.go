@@ -15,15 +15,11 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// TestFullConfigMapsAreStored has an API server, and etcd behind it, take ConfigMaps with as much SQL as there can be in one: in a file,
-// in a bundle, and in a compressed one.
+// TestFullConfigMapsAreStored has an API server, and etcd behind it, take ConfigMaps with as much SQL as there can be in one: in a
+// file, in a bundle, and in a compressed one.
 func TestFullConfigMapsAreStored(t *testing.T) {
 	c := newCluster(t)
-	namespace := &corev1.Namespace{}
-	namespace.GenerateName = "full-"
-	if err := c.Create(t.Context(), namespace); err != nil {
-		t.Fatal(err)
-	}
+	namespace := c.namespace("full-")
 	for name, files := range map[string]func(n int) map[string]string{
 		"file": func(n int) map[string]string {
 			return map[string]string{"1_a.sql": "SELECT 1;" + strings.Repeat("\n", n)}
@@ -45,7 +41,7 @@ func TestFullConfigMapsAreStored(t *testing.T) {
 			if full == nil {
 				t.Fatal("nothing fits")
 			}
-			full.Namespace = namespace.Name
+			full.Namespace = namespace
 			if err := c.Patch(t.Context(), full, client.Apply, client.FieldOwner("argocd-controller"), client.ForceOwnership); err != nil { //nolint:staticcheck // as Argo CD does it
 				t.Error(err)
 			}

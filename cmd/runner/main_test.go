@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/schemawave/schemawave/cmd/cli"
@@ -73,24 +71,11 @@ func program(t *testing.T, url string, args ...string) *exec.Cmd {
 // query returns the rows of one statement, columns joined by "|".
 func query(t *testing.T, url, sql string) []string {
 	t.Helper()
-	conn, err := pgconn.Connect(t.Context(), url)
+	rows, err := postgrestest.Query(t.Context(), url, sql)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	results, err := conn.Exec(t.Context(), sql).ReadAll()
-	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	var out []string
-	for _, row := range results[len(results)-1].Rows {
-		var cells []string
-		for _, c := range row {
-			cells = append(cells, string(c))
-		}
-		out = append(out, strings.Join(cells, "|"))
-	}
-	return out
+	return rows
 }
 
 // eventually waits until a query selects one row that says so.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -117,24 +116,11 @@ func migrate(t testing.TB, cfg postgres.Config, set migrations.Set) migrations.R
 // query returns the rows of one statement, columns joined by "|".
 func query(t testing.TB, url, sql string) []string {
 	t.Helper()
-	conn, err := pgconn.Connect(t.Context(), url)
+	rows, err := postgrestest.Query(t.Context(), url, sql)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	results, err := conn.Exec(t.Context(), sql).ReadAll()
-	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	var out []string
-	for _, row := range results[len(results)-1].Rows {
-		cells := make([]string, len(row))
-		for i, c := range row {
-			cells[i] = string(c)
-		}
-		out = append(out, strings.Join(cells, "|"))
-	}
-	return out
+	return rows
 }
 
 // recorded lists the versions in the ledger, in the order of application.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +14,7 @@ import (
 	"github.com/schemawave/schemawave/cmd/lab/story"
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
 // ownTools has teams migrate with their own tools, each in an image of its own: what the tool calls the newest migration is the
@@ -125,21 +125,12 @@ func tenReplicas(t *testing.T, s *story.Story) {
 	}
 }
 
-// query runs SQL and returns its only column.
+// query returns the rows of one statement, columns joined by "|".
 func query(t *testing.T, url, sql string) []string {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	rows, err := postgrestest.Query(t.Context(), url, sql)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	rows, err := conn.Query(t.Context(), sql)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return rows
 }
