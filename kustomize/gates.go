@@ -91,8 +91,8 @@ func (g *gateFinder) add(load workload, value string) error {
 }
 
 // resolve reads one element of the annotation. A plain name is a database of this overlay, at the version that it is migrated
-// to, so that the gate moves with the migrations, unless it names one or latest; of a database that is declared elsewhere, in the environment of the workload's
-// namespace.
+// to unless it names one or latest, so that the gate moves with the migrations; or a database that is declared elsewhere, in the
+// environment of the workload's namespace.
 func (g *gateFinder) resolve(entry, namespace string) (t manifests.Target, what, remedy string) {
 	const form = "write environment/database[@version], or database[@version] for one of this environment"
 	name, _, versioned := strings.Cut(entry, "@")

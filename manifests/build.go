@@ -55,8 +55,7 @@ func (o Object) Kind() string { return o.Value.GetObjectKind().GroupVersionKind(
 
 // Build returns the objects that carry in.Migration through an Argo CD sync, in the order in which they are applied: the
 // ConfigMaps with the SQL of a directory, the copies, the Job, the marker. Objects have no namespace: they live where their
-// overlay does.
-// An error about a field is a *FieldError.
+// overlay does. An error about a field is a *FieldError.
 func Build(in Input) ([]Object, error) {
 	if errs := in.Migration.Validate(); len(errs) > 0 {
 		return nil, errs[0]

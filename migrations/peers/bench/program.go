@@ -49,43 +49,39 @@ func (c *contest) measureRunner(ctx context.Context) (program, error) {
 	if err != nil {
 		return p, err
 	}
-	ours := entrants(k)[0]
-	url, err := c.database(ctx, k, ours, dir)
+	url, err := c.database(ctx, k, entrants(k)[0], dir)
 	if err != nil {
 		return p, err
-	}
-	run := func(args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, binary, args...)
-		cmd.Env = []string{"DATABASE_URL=" + url}
-		return cmd
 	}
 	p.idle = []idle{
 		{what: "", args: []string{"migrate", "--dir", dir, "--database", peers.Database}},
 		{what: " in a bundle", args: []string{"migrate", "--bundles", bundled(dir), "--database", peers.Database}},
 	}
-	timed := func(args ...string) (time.Duration, error) {
-		cmd := run(args...)
-		began := time.Now()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
-		}
-		return time.Since(began), nil
-	}
+	err = p.measure(c.rounds*patience, func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, binary, args...)
+		cmd.Env = []string{"DATABASE_URL=" + url}
+		return cmd
+	})
+	return p, err
+}
+
+// measure lets the start and the runs take turns, and fills in their medians.
+func (p *program) measure(rounds int, run func(args ...string) *exec.Cmd) error {
 	var starts []time.Duration
 	runs, peaks := make([][]time.Duration, len(p.idle)), make([][]int64, len(p.idle))
-	for range c.rounds * patience {
-		took, err := timed("--version")
+	for range rounds {
+		took, err := timed(run("--version"))
 		if err != nil {
-			return p, err
+			return err
 		}
 		starts = append(starts, took)
 		for i, one := range p.idle {
-			if took, err = timed(one.args...); err != nil {
-				return p, err
+			if took, err = timed(run(one.args...)); err != nil {
+				return err
 			}
 			peak, err := peakOf(run(one.args...))
 			if err != nil {
-				return p, err
+				return err
 			}
 			runs[i], peaks[i] = append(runs[i], took), append(peaks[i], peak)
 		}
@@ -94,7 +90,15 @@ func (c *contest) measureRunner(ctx context.Context) (program, error) {
 	for i := range p.idle {
 		p.idle[i].took, p.idle[i].resident = median(runs[i]), median(peaks[i])
 	}
-	return p, nil
+	return nil
+}
+
+func timed(cmd *exec.Cmd) (time.Duration, error) {
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return time.Since(began), nil
 }
 
 // build makes a program of the project's own module.
