@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/cmd/lab/story"
+)
+
+// unskipped pushes a migration while the one before it still runs. Argo CD, which compares no manifests where nothing below the
+// Application's path has changed since it last looked, then takes the new commit for one that it has synced, and heals what
+// differs by a partial sync, without hooks. The admission policy refuses that, and a whole sync migrates.
+func unskipped(t *testing.T, s *story.Story) {
+	const name = "orders-production"
+	app := &argo.Application{}
+	app.Namespace, app.Name = "argocd", name
+	patch(t, s, app, map[string]any{"metadata": map[string]any{"annotations": map[string]string{"argocd.argoproj.io/manifest-generate-paths": "."}}})
+
+	promote := func(version, sql string) {
+		t.Helper()
+		for path, content := range map[string]string{
+			"orders/migrations/" + version + "_skip.sql":      sql,
+			"orders/overlays/production/schemamigration.yaml": productionUpTo(t, version),
+		} {
+			if err := s.Repo.Write(path, content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		source, err := s.Repo.Push(t.Context(), "orders: production at "+version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Repo.Rendered(t.Context(), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	promote("20", "SELECT pg_sleep(8);\n")
+	wantEventually(t, "migration 20 runs", func(ctx context.Context) bool {
+		jobs, err := s.Cluster.MigrationJobs(ctx, "production")
+		return err == nil && slices.ContainsFunc(jobs, func(j batchv1.Job) bool { return strings.HasPrefix(j.Name, "schema-orders-20-") && j.Status.Active > 0 })
+	})
+	promote("21", "CREATE TABLE not_skipped (id bigint);\n")
+
+	refused := ""
+	wantEventually(t, "the partial sync is refused", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, name)
+		if err != nil {
+			return false
+		}
+		for _, c := range a.Status.Conditions {
+			if strings.Contains(c.Message, "schema-orders-21-") && strings.Contains(c.Message, "would be skipped") {
+				refused = c.Message
+			}
+		}
+		return refused != ""
+	})
+	if want := "argocd app sync argocd/" + name; !strings.Contains(refused, want) {
+		t.Errorf("the Application says %q, want %q in it", refused, want)
+	}
+	if rows, err := story.Ledger(t.Context(), s.Databases["production"]); err != nil || rows[len(rows)-1].Version != "20" {
+		t.Errorf("the ledger holds %v (%v), want version 20 to be the last", rows, err)
+	}
+	state, err := s.State(t.Context(), "production", story.Database)
+	if err != nil || state.Ready == nil || state.Ready.Version != "20" {
+		t.Errorf("ready is %+v (%v), want version 20", state.Ready, err)
+	}
+
+	// As a person would: argocd app sync.
+	if err := s.Cluster.Get(t.Context(), client.ObjectKeyFromObject(app), app); err != nil {
+		t.Fatal(err)
+	}
+	patch(t, s, app, map[string]any{
+		"metadata":  map[string]any{"resourceVersion": app.ResourceVersion},
+		"operation": argo.Operation{InitiatedBy: argo.OperationInitiator{Username: "admin"}, Sync: &argo.SyncOperation{Revision: app.Status.Sync.Revision, Prune: true}},
+		"status":    map[string]any{"operationState": nil},
+	})
+	wantEventually(t, "production is ready at version 21", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Ready != nil && state.Ready.Version == "21"
+	})
+}
+
+// patch changes an object by a JSON merge patch (RFC 7386).
+func patch(t *testing.T, s *story.Story, o client.Object, change any) {
+	t.Helper()
+	body, err := json.Marshal(change)
+	if err == nil {
+		err = s.Cluster.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, body))
+	}
+	if err != nil {
+		t.Fatal(fmt.Errorf("patch %s: %w", o.GetName(), err))
+	}
+}
