@@ -59,6 +59,8 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	}
 	if s.Operation.Sync != nil {
 		out.Revision = commits(s.Operation.Sync.Revision, s.Operation.Sync.Revisions)
+		out.Partial = len(s.Operation.Sync.Resources) > 0
+		out.Applied = s.Operation.Sync.SyncStrategy != nil && s.Operation.Sync.SyncStrategy.Apply != nil
 	}
 	if s.SyncResult == nil {
 		return out, true
@@ -67,11 +69,14 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 		out.Revision = r
 	}
 	for _, r := range s.SyncResult.Resources {
+		key := types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
 		if n, ok := migrationName(r.Name); ok && r.Group == "batch" && r.Kind == "Job" {
 			out.Results = append(out.Results, result{
-				Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n, Hook: r.HookType != "",
-				Status: string(r.Status), Phase: string(r.HookPhase), Message: r.Message,
+				Key: key, Name: n, Hook: r.HookType != "", Status: string(r.Status), Phase: string(r.HookPhase), Message: r.Message,
 			})
+		}
+		if n, ok := manifests.ParseName(r.Name); ok && n.Marker && r.Kind == "ConfigMap" && r.Status == common.ResultCodeSynced {
+			out.Markers = append(out.Markers, marker{Key: key, Name: n})
 		}
 	}
 	return out, true
@@ -96,14 +101,14 @@ func commits(one string, several []string) string {
 	return r
 }
 
-// targetOf says whose schema a result is about, by the names alone. It reports false where the database's name was cut to
-// fit into the Job's: then nobody but the Job knows it.
-func (a application) targetOf(r result) (target, bool) {
-	t := target{Environment: a.Environment, Database: r.Name.Database}
+// targetOf says whose schema an object of a migration is about, by the names alone. It reports false where the database's
+// name was cut to fit into the object's: then nobody but the Job knows it.
+func (a application) targetOf(key types.NamespacedName, n manifests.Name) (target, bool) {
+	t := target{Environment: a.Environment, Database: n.Database}
 	if t.Environment == "" {
-		t.Environment = r.Key.Namespace
+		t.Environment = key.Namespace
 	}
-	return t, !mayBeCut(r.Name)
+	return t, !mayBeCut(n)
 }
 
 // hashed is how a database's name ends when it was cut.

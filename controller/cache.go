@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -153,12 +154,18 @@ func (o Options) namedTargets(a *argo.Application) []target {
 	view := newApplication(a, o.readable)
 	seen := map[target]bool{}
 	var out []target
+	add := func(key types.NamespacedName, n manifests.Name) {
+		if t, ok := view.targetOf(key, n); ok && !seen[t] {
+			seen[t] = true
+			out = append(out, t)
+		}
+	}
 	for _, op := range view.Operations {
 		for _, r := range op.Results {
-			if t, ok := view.targetOf(r); ok && !seen[t] {
-				seen[t] = true
-				out = append(out, t)
-			}
+			add(r.Key, r.Name)
+		}
+		for _, m := range op.Markers {
+			add(m.Key, m.Name)
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ type decision struct {
 	Publications []publication
 	Collect      []job    // finished Jobs that nothing rests on any more, once all publications are acknowledged
 	Doubts       []string // why something that looks like a result is not said, for the log
+	Skipped      *verdict // the newest sync that went by without the migration it carries, if nothing has succeeded since
 	Unversioned  *verdict // the newest attempt, if it succeeded, but nobody knows at which version, so it makes nothing ready
 }
 
@@ -40,6 +41,15 @@ func decide(o observation) decision {
 			if v.Why != "" {
 				d.doubt(o.Target, v, v.Why)
 			}
+		case v.Kind == skipped:
+			why, is := outstanding(state, v)
+			if is && (d.Skipped == nil || d.Skipped.Attempt.Run != v.Attempt.Run || d.Skipped.Attempt.Digest != v.Attempt.Digest) {
+				d.Skipped = &v // once, although it may be both captured and still there
+				d.Publications = append(d.Publications, publication{Event: tell(state, events.Skipped, v.Attempt)})
+			}
+			if why != "" {
+				d.doubt(o.Target, v, why)
+			}
 		case v.unversioned():
 			if last := state.LastAttempt; last == nil || !sameAttempt(*last, v) && compareAttempts(v.Attempt, *last) > 0 {
 				d.doubt(o.Target, v, v.whyUnversioned())
@@ -51,6 +61,9 @@ func decide(o observation) decision {
 			}
 		default:
 			d.Unversioned = nil // this attempt is newer than those before it
+			if v.Kind == succeeded {
+				d.Skipped = nil
+			}
 			p, ok := advance(state, v)
 			if !ok {
 				continue
@@ -82,8 +95,13 @@ func judge(o observation) []verdict {
 	for _, a := range o.Applications {
 		for _, op := range a.Operations {
 			for _, r := range op.Results {
-				if t, ok := a.targetOf(r); ok && t == o.Target && !r.HasJob {
+				if t, ok := a.targetOf(r.Key, r.Name); ok && t == o.Target && !r.HasJob {
 					all = append(all, judgeResult(a, op, r))
+				}
+			}
+			for _, m := range op.Markers {
+				if t, ok := a.targetOf(m.Key, m.Name); ok && t == o.Target {
+					all = append(all, judgeMarker(a, op, m))
 				}
 			}
 		}
@@ -209,6 +227,9 @@ func reason(s events.State, p events.Predicate, a events.Attempt) string {
 	switch p {
 	case events.Started:
 		return migration + " runs"
+	case events.Skipped:
+		return fmt.Sprintf("%s was skipped: Argo CD applied what comes with it by a sync that runs no hooks; sync the whole application %s",
+			migration, a.Application)
 	case events.Failed:
 		why := "no reason is known"
 		if a.Failure != nil {

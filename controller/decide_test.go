@@ -95,7 +95,26 @@ func ofImage(a *application) {
 	r.Name.Version, r.Name.Kind, r.Key.Name = "", "image", manifests.ObjectName("orders", "image", r.Name.Digest8)
 }
 
-func readable(a *application) { a.Readable, a.Operations[0].Results[0].Readable = true, true }
+// passedOver is an Application whose last operation, a partial one, has put the marker of a version into the cluster.
+func passedOver(version string, change ...func(*application)) application {
+	a := word(version, "", "")
+	o := &a.Operations[0]
+	name := o.Results[0].Name
+	name.Marker = true
+	o.Partial, o.Results = true, nil
+	o.Markers = []marker{{Key: types.NamespacedName{Namespace: "shop", Name: madeJob(version, 0).Key.Name + manifests.MarkerSuffix}, Name: name}}
+	for _, c := range change {
+		c(&a)
+	}
+	return a
+}
+
+func readable(a *application)   { a.Readable, a.Operations[0].Results[0].Readable = true, true }
+func rolledBack(a *application) { a.Operations[0].Partial, a.Operations[0].Applied = false, true }
+func markerOfImage(a *application) {
+	n := &a.Operations[0].Markers[0].Name
+	n.Version, n.Kind = "", "image"
+}
 func unfinished(a *application) {
 	a.Operations[0].Finished = time.Time{}
 }
@@ -229,6 +248,24 @@ func TestDecide(t *testing.T) {
 		{name: "that was another operation's", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 8)), want: []string{"failed 2 ready=1 report"}},
 		{name: "a plain Job's failure may be of an earlier sync", apps: apps(word("2", "Failed", backoff, readable, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" }))), want: nil},
 		{name: "the Job told of this success before", apps: apps(word("1", "Succeeded", reached, readable)), state: published("1"), want: nil},
+		{name: "a partial sync runs no hooks", apps: apps(passedOver("2")), state: published("1"), want: []string{"skipped 2"}},
+		{name: "nor does a rollback", apps: apps(passedOver("2", rolledBack)), state: published("1"), want: []string{"skipped 2"}},
+		{name: "it skips nothing where it brings back what was there before", apps: apps(passedOver("1", rolledBack)), state: published("2"), want: nil},
+		{name: "a whole sync runs them", apps: apps(passedOver("2", func(a *application) { a.Operations[0].Partial = false })), state: published("1"), want: nil},
+		{name: "a marker that is put back", apps: apps(passedOver("1")), state: published("1"), want: nil},
+		{name: "one of other migrations up to the same version", apps: apps(passedOver("1")), state: published("1", func(s *events.State) { s.Ready.Digest = digest("x") }), want: []string{"skipped 1"}},
+		{name: "while the sync goes on, the Job may yet come", apps: apps(passedOver("2", unfinished)), state: published("1"), want: nil},
+		{name: "a sync that another has replaced", apps: apps(passedOver("2", unfinished, func(a *application) { a.Operations[0].Past = true })), state: published("1"), want: []string{"skipped 2"}},
+		{name: "a plain Job runs in a partial sync as well", apps: apps(passedOver("2", func(a *application) {
+			a.Operations[0].Results = word("2", "Succeeded", reached, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" })).Operations[0].Results
+		})), state: published("1"), want: []string{"succeeded 2 ready=2 application"}},
+		{name: "nobody knows what was there before", apps: apps(passedOver("2")), doubt: "is not known"},
+		{name: "unless an attempt failed", apps: apps(passedOver("2")), state: published("1", lastFailed("1", "x", 5), func(s *events.State) { s.Ready = nil }), want: []string{"skipped 2"}},
+		{name: "the Job that then ran is told of after it", jobs: jobs(madeJob("2", 20, complete)), apps: apps(passedOver("2")), state: published("1"),
+			want: []string{"skipped 2", "succeeded 2 ready=2 job"}},
+		{name: "the Job that ran before made it ready", jobs: jobs(madeJob("2", 2, complete)), apps: apps(passedOver("2")), state: published("1"), want: []string{"succeeded 2 ready=2 job"}},
+		{name: "a part of an image's commit", apps: apps(passedOver("2", markerOfImage)), state: published("1"), want: []string{"skipped "}},
+		{name: "a rollback of an image may be to one that ran", apps: apps(passedOver("2", markerOfImage, rolledBack)), state: published("1"), want: nil},
 		{name: "a rollback, says Argo CD, does not bring the version down", apps: apps(word("1", "Succeeded", reached)), state: published("2"), want: nil},
 	}
 	for _, c := range cases {
@@ -253,7 +290,7 @@ func lines(d decision) []string {
 	for _, p := range d.Publications {
 		line := string(p.Event.Predicate) + " " + p.Event.Attempt.Version
 		switch {
-		case p.Event.Predicate == events.Started:
+		case p.Event.Predicate == events.Started, p.Event.Predicate == events.Skipped:
 		case p.State == nil:
 			line += " (again)"
 		case p.State.Ready != nil:

@@ -15,6 +15,7 @@ type metrics struct {
 	success   *prometheus.GaugeVec
 	finished  *prometheus.GaugeVec
 	unknown   *prometheus.GaugeVec
+	skips     *prometheus.GaugeVec
 	publishes *prometheus.CounterVec
 	overflow  prometheus.Counter
 }
@@ -33,6 +34,9 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "schemawave_version_unknown", Help: "Whether the last attempt to migrate a database succeeded at a version that nobody knows, 1 or 0.",
 		}, []string{"environment", "database"}),
+		skips: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_migration_skipped", Help: "Whether a sync went by without running the migration it carries, and none succeeded since, 1 or 0.",
+		}, []string{"environment", "database"}),
 		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
 		}, []string{"what", "result"}),
@@ -41,7 +45,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.publishes, m.overflow} {
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.skips, m.publishes, m.overflow} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -60,11 +64,20 @@ func (m *metrics) published(what string, err error) {
 
 // unversioned shows whether nobody knows the version that a database was migrated to.
 func (m *metrics) unversioned(t target, is bool) {
-	value := 0.0
+	m.unknown.WithLabelValues(t.Environment, t.Database).Set(truth(is))
+}
+
+// skipped shows whether a migration was passed over.
+func (m *metrics) skipped(t target, is bool) {
+	m.skips.WithLabelValues(t.Environment, t.Database).Set(truth(is))
+}
+
+// truth is how a gauge shows whether something is so.
+func truth(is bool) float64 {
 	if is {
-		value = 1
+		return 1
 	}
-	m.unknown.WithLabelValues(t.Environment, t.Database).Set(value)
+	return 0
 }
 
 // state shows what is published of a database.
@@ -75,11 +88,7 @@ func (m *metrics) state(s events.State) {
 		m.ready.WithLabelValues(s.Environment, s.Database, r.Version, string(r.Evidence)).Set(1)
 	}
 	if a := s.LastAttempt; a != nil {
-		success := 0.0
-		if a.Outcome == events.OutcomeSucceeded {
-			success = 1
-		}
-		m.success.With(of).Set(success)
+		m.success.With(of).Set(truth(a.Outcome == events.OutcomeSucceeded))
 		m.finished.With(of).Set(float64(attemptTime(*a).Unix()))
 	}
 }

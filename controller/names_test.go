@@ -50,7 +50,7 @@ func TestCutNames(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s is no name", name)
 		}
-		got, ok := application{Environment: "production"}.targetOf(result{Name: n})
+		got, ok := application{Environment: "production"}.targetOf(types.NamespacedName{}, n)
 		if ok != want || ok && got.Database != database {
 			t.Errorf("%s: %s, %t", name, got, ok)
 		}

@@ -87,6 +87,9 @@ type operation struct {
 	Past     bool      // another operation has taken its place; its end may be unknown
 	Revision string    // what is synced, never what is merely newest in git; several sources give several, joined by commas
 	Results  []result
+	Partial  bool // only some of the resources are synced: Argo CD then runs no hooks
+	Applied  bool // the strategy is apply, as in a rollback: nor then
+	Markers  []marker
 }
 
 func (o operation) running() bool { return o.Finished.IsZero() && !o.Past }
@@ -101,6 +104,12 @@ type result struct {
 	Message string
 	// Readable says that the Job could be read if it existed, HasJob that it does, and speaks for itself.
 	Readable, HasJob bool
+}
+
+// marker is a marker that an operation has put into the cluster.
+type marker struct {
+	Key  types.NamespacedName
+	Name manifests.Name
 }
 
 // deployment is one entry of an Application's history: a full sync that succeeded.

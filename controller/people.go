@@ -23,6 +23,7 @@ type people struct {
 const (
 	reasonSucceeded   = "MigrationSucceeded"
 	reasonFailed      = "MigrationFailed"
+	reasonSkipped     = "MigrationSkipped"
 	reasonUnversioned = "MigrationVersionUnknown"
 )
 
@@ -33,6 +34,8 @@ func (p people) tell(ctx context.Context, e events.Event) {
 		p.say(ctx, e.Attempt.Application, corev1.EventTypeNormal, reasonSucceeded, e.Reason)
 	case events.Failed:
 		p.warn(ctx, e.Attempt.Application, reasonFailed, e.Reason)
+	case events.Skipped:
+		p.warn(ctx, e.Attempt.Application, reasonSkipped, e.Reason)
 	}
 }
 

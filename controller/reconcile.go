@@ -61,6 +61,7 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	state, err = r.publish(ctx, o, d, revision)
 	r.metrics.state(state)
 	r.metrics.unversioned(t, d.Unversioned != nil)
+	r.metrics.skipped(t, d.Skipped != nil)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			return state, err
 		}
 		told[p.Event.ID] = true
-		if p.Event.Predicate == events.Started {
+		if p.Event.Predicate == events.Started || p.Event.Predicate == events.Skipped {
 			r.announce(ctx, p)
 		}
 	}
@@ -141,8 +142,11 @@ func (r *reconciler) publishEvent(ctx context.Context, e events.Event) error {
 // announce tells people what has just been published.
 func (r *reconciler) announce(ctx context.Context, p publication) {
 	level := slog.LevelInfo
-	if p.Event.Predicate == events.Failed {
+	switch p.Event.Predicate {
+	case events.Failed:
 		level = slog.LevelError
+	case events.Skipped:
+		level = slog.LevelWarn
 	}
 	a := p.Event.Attempt
 	r.Log.Log(ctx, level, p.Event.Reason, "event", p.Event.Predicate, "environment", p.Event.Environment,

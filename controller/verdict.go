@@ -20,8 +20,9 @@ type verdict struct {
 	Why     string        // if nothing is said: the reason, for the log
 	Hint    string        // if it succeeded at no version: how to get one, as its report says
 	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
-	Absent *types.NamespacedName
-	Plain  bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
+	Absent  *types.NamespacedName
+	Partial bool // of a skipped one: only a part of the Application was synced
+	Plain   bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
 }
@@ -33,6 +34,7 @@ const (
 	running
 	succeeded
 	failed
+	skipped
 )
 
 // reached is the message of the condition Complete on a Job that has no success policy (Kubernetes 1.31 and later,

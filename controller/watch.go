@@ -61,23 +61,31 @@ func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
 	return out
 }
 
-// captureResults keeps each result that an operation has for now.
+// captureResults keeps each result that an operation has for now, and each marker that it has applied without hooks.
 func (w *watcher) captureResults(a *argo.Application) {
 	view := newApplication(a, w.readable)
 	for _, op := range view.Operations {
 		for _, r := range op.Results {
-			t, ok := view.targetOf(r)
-			if !ok || r.Phase == "Running" {
-				continue
+			if t, ok := view.targetOf(r.Key, r.Name); ok && r.Phase != "Running" {
+				past := op
+				past.Results, past.Markers = []result{r}, nil
+				w.captureOperation(t, view, past, fmt.Sprint(r.Key, " ", r.Phase))
 			}
-			only := view
-			past := op
-			past.Past, past.Results = true, []result{r}
-			only.Operations = []operation{past}
-			key := fmt.Sprintf("%s@%s %s %s", view.Key, op.Started, r.Key, r.Phase)
-			w.put(t, capture{key: key, application: &only})
+		}
+		for _, m := range op.Markers {
+			if t, ok := view.targetOf(m.Key, m.Name); ok && op.skipsHooks() && !op.running() {
+				past := op
+				past.Markers = []marker{m}
+				w.captureOperation(t, view, past, m.Key.String())
+			}
 		}
 	}
+}
+
+// captureOperation keeps an operation for what it says of one database.
+func (w *watcher) captureOperation(t target, a application, o operation, what string) {
+	o.Past, a.Operations = true, []operation{o}
+	w.put(t, capture{key: fmt.Sprintf("%s@%s %s", a.Key, o.Started, what), application: &a})
 }
 
 // onJob wakes the database that a Job migrates.

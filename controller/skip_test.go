@@ -1,0 +1,66 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/client-go/tools/record"
+)
+
+// TestSkipIsTold replays a push that a real Argo CD answered with a partial sync: people and the metric are told of the skipped
+// migration, once, and a controller that starts anew publishes it no second time.
+func TestSkipIsTold(t *testing.T) {
+	for mode, o := range modes {
+		t.Run(mode, func(t *testing.T) {
+			b, s := newBroker(t), newShelf(t, o)
+			r := newReplica(t, s, o, b)
+			told := make(chan string, 100)
+			r.rec.people.recorder = &record.FakeRecorder{Events: told}
+			for _, d := range recording(t, "c2-skip-autosync-paused") {
+				r.deliver(d)
+				r.work()
+			}
+			r.start()
+			r.work()
+			var skips []string
+			for len(told) > 0 {
+				if e := <-told; strings.Contains(e, "skipped") {
+					skips = append(skips, e)
+				}
+			}
+			const want = "Warning MigrationSkipped the migration of c2/orders to 20260102000000 was skipped: " +
+				"Argo CD applied what comes with it by a sync that runs no hooks; sync the whole application argocd/c2"
+			if len(skips) != 1 || skips[0] != want {
+				t.Errorf("people were told %q, want %q", skips, want)
+			}
+			if got := skippedMetric(t, r); got != 1 {
+				t.Errorf("the metric is %v", got)
+			}
+			if s := b.slot("c2", "orders").state; s.Ready == nil || s.Ready.Version != "20260101000000" || s.LastAttempt.Version != "20260101000000" {
+				t.Errorf("the state is %+v, want version 20260101000000, which an attempt reached", s)
+			}
+
+			before := strings.Join(b.history(), "\n")
+			next := newReplica(t, s, o, b)
+			next.start()
+			next.work()
+			if after := strings.Join(b.history(), "\n"); after != before {
+				t.Errorf("after a start anew:\n%s\nbefore:\n%s", after, before)
+			}
+			if got := skippedMetric(t, next); got != 1 {
+				t.Errorf("after a start anew the metric is %v", got)
+			}
+		})
+	}
+}
+
+// skippedMetric is what the metric says of the one database.
+func skippedMetric(t *testing.T, r *replica) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := r.rec.metrics.skips.WithLabelValues("c2", "orders").Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Gauge.GetValue()
+}
