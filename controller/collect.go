@@ -1,7 +1,13 @@
 package controller
 
-// superseded lists the finished Jobs that may be deleted once everything that was observed is acknowledged: an attempt at
-// another digest ended later and succeeded.
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// superseded lists the finished Jobs, oldest first, that may be deleted once everything that was observed is acknowledged: an
+// attempt at another digest ended later and succeeded.
 //
 // It never lists the newest Job, one that runs, the newest that succeeded (from which the state can be derived again), a
 // Job whose Application has an operation in progress, which may still look at it, nor one that is no hook: plain Jobs are
@@ -23,6 +29,9 @@ func superseded(o observation) []job {
 			out = append(out, j)
 		}
 	}
+	slices.SortFunc(out, func(a, b job) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Key.String(), b.Key.String()))
+	})
 	return out
 }
 
