@@ -10,5 +10,5 @@ import (
 
 // Commands returns the commands, reading the environment through getenv.
 func Commands(getenv func(string) string) []*cobra.Command {
-	return []*cobra.Command{newMigrate(getenv), newExec(getenv), newWait(getenv), newInstall(os.Executable)}
+	return []*cobra.Command{newMigrate(getenv), newExec(getenv), newGuard(getenv), newWait(getenv), newInstall(os.Executable)}
 }
