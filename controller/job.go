@@ -38,7 +38,7 @@ func jobTarget(o metav1.Object) (target, bool) {
 // migrationName reads the name of a migration Job and reports false for all others, those of markers and guards included.
 func migrationName(name string) (manifests.Name, bool) {
 	n, ok := manifests.ParseName(name)
-	if !ok || n.Marker || strings.Contains(name, n.Digest8+"-guard") {
+	if !ok || n.Marker || n.Guard {
 		return manifests.Name{}, false
 	}
 	return n, true
@@ -157,9 +157,9 @@ func (j job) awaitsPods() bool {
 	return awaits
 }
 
-// podTarget is that of the Pod's Job; empty if the Pod belongs to no migration.
+// podTarget is that of the Pod's Job; empty if the Pod belongs to no migration. A guard's reports are for people.
 func podTarget(p *corev1.Pod) target {
-	if owner(p) == "" {
+	if owner(p) == "" || p.Labels[manifests.LabelComponent] == string(manifests.ComponentGuard) {
 		return target{}
 	}
 	return target{Environment: p.Labels[manifests.LabelEnvironment], Database: p.Labels[manifests.LabelDatabase]}

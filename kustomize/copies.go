@@ -56,11 +56,21 @@ func (w *work) jobs(i int, b built) (was, is *batchv1.Job, err error) {
 			was = o.Value.(*batchv1.Job)
 		}
 	}
-	at := slices.IndexFunc(b, func(r *resource.Resource) bool {
-		return r.GetKind() == "Job" && strings.Contains(r.GetName(), was.Name)
-	})
+	at := slices.IndexFunc(b, func(r *resource.Resource) bool { return isJob(r, was.Name) })
 	is = &batchv1.Job{}
 	return was, is, decode(b[at], is)
+}
+
+// isJob reports whether r is the Job of that name, whatever the overlay puts around it. The name of a guard begins with that of the
+// migration's Job.
+func isJob(r *resource.Resource, name string) bool {
+	_, after, ok := strings.Cut(r.GetName(), name)
+	return ok && r.GetKind() == "Job" && !strings.HasPrefix(after, manifests.GuardSuffix)
+}
+
+// generated reports whether r is of this renderer's own, as the SQL is, which no guard needs.
+func generated(r *resource.Resource) bool {
+	return r.GetLabels()[manifests.LabelManagedBy] == manifests.ManagedBy
 }
 
 // inOverlay returns a copy of what ref names, if the overlay creates it and it can be copied; nil if it is taken to exist.
@@ -78,8 +88,8 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 		}
 		return nil, nil
 	}
-	if preSyncWave(b[i]) <= wave {
-		return nil, nil // within a wave, too, Argo CD applies it before the Job
+	if preSyncWave(b[i]) <= wave && !(d.Guard && ref.Kind != "ServiceAccount" && !generated(b[i])) {
+		return nil, nil // within a wave, too, Argo CD applies it before the Job; but to a guard a hook may be gone again
 	}
 	if ref.Kind == "ServiceAccount" {
 		d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the ServiceAccount %s of this overlay does not exist yet when the migration first runs", at, final.Name),

@@ -53,13 +53,13 @@ func (w *work) imageOf(i int, b built) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return migrating(is).Image, nil
+	return containerOf(is, manifests.ContainerName).Image, nil
 }
 
-// migrating returns the container of a Job in which the runner works. It is known to exist.
-func migrating(j *batchv1.Job) corev1.Container {
+// containerOf returns a container of a Job, which is known to be there.
+func containerOf(j *batchv1.Job, name string) corev1.Container {
 	pod := j.Spec.Template.Spec
-	return pod.Containers[slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == manifests.ContainerName })]
+	return pod.Containers[slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == name })]
 }
 
 // movingImages warns of images whose content may change behind the same name: no commit tells of it, so nothing syncs it, and

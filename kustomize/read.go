@@ -125,17 +125,34 @@ func (d *declaration) spec(f field) {
 		"hook":          d.hook,
 		"wave":          d.integer(&d.Wave),
 		"dependsOn":     d.dependsOn,
-		"guard":         d.notYet("leave it out"),
+		"guard":         d.guard,
 		"target":        d.target,
 		"minCompatible": d.version(&d.MinCompatible),
 		"policy":        d.policy,
 		"job":           d.job,
 	})
+	d.guardedSync(f)
 }
 
-// notYet refuses a field that this release does not act on: silence would promise what does not happen.
-func (d *declaration) notYet(remedy string) func(field) {
-	return func(f field) { d.add(f, "does not work yet in version "+manifests.Version, remedy) }
+func (d *declaration) guard(f field) {
+	var guard string
+	d.text(&guard)(f)
+	if d.Guard = guard == "job"; !d.Guard {
+		d.add(f, fmt.Sprintf("%q is not known", guard), "use job, or leave it out")
+	}
+}
+
+// guardedSync refuses a guard of what no sync leaves out.
+func (d *declaration) guardedSync(spec field) {
+	var hook string
+	for i := 0; i+1 < len(spec.node.Content); i += 2 {
+		if spec.node.Content[i].Value == "hook" {
+			hook = spec.node.Content[i+1].Value
+		}
+	}
+	if d.Guard && hook == "Sync" {
+		d.problems.add(d.file, d.line("spec.guard"), "spec.guard: a migration in the Sync phase is part of every sync, none leaves it out", "leave the guard out")
+	}
 }
 
 func (d *declaration) hook(f field) {

@@ -159,9 +159,13 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:12: spec.policy.outOfOrder: a tool orders its migrations itself (leave it out)`}},
 		{"a patch that leaves the runner out", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: laravel}", "policy: {retries: 3}", "job:\n    spec: {template: {spec: {initContainers: [{name: install, $patch: delete}]}}}"), []string{
 			`overlay/schema.yaml:12: spec.job.spec.template.spec.initContainers: removes the initContainer install (keep it: it brings the runner)`}},
-		{"what does not work yet", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job"), []string{
+		{"what does not work yet, and a guard of it", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job"), []string{
 			`overlay/schema.yaml:11: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
-			`overlay/schema.yaml:12: spec.guard: does not work yet in version 0.1.0 (leave it out)`}},
+			`overlay/schema.yaml:12: spec.guard: a migration in the Sync phase is part of every sync, none leaves it out (leave the guard out)`}},
+		{"an unknown guard", repo(good, "policy: {retries: 3}", "guard: hook"), []string{
+			`overlay/schema.yaml:11: spec.guard: "hook" is not known (use job, or leave it out)`}},
+		{"a guard of what may be skipped", repo(good, "policy: {retries: 3}", "guard: job\n  policy: {outOfOrder: skip}"), []string{
+			`overlay/schema.yaml:11: spec.guard: cannot tell a migration that outOfOrder skips from one that did not run (set spec.policy.outOfOrder to refuse or apply, or leave the guard out)`}},
 		{"a dependency that is not there", repo(good, "policy: {retries: 3}", "dependsOn: [ordesr]"), []string{
 			`overlay/schema.yaml:11: spec.dependsOn[0]: no SchemaMigration of this overlay is named ordesr (did you mean orders?; a database of another Application is written environment/ordesr)`}},
 		{"a dependency of the wrong form", repo(good, "policy: {retries: 3}", "dependsOn:\n  - a/b/c/d\n  - {a: b}"), []string{

@@ -223,6 +223,7 @@ func fileStem(o manifests.Object) string {
 	what := map[manifests.Component]string{
 		manifests.ComponentMigration: "job", manifests.ComponentSQL: "sql",
 		manifests.ComponentInput: strings.ToLower(o.Kind()) + "-copy", manifests.ComponentMarker: "marker",
+		manifests.ComponentGuard: "guard", manifests.ComponentGuardInput: "guard-" + strings.ToLower(o.Kind()) + "-copy",
 	}[o.Component]
 	return o.Value.GetLabels()[manifests.LabelDatabase] + "." + what
 }

@@ -60,8 +60,8 @@ func (v *verifier) all(objects []manifests.Object) {
 func (v *verifier) affixes(job string) bool {
 	n := 0
 	for _, r := range v.built {
-		if before, after, ok := strings.Cut(r.GetName(), job); ok && r.GetKind() == "Job" {
-			v.prefix, v.suffix = before, after
+		if isJob(r, job) {
+			v.prefix, v.suffix, _ = strings.Cut(r.GetName(), job)
 			n++
 		}
 	}
@@ -102,7 +102,7 @@ func (v *verifier) content(o manifests.Object, r *resource.Resource) error {
 		if err := decode(r, &have); err != nil {
 			return err
 		}
-		for _, what := range v.jobChanges(want, &have) {
+		for _, what := range v.jobChanges(o.Component, want, &have) {
 			changed(what)
 		}
 	}
@@ -119,7 +119,11 @@ func base64Of(data map[string][]byte) map[string]string {
 }
 
 // jobChanges lists what differs that must not.
-func (v *verifier) jobChanges(want, have *batchv1.Job) []string {
+func (v *verifier) jobChanges(c manifests.Component, want, have *batchv1.Job) []string {
+	container := manifests.ContainerName
+	if c == manifests.ComponentGuard {
+		container = manifests.GuardName
+	}
 	var changes []string
 	check := func(what string, same bool) {
 		if !same {
@@ -134,10 +138,10 @@ func (v *verifier) jobChanges(want, have *batchv1.Job) []string {
 	for _, k := range slices.Sorted(maps.Keys(want.Labels)) {
 		check("the Pod's label "+k, w.Labels[k] == h.Labels[k])
 	}
-	if !has(h.Spec.Containers, manifests.ContainerName) {
-		return append(changes, "the container "+manifests.ContainerName)
+	if !has(h.Spec.Containers, container) {
+		return append(changes, "the container "+container)
 	}
-	was, is := migrating(want), migrating(have)
+	was, is := containerOf(want, container), containerOf(have, container)
 	check("the command", slices.Equal(was.Command, is.Command) && slices.Equal(was.Args, is.Args) && was.WorkingDir == is.WorkingDir)
 	check("the volumes", v.carries(w.Spec, h.Spec))
 	check("the initContainer "+manifests.InstallerName, !has(w.Spec.InitContainers, manifests.InstallerName) || has(h.Spec.InitContainers, manifests.InstallerName))

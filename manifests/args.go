@@ -35,15 +35,33 @@ func (b *builder) args() []string {
 	a.add("min-compatible", string(m.MinCompatible))
 	a.bounds(m.Policy)
 	a.add("out-of-order", m.Policy.OutOfOrder)
-	if t := m.Tenants; t != nil {
-		a.add("tenants", t.Query)
-		for _, name := range t.Names {
-			a.add("tenant", name)
-		}
-		if t.Parallel != nil {
-			a.add("parallel", strconv.Itoa(int(*t.Parallel)))
+	a.tenants(m.Tenants)
+	return a
+}
+
+// guardArgs ask for what was rendered. The files of an image are known to nobody else than the container, those of a directory
+// to nobody but the render; a tool leaves a run behind.
+func (b *builder) guardArgs() []string {
+	m := b.Migration
+	a := arguments{"guard"}
+	switch {
+	case m.Source.Tool != nil:
+		a = append(a, "--tool-run")
+	case m.Source.Image != nil:
+		a.add("dir", m.Source.Image.Path)
+		a.add("layout", m.Source.Image.Layout)
+		a.add("target", string(m.Target))
+		a.add("out-of-order", m.Policy.OutOfOrder)
+	default:
+		a.add("version", string(b.set.Latest()))
+		a.add("history", b.set.HistoryDigest())
+		for _, r := range b.set.Repeatables {
+			a.add("repeatable", r.Name+"="+r.Checksum)
 		}
 	}
+	a.whose(m)
+	a.add("deadline", duration(guardDeadline))
+	a.tenants(m.Tenants)
 	return a
 }
 
@@ -64,6 +82,19 @@ func (a *arguments) whose(m SchemaMigration) {
 	a.add("database", m.Name)
 	a.add("environment", m.Environment)
 	a.add("report", reportPath)
+}
+
+func (a *arguments) tenants(t *Tenants) {
+	if t == nil {
+		return
+	}
+	a.add("tenants", t.Query)
+	for _, name := range t.Names {
+		a.add("tenant", name)
+	}
+	if t.Parallel != nil {
+		a.add("parallel", strconv.Itoa(int(*t.Parallel)))
+	}
 }
 
 func (a *arguments) bounds(p Policy) {

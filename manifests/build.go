@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -54,7 +55,7 @@ type kubernetesObject interface {
 func (o Object) Kind() string { return o.Value.GetObjectKind().GroupVersionKind().Kind }
 
 // Build returns the objects that carry in.Migration through an Argo CD sync, in the order in which they are applied: the
-// ConfigMaps with the SQL of a directory, the copies, the Job, the marker. Objects have no namespace: they live where their
+// ConfigMaps with the SQL of a directory, the copies, the Job; then the marker or, in its place, the guard with copies of its own. Objects have no namespace: they live where their
 // overlay does. An error about a field is a *FieldError.
 func Build(in Input) ([]Object, error) {
 	if errs := in.Migration.Validate(); len(errs) > 0 {
@@ -72,19 +73,47 @@ func Build(in Input) ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	var guard *batchv1.Job
+	if in.Migration.Guard {
+		guard = b.guard(job) // before the Job refers to copies of its own
+	}
 	objects := make([]Object, 0, len(sql)+len(in.Copies)+2)
 	for _, c := range sql {
 		objects = append(objects, Object{ComponentSQL, c.object})
 	}
 	for i, c := range in.Copies {
 		name := fmt.Sprintf("%s-in-%d", b.base, i+1)
-		objects = append(objects, Object{ComponentInput, b.copyOf(c, name)})
+		objects = append(objects, Object{ComponentInput, copyOf(c, b.inputMeta(name, ComponentInput))})
 		rename(&job.Spec.Template.Spec, c.Reference, name)
 	}
-	if err := fits(job); err != nil {
-		return nil, err
+	objects = append(objects, Object{ComponentMigration, job})
+	if guard != nil {
+		objects = append(objects, b.guarded(guard)...)
+	} else {
+		objects = append(objects, Object{ComponentMarker, b.marker()})
 	}
-	return append(objects, Object{ComponentMigration, job}, Object{ComponentMarker, b.marker()}), nil
+	for _, o := range objects {
+		if j, ok := o.Value.(*batchv1.Job); ok {
+			if err := fits(j); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return objects, nil
+}
+
+// guarded returns the guard, and before it the copies that it refers to.
+func (b *builder) guarded(guard *batchv1.Job) []Object {
+	var objects []Object
+	refs := References(guard)
+	for i, c := range b.Copies {
+		if slices.Contains(refs, c.Reference) {
+			name := fmt.Sprintf("%s%s-in-%d", b.base, GuardSuffix, i+1)
+			objects = append(objects, Object{ComponentGuardInput, b.copyForGuard(c, name)})
+			rename(&guard.Spec.Template.Spec, c.Reference, name)
+		}
+	}
+	return append(objects, Object{ComponentGuard, guard})
 }
 
 // builder holds what all objects of one migration share.

@@ -100,7 +100,10 @@ func TestGolden(t *testing.T) {
 	tool.Migration.Policy.OutOfOrder = ""
 	tool.Migration.Job = json.RawMessage(`{"spec":{"template":{"spec":{"securityContext":{"runAsUser":33,"runAsGroup":33},
 		"containers":[{"name":"migrate","securityContext":{"readOnlyRootFilesystem":false}}]}}}}`)
-	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full, "tenants": tenants, "image": image, "tool": tool} {
+	guard := full
+	guard.Migration.Guard, guard.Migration.Policy.OutOfOrder = true, "apply"
+	guard.Migration.DependsOn, guard.Migration.Tenants = []string{"production/customers"}, tenants.Migration.Tenants
+	for name, in := range map[string]manifests.Input{"plain": input(t, twoMigrations()), "full": full, "tenants": tenants, "image": image, "tool": tool, "guard": guard} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			for _, o := range build(t, in) {

@@ -36,10 +36,16 @@ const (
 	ComponentSQL       Component = "sql"       // a ConfigMap with SQL files
 	ComponentInput     Component = "input"     // a copy of a ConfigMap or Secret the Job refers to
 	ComponentMarker    Component = "marker"    // the plain ConfigMap that changes with the digest
+
+	ComponentGuard      Component = "guard"       // in the marker's place, the plain Job that asks whether the migration is there
+	ComponentGuardInput Component = "guard-input" // a copy of a ConfigMap or Secret the guard refers to
 )
 
-// MarkerSuffix ends a marker's name, before any nameSuffix of the overlay.
-const MarkerSuffix = "-marker"
+// MarkerSuffix and GuardSuffix end the name of a marker and of a guard, before any nameSuffix of the overlay.
+const (
+	MarkerSuffix = "-marker"
+	GuardSuffix  = "-guard"
+)
 
 // maxName bounds an object's base name, so that with a suffix of ours it stays within 52 characters and the names of a
 // Job's Pods within the 63 of a DNS label (Kubernetes, "Job").
@@ -73,18 +79,19 @@ type Name struct {
 	Kind     string             // of the source, "image" or "tool", if the name says that in place of a version
 	Digest8  string             // the first eight hex digits of the digest
 	Marker   bool
+	Guard    bool // the guard, or a copy that it refers to
 }
 
-var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker)?`)
+var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker|-guard)?`)
 
-// ParseName reads the name of a migration Job or marker, as Argo CD's status lists it, past a namePrefix or nameSuffix
+// ParseName reads the name of a migration Job, marker or guard, as Argo CD's status lists it, past a namePrefix or nameSuffix
 // that the overlay put around it. It reports false for every other name.
 func ParseName(name string) (Name, bool) {
 	m := objectName.FindStringSubmatch(name)
 	if m == nil {
 		return Name{}, false
 	}
-	return Name{Database: m[1], Version: migrations.Version(m[2]), Kind: m[3], Digest8: m[4], Marker: m[5] != ""}, true
+	return Name{Database: m[1], Version: migrations.Version(m[2]), Kind: m[3], Digest8: m[4], Marker: m[5] == MarkerSuffix, Guard: m[5] == GuardSuffix}, true
 }
 
 // What is the part between database and digest; see ObjectName.

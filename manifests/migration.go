@@ -28,6 +28,7 @@ type SchemaMigration struct {
 	Target        migrations.Version // the version to migrate to; empty: the newest
 	MinCompatible migrations.Version // overrides what the migrations themselves say; empty: they say it
 	Policy        Policy
+	Guard         bool            // spec.guard is "job": a sync that skips the hooks is to fail
 	Job           json.RawMessage // strategic-merge patch on the rendered Job; nil: none
 }
 

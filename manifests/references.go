@@ -104,9 +104,8 @@ func visitVolume(v *corev1.Volume, f func(kind string, name *string)) {
 	}
 }
 
-// copyOf returns c under another name, as a hook that is applied before the Job.
-func (b *builder) copyOf(c Copy, name string) kubernetesObject {
-	meta := b.inputMeta(name, ComponentInput)
+// copyOf returns c under another name, that of meta.
+func copyOf(c Copy, meta metav1.ObjectMeta) kubernetesObject {
 	if c.Kind == "Secret" {
 		return &corev1.Secret{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta,

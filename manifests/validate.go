@@ -44,6 +44,7 @@ func (m SchemaMigration) Validate() []*FieldError {
 		v.tenants(*m.Tenants)
 	}
 	v.policy(m.Policy)
+	v.guard(m)
 	return v.errs
 }
 
@@ -191,5 +192,12 @@ func (v *validator) policy(p Policy) {
 func (v *validator) timeout(field string, d *time.Duration) {
 	if d != nil && *d < 0 {
 		v.add(field, d.String()+" is negative", "use 0 for no limit")
+	}
+}
+
+// guard refuses to ask what nobody can answer: what was skipped leaves no trace in the ledger.
+func (v *validator) guard(m SchemaMigration) {
+	if m.Guard && m.Source.Directory != "" && m.Policy.OutOfOrder == "skip" {
+		v.add("spec.guard", "cannot tell a migration that outOfOrder skips from one that did not run", "set spec.policy.outOfOrder to refuse or apply, or leave the guard out")
 	}
 }
