@@ -79,6 +79,7 @@ func TestStory(t *testing.T) {
 		{"a tool of the team's own takes over", tooled},
 		{"teams bring tools of their own", ownTools},
 		{"a hook would be skipped", unskipped},
+		{"a sync leaves the hook out", guarded},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
