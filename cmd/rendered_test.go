@@ -12,23 +12,29 @@ import (
 
 	"github.com/schemawave/schemawave/cmd/runner"
 	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
 
-// TestRunnerTakesWhatIsRendered parses the arguments of rendered Jobs, with everything set that can be, as the runner does.
+// TestRunnerTakesWhatIsRendered parses the arguments of rendered Jobs, guards among them, with everything set that can be, as the runner does.
 func TestRunnerTakesWhatIsRendered(t *testing.T) {
 	second := time.Second
 	for kind, source := range map[string]manifests.Source{
 		"image": {Image: &manifests.ImageSource{Name: "orders:1", Path: "/migrations", Layout: "goose"}},
 		"tool":  {Tool: &manifests.ToolSource{Image: "orders:1", Command: []string{"knex", "--env", "x", "migrate:latest"}, History: "knex", HistoryTable: "app.history"}},
+		"files": {Directory: "migrations"},
 		"query": {Tool: &manifests.ToolSource{Image: "orders:1", Command: []string{"knex"}, History: "custom", HistoryQuery: "SELECT 1"}},
 	} {
 		in := manifests.Input{Migration: manifests.SchemaMigration{
-			Name: "orders", Environment: "production", Source: source, MinCompatible: "1",
+			Name: "orders", Environment: "production", Source: source, MinCompatible: "1", Guard: true,
 			Database: manifests.Database{Env: []corev1.EnvVar{{Name: "PGHOST", Value: "db"}}},
 			Policy:   manifests.Policy{LockTimeout: &second, StatementTimeout: &second, Deadline: &second},
 		}}
-		if kind == "image" {
+		switch kind {
+		case "files":
+			in.Set = migrations.Set{Layout: "flyway", Migrations: []migrations.Migration{{Version: "1", Checksum: "sha256:1"}}, Repeatables: []migrations.Migration{{Name: "v", Checksum: "sha256:v"}}}
+			in.Files = map[string][]byte{"": nil}
+		case "image":
 			in.Migration.Target, in.Migration.Policy.OutOfOrder = "2", "skip"
 			in.Migration.Tenants = &manifests.Tenants{Names: []string{"a", "b"}}
 		}
@@ -36,19 +42,32 @@ func TestRunnerTakesWhatIsRendered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		job := objects[slices.IndexFunc(objects, func(o manifests.Object) bool { return o.Kind() == "Job" })].Value.(*batchv1.Job)
-		args := job.Spec.Template.Spec.Containers[0].Args
-		commands := runner.Commands(func(string) string { return "" })
-		i := slices.IndexFunc(commands, func(c *cobra.Command) bool { return c.Name() == args[0] })
-		if i < 0 {
-			t.Fatalf("%s: the runner has no command %s", kind, args[0])
+		jobs := 0
+		for _, o := range objects {
+			if job, ok := o.Value.(*batchv1.Job); ok {
+				jobs++
+				takes(t, kind+", "+string(o.Component), job.Spec.Template.Spec.Containers[0].Args, source.Tool)
+			}
 		}
-		if err := commands[i].ParseFlags(args[1:]); err != nil {
-			t.Errorf("%s: %v", kind, err)
+		if jobs != 2 {
+			t.Errorf("%s: %d Jobs, want the migration's and its guard", kind, jobs)
 		}
-		if rest := commands[i].Flags().Args(); source.Tool != nil && !slices.Equal(rest, source.Tool.Command) {
-			t.Errorf("%s: the command is %q", kind, rest)
-		}
+	}
+}
+
+// takes parses arguments by the command that they begin with.
+func takes(t *testing.T, what string, args []string, tool *manifests.ToolSource) {
+	t.Helper()
+	commands := runner.Commands(func(string) string { return "" })
+	i := slices.IndexFunc(commands, func(c *cobra.Command) bool { return c.Name() == args[0] })
+	if i < 0 {
+		t.Fatalf("%s: the runner has no command %s", what, args[0])
+	}
+	if err := commands[i].ParseFlags(args[1:]); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	if rest := commands[i].Flags().Args(); args[0] == "exec" && !slices.Equal(rest, tool.Command) {
+		t.Errorf("%s: the command is %q", what, rest)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/schemawave/schemawave/manifests"
 )
@@ -79,6 +80,21 @@ func TestJobTarget(t *testing.T) {
 	} {
 		if _, got := jobTarget(c.job); got != c.want {
 			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestPodTarget leaves the Pods of guards alone: their reports are like those of migrations, and are none.
+func TestPodTarget(t *testing.T) {
+	for component, want := range map[string]target{
+		"migration": {Environment: "production", Database: "orders"}, "": {Environment: "production", Database: "orders"}, "guard": {},
+	} {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Labels:          map[string]string{manifests.LabelDatabase: "orders", manifests.LabelEnvironment: "production", manifests.LabelComponent: component},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", UID: "1", Controller: new(true)}},
+		}}
+		if got := podTarget(p); got != want {
+			t.Errorf("%q: %+v", component, got)
 		}
 	}
 }

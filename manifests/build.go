@@ -102,13 +102,14 @@ func Build(in Input) ([]Object, error) {
 	return objects, nil
 }
 
-// guarded returns the guard, and before it the copies that it refers to.
+// guarded returns the guard, and before it the copies that it refers to. Their names stay, whatever the digest: a guard that is synced
+// without them has those of the sync before.
 func (b *builder) guarded(guard *batchv1.Job) []Object {
 	var objects []Object
 	refs := References(guard)
 	for i, c := range b.Copies {
 		if slices.Contains(refs, c.Reference) {
-			name := fmt.Sprintf("%s%s-in-%d", b.base, GuardSuffix, i+1)
+			name := fmt.Sprintf("schema-%s%s-in-%d", b.Migration.Name, GuardSuffix, i+1)
 			objects = append(objects, Object{ComponentGuardInput, b.copyForGuard(c, name)})
 			rename(&guard.Spec.Template.Spec, c.Reference, name)
 		}

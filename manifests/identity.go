@@ -79,7 +79,7 @@ type Name struct {
 	Kind     string             // of the source, "image" or "tool", if the name says that in place of a version
 	Digest8  string             // the first eight hex digits of the digest
 	Marker   bool
-	Guard    bool // the guard, or a copy that it refers to
+	Guard    bool
 }
 
 var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker|-guard)?`)

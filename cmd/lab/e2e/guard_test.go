@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/health"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,13 @@ const guardedOverlay = "orders/overlays/staging/"
 // guarded has Argo CD leave the hook out, in the ways in which it does: by a sync of some resources, and by the strategy of a
 // rollback. With a guard both fail before the workload, and a full sync goes through.
 func guarded(t *testing.T, s *story.Story) {
+	// the overlay creates the Secret itself, of a later wave than the guard, so both Jobs have copies of it
+	kustomization := fmt.Sprintf(`namespace: staging
+resources: [../../base, schemawave]
+secretGenerator:
+- name: orders-guarded
+  literals: ["url=%s"]
+`, s.Databases[story.Staging])
 	files := map[string]string{guardedOverlay + "schemamigration.yaml": `apiVersion: schemawave.dev/v1alpha1
 kind: SchemaMigration
 metadata:
@@ -33,9 +41,9 @@ spec:
   source:
     directory: ../../migrations
   database:
-    urlFrom: {secretKeyRef: {name: orders-db, key: url}}
+    urlFrom: {secretKeyRef: {name: orders-guarded, key: url}}
   guard: job
-`}
+`, guardedOverlay + "kustomization.yaml": kustomization}
 	for _, version := range []string{"7", "8", "9"} { // the first two were in an image
 		files["orders/migrations/000"+version+"_of_image.sql"] = "ALTER TABLE orders ADD COLUMN of_image_" + version + " int;\n"
 	}
@@ -47,8 +55,10 @@ spec:
 	wantPhase(t, s, "orders-staging", common.OperationSucceeded)
 
 	patchApplication(t, s, `{"spec": {"syncPolicy": {"automated": null}}}`)
-	t.Cleanup(func() { patchApplication(t, s, `{"spec": {"syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}}`) })
-	revision := unsynced(t, s)
+	t.Cleanup(func() {
+		patchApplication(t, s, `{"spec": {"syncPolicy": {"automated": {"prune": true, "selfHeal": true}}}}`)
+	})
+	revision := unsynced(t, s, kustomization)
 	guard := awaitGuard(t, s, revision, "schema-orders-10-")
 	skipped := map[string]argo.SyncOperation{
 		"a sync of the workload and the guard": {Revision: revision, Resources: []argo.SyncOperationResource{
@@ -74,19 +84,30 @@ spec:
 		state, err := s.State(ctx, story.Staging, story.Database)
 		return err == nil && state.Ready.Version == "10"
 	})
+	wantEventually(t, "the Application is synced and healthy, and has one guard", func(ctx context.Context) bool {
+		app, err := s.Cluster.Application(ctx, "orders-staging")
+		if err != nil {
+			return false
+		}
+		guards := 0
+		for _, r := range app.Status.Resources {
+			if r.Kind == "Job" && strings.HasSuffix(r.Name, manifests.GuardSuffix) {
+				guards++
+			}
+		}
+		return app.Status.Sync.Status == argo.SyncStatusCodeSynced && app.Status.Health.Status == health.HealthStatusHealthy && guards == 1
+	})
 	if got := workloadRelease(t, s); got != "guarded" {
 		t.Errorf("after a full sync the workload is %q, want the new one", got)
 	}
 }
 
 // unsynced pushes a migration and a new workload, and returns the rendered commit.
-func unsynced(t *testing.T, s *story.Story) string {
+func unsynced(t *testing.T, s *story.Story, kustomization string) string {
 	t.Helper()
 	for path, content := range map[string]string{
 		"orders/migrations/0010_guarded.sql": "ALTER TABLE orders ADD COLUMN guarded int;\n",
-		guardedOverlay + "kustomization.yaml": `namespace: staging
-resources: [../../base, schemawave]
-patches:
+		guardedOverlay + "kustomization.yaml": kustomization + `patches:
 - target: {kind: Deployment}
   patch: '[{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"release": "guarded"}}]'
 `,
