@@ -52,6 +52,9 @@ spec:
 		t.Fatal(err)
 	}
 	wantSucceeded(t, r, "9")
+	if strings.HasSuffix(r.Job, manifests.GuardSuffix) || r.Created.IsZero() {
+		t.Errorf("the migration was run by %q, created at %s", r.Job, r.Created)
+	}
 	wantPhase(t, s, "orders-staging", common.OperationSucceeded)
 
 	patchApplication(t, s, `{"spec": {"syncPolicy": {"automated": null}}}`)

@@ -99,7 +99,7 @@ func (c Cluster) Application(ctx context.Context, name string) (*argo.Applicatio
 // MigrationJobs lists the migration Jobs of a namespace.
 func (c Cluster) MigrationJobs(ctx context.Context, namespace string) ([]batchv1.Job, error) {
 	var list batchv1.JobList
-	err := c.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{manifests.LabelManagedBy: manifests.ManagedBy})
+	err := c.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{manifests.LabelComponent: string(manifests.ComponentMigration)})
 	if err != nil {
 		return nil, fmt.Errorf("list jobs of %s: %w", namespace, err)
 	}

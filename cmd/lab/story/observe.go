@@ -60,6 +60,9 @@ func (o *observation) see(object any) {
 			first(&o.syncing)
 		}
 	case *batchv1.Job:
+		if x.Labels[manifests.LabelComponent] != string(manifests.ComponentMigration) {
+			return
+		}
 		j := o.job(x.UID)
 		j.name, j.digest = x.Name, x.Annotations[manifests.AnnotationDigest]
 		first(&j.created)
