@@ -2,9 +2,7 @@ package kustomize
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -14,9 +12,9 @@ import (
 	"github.com/schemawave/schemawave/manifests"
 )
 
-// copyInputs looks for ConfigMaps and Secrets that a Job refers to and that the overlay itself creates: at the first
-// installation they do not exist yet when PreSync hooks run. It adds copies of them to the inputs, to be applied as hooks
-// before the Job, and reports whether there are any. How a name in the SchemaMigration became one in the overlay's output,
+// copyInputs looks for ConfigMaps and Secrets that a Job refers to and that the overlay itself creates, but only after the Job: at
+// the first installation they do not exist yet when it runs. It adds copies of them to the inputs, to be applied before the
+// Job, and reports whether there are any. How a name in the SchemaMigration became one in the overlay's output,
 // with prefix and content hash, is read off the Job that kustomize has put the right names into.
 //
 // A Secret is copied as the overlay yields it, in plain text. Where Argo CD can build the overlay that text is in git
@@ -78,22 +76,21 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 	i := slices.IndexFunc(b, func(r *resource.Resource) bool {
 		return r.GetKind() == ref.Kind && r.GetApiVersion() == "v1" && r.GetName() == final.Name && sameNamespace(r.GetNamespace(), namespace)
 	})
-	at, wave := fieldOf(d.SchemaMigration, ref), d.HookWave()
+	at := fieldOf(d.SchemaMigration, ref)
 	if i < 0 {
-		if maker := b.makerOf(ref, final, wave); maker != nil {
+		if maker := b.makerOf(ref, final, d.moment()); maker != nil {
 			d.problems.add(d.file, d.line(at),
 				fmt.Sprintf("%s: the Secret %s is made by the %s %s of this overlay, after the migration would need it", at, final.Name, maker.GetKind(), maker.GetName()),
-				fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of a wave before %d; "+
-					"a migration in the Sync phase (hook: Sync) is not available yet", maker.GetKind(), wave))
+				d.laterRemedy(maker.GetKind(), fmt.Sprintf("a wave before %d", d.HookWave())))
 		}
 		return nil, nil
 	}
-	if preSyncWave(b[i]) <= wave && !(d.Guard && ref.Kind != "ServiceAccount" && !generated(b[i])) {
+	if !d.moment().before(momentOf(b[i])) && !(d.Guard && ref.Kind != "ServiceAccount" && !generated(b[i])) {
 		return nil, nil // within a wave, too, Argo CD applies it before the Job; but to a guard a hook may be gone again
 	}
 	if ref.Kind == "ServiceAccount" {
 		d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the ServiceAccount %s of this overlay does not exist yet when the migration first runs", at, final.Name),
-			fmt.Sprintf("create it outside of this Application, or make it a PreSync hook of wave %d or before", wave))
+			d.laterRemedy(ref.Kind, fmt.Sprintf("wave %d or before", d.HookWave())))
 		return nil, nil
 	}
 	return copyOf(ref, b[i])
@@ -101,14 +98,12 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 
 func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
 
-// preSyncWave returns the wave in which an object is applied as a PreSync hook, one beyond all others if it is none.
-func preSyncWave(r *resource.Resource) int32 {
-	annotations := r.GetAnnotations()
-	if !strings.Contains(annotations["argocd.argoproj.io/hook"], "PreSync") {
-		return math.MaxInt32
+// laterRemedy says what to do with an object that the overlay applies after the migration which needs it.
+func (d *declaration) laterRemedy(kind, wave string) string {
+	if d.Hook == manifests.HookSync {
+		return fmt.Sprintf("create the %s outside of this Application, or annotate it with argocd.argoproj.io/sync-wave, %s, or give the migration a later one (spec.wave)", kind, wave)
 	}
-	wave, _ := strconv.ParseInt(annotations["argocd.argoproj.io/sync-wave"], 10, 32) // 0 if absent or no number, as for Argo CD
-	return int32(wave)
+	return fmt.Sprintf("create the %s outside of this Application, or make it a PreSync hook of %s, or migrate in the Sync phase (hook: Sync)", kind, wave)
 }
 
 func copyOf(ref manifests.Reference, r *resource.Resource) (*manifests.Copy, error) {

@@ -46,7 +46,7 @@ func TestSecretsThatComeLater(t *testing.T) {
 			}
 			kind, _, _ := strings.Cut(c.want, " ")
 			wantProblems(t, err, "overlay/schema.yaml:9: spec.database.urlFrom: the Secret "+c.secret+" is made by the "+c.want+" of this overlay, after the migration would need it"+
-				" (create the "+kind+" outside of this Application, or make it a PreSync hook of a wave before -10; a migration in the Sync phase (hook: Sync) is not available yet)")
+				" (create the "+kind+" outside of this Application, or make it a PreSync hook of a wave before -10, or migrate in the Sync phase (hook: Sync))")
 		})
 	}
 }
@@ -59,7 +59,46 @@ func TestServiceAccountComesLater(t *testing.T) {
 	if err == nil {
 		t.Fatal("not refused")
 	}
-	wantProblems(t, err, "overlay/schema.yaml:11: spec.job: the ServiceAccount eu-migrator of this overlay does not exist yet when the migration first runs (create it outside of this Application, or make it a PreSync hook of wave -10 or before)")
+	wantProblems(t, err, "overlay/schema.yaml:11: spec.job: the ServiceAccount eu-migrator of this overlay does not exist yet when the migration first runs (create the ServiceAccount outside of this Application, or make it a PreSync hook of wave -10 or before, or migrate in the Sync phase (hook: Sync))")
+}
+
+// TestLaterInTheSyncPhase renders a migration of the Sync phase, wave -10, that needs what the overlay creates in the same phase.
+func TestLaterInTheSyncPhase(t *testing.T) {
+	const outside = " outside of this Application, or annotate it with argocd.argoproj.io/sync-wave, "
+	for _, c := range []struct{ why, kind, annotations, want string }{
+		{"a maker in an earlier wave is healthy before", "ExternalSecret", "argocd.argoproj.io/sync-wave: \"-11\"", ""},
+		{"a PreSync hook as well", "ExternalSecret", "argocd.argoproj.io/hook: PreSync", ""},
+		{"a maker in the same wave may not be", "ExternalSecret", "argocd.argoproj.io/sync-wave: \"-10\"",
+			"the Secret orders-db is made by the ExternalSecret orders-db of this overlay, after the migration would need it (create the ExternalSecret" + outside + "a wave before -10, or give the migration a later one (spec.wave))"},
+		{"a maker in wave 0", "ExternalSecret", "",
+			"the Secret orders-db is made by the ExternalSecret orders-db of this overlay, after the migration would need it (create the ExternalSecret" + outside + "a wave before -10, or give the migration a later one (spec.wave))"},
+		{"a maker after the sync", "ExternalSecret", "argocd.argoproj.io/hook: PostSync",
+			"the Secret orders-db is made by the ExternalSecret orders-db of this overlay, after the migration would need it (create the ExternalSecret" + outside + "a wave before -10, or give the migration a later one (spec.wave))"},
+		{"a service account in the same wave is there before the Job", "ServiceAccount", "argocd.argoproj.io/sync-wave: \"-10\"", ""},
+		{"a service account in wave 0", "ServiceAccount", "",
+			"the ServiceAccount orders-db of this overlay does not exist yet when the migration first runs (create the ServiceAccount" + outside + "wave -10 or before, or give the migration a later one (spec.wave))"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			t.Parallel()
+			version, at := "external-secrets.io/v1", "overlay/schema.yaml:9: spec.database.urlFrom: "
+			files := repo(good, "policy: {retries: 3}", "hook: Sync")
+			if c.kind == "ServiceAccount" {
+				version, at = "v1", "overlay/schema.yaml:12: spec.job: "
+				files = repo(good, "policy: {retries: 3}", "hook: Sync\n  job: {spec: {template: {spec: {serviceAccountName: orders-db}}}}")
+			}
+			files["overlay/kustomization.yaml"] = "namespace: x\nresources:\n- other.yaml\n"
+			files["overlay/other.yaml"] = "apiVersion: " + version + "\nkind: " + c.kind + "\nmetadata:\n  name: orders-db\n  annotations: {" + c.annotations + "}\n"
+			_, err := renderTree(t, files)
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && err == nil:
+				t.Error("not refused")
+			case c.want != "":
+				wantProblems(t, err, at+c.want)
+			}
+		})
+	}
 }
 
 // TestCopies covers the ways to name an input, and Secrets however they are written.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,14 +13,14 @@ import (
 	"github.com/schemawave/schemawave/manifests"
 )
 
-// step is what a sync does before its workloads are applied: a migration, or a hook of the team's own that waits for schemas. It
-// waits for all steps of its overlay with a lower wave, and for the schemas of others it says.
+// step is what a sync does on the way to its migrations: one of them, or something of the team's own that is applied before one and
+// waits for schemas. It waits for all earlier steps of its overlay, and for the schemas of others it says.
 type step struct {
 	name   string // as people call it
 	file   string
 	line   int
-	schema manifests.Target // that it makes ready; zero for a hook
-	wave   int32
+	schema manifests.Target // that it makes ready; zero if it is no migration
+	at     moment
 	waits  []manifests.Target
 	within *[]step // the steps of its overlay
 }
@@ -30,7 +29,7 @@ type step struct {
 // the workload's own is no cycle: workloads are applied when the migrations of their own Application are done. Only an overlay
 // that waits for others has the rest of the repository read.
 func (w *work) noCycles(gates []gate) error {
-	mine := append(steps(w.declarations), w.hooks(gates)...)
+	mine := append(steps(w.declarations), w.gatedSteps(gates)...)
 	if !slices.ContainsFunc(mine, func(s step) bool { return len(s.waits) > 0 }) {
 		return nil
 	}
@@ -57,25 +56,30 @@ func steps(declarations []*declaration) []step {
 	for _, d := range declarations {
 		all = append(all, step{
 			name: d.Environment + "/" + d.Name, file: d.file, line: d.line("spec.dependsOn"),
-			schema: manifests.Target{Environment: d.Environment, Database: d.Name}, wave: d.HookWave(), waits: d.Waits(),
+			schema: manifests.Target{Environment: d.Environment, Database: d.Name}, at: d.moment(), waits: d.Waits(),
 		})
 	}
 	return all
 }
 
-// hooks returns the gated workloads that are PreSync hooks.
-func (w *work) hooks(gates []gate) []step {
+// gatedSteps returns the gated workloads that come before a migration. The others are applied when all migrations of their
+// Application are done.
+func (w *work) gatedSteps(gates []gate) []step {
 	var all []step
 	for _, g := range gates {
-		wave := preSyncWave(g.Resource)
-		if wave == math.MaxInt32 {
-			continue // it is applied when all migrations of its Application are done
+		at := momentOf(g.Resource)
+		if !slices.ContainsFunc(w.declarations, func(d *declaration) bool { return at.before(d.moment()) }) {
+			continue
+		}
+		what := "the workload "
+		if at.phase == preSync {
+			what = "the hook "
 		}
 		file, line := w.annotated(g.GetAnnotations()[manifests.AnnotationWaitFor])
 		if file == "" {
 			file = w.kustomization.file
 		}
-		all = append(all, step{name: "the hook " + g.String(), file: file, line: line, wave: wave, waits: g.targets})
+		all = append(all, step{name: what + g.String(), file: file, line: line, at: at, waits: g.targets})
 	}
 	return all
 }
@@ -147,7 +151,7 @@ func (s *search) visit(at *step) []*step {
 	}
 	s.path = append(s.path, at)
 	for _, next := range s.all {
-		if next.wave < at.wave && next.within == at.within || waitsOn(at, next) {
+		if next.at.before(at.at) && next.within == at.within || waitsOn(at, next) {
 			if cycle := s.visit(next); cycle != nil {
 				return cycle
 			}

@@ -51,6 +51,14 @@ func TestCycles(t *testing.T) {
 		{"a hook that waits for what comes before it", map[string]string{
 			"overlay/schema.yaml": migration("orders", ""), "overlay/web.yaml": hook("0", "orders"),
 			"stock/schema.yaml": migration("stock", "  dependsOn: [production/orders]\n")}, ""},
+		{"a workload of the Sync phase that waits for what comes after it", map[string]string{
+			"overlay/schema.yaml": migration("orders", "  hook: Sync\n  wave: 1\n"), "overlay/web.yaml": deployment("web", "orders@1")},
+			`Applications wait for each other: production/orders (overlay/schema.yaml:4) comes after the workload Deployment web (overlay/web.yaml:6) waits for production/orders` + remedy},
+		{"one that waits for what comes before it", map[string]string{
+			"overlay/schema.yaml": migration("orders", "  hook: Sync\n"), "overlay/web.yaml": deployment("web", "orders@1")}, ""},
+		{"a hook that waits for the Sync phase", map[string]string{
+			"overlay/schema.yaml": migration("orders", "  hook: Sync\n"), "overlay/web.yaml": hook("0", "orders")},
+			`comes after the hook Job seed (overlay/web.yaml:8) waits for production/orders` + remedy},
 		{"one that waits beside one that is broken", map[string]string{
 			"overlay/schema.yaml": migration("orders", "  dependsOn: [production/stock@1]\n"), "stock/schema.yaml": migration("stock", "  dependson: []\n")}, ""},
 	} {

@@ -36,9 +36,9 @@ func makers() []maker {
 	}
 }
 
-// makerOf returns the object that will make the Secret a Job refers to; nil if there is none, or if it is a PreSync hook of a
-// wave before the Job's, whose health Argo CD waits for.
-func (b built) makerOf(ref, final manifests.Reference, wave int32) *resource.Resource {
+// makerOf returns the object that will make the Secret which a Job of that moment refers to; nil if there is none, or if it is of
+// an earlier moment, whose health Argo CD waits for.
+func (b built) makerOf(ref, final manifests.Reference, job moment) *resource.Resource {
 	if ref.Kind != "Secret" {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (b built) makerOf(ref, final manifests.Reference, wave int32) *resource.Res
 	for _, r := range b {
 		for _, m := range kinds {
 			group, _, _ := strings.Cut(r.GetApiVersion(), "/")
-			if m.kind == r.GetKind() && m.group == group && preSyncWave(r) >= wave && (m.makes(r, ref.Name) || m.makes(r, final.Name)) {
+			if m.kind == r.GetKind() && m.group == group && !momentOf(r).before(job) && (m.makes(r, ref.Name) || m.makes(r, final.Name)) {
 				return r
 			}
 		}

@@ -131,7 +131,6 @@ func (d *declaration) spec(f field) {
 		"policy":        d.policy,
 		"job":           d.job,
 	})
-	d.guardedSync(f)
 }
 
 func (d *declaration) guard(f field) {
@@ -142,27 +141,13 @@ func (d *declaration) guard(f field) {
 	}
 }
 
-// guardedSync refuses a guard of what no sync leaves out.
-func (d *declaration) guardedSync(spec field) {
-	var hook string
-	for i := 0; i+1 < len(spec.node.Content); i += 2 {
-		if spec.node.Content[i].Value == "hook" {
-			hook = spec.node.Content[i+1].Value
-		}
-	}
-	if d.Guard && hook == "Sync" {
-		d.problems.add(d.file, d.line("spec.guard"), "spec.guard: a migration in the Sync phase is part of every sync, none leaves it out", "leave the guard out")
-	}
-}
-
 func (d *declaration) hook(f field) {
 	var hook string
 	d.text(&hook)(f)
 	switch hook {
-	case "PreSync", "":
-	case "Sync":
-		d.add(f, "Sync does not work yet in version "+manifests.Version, "leave it out for PreSync")
+	case "", string(manifests.HookPreSync), string(manifests.HookSync):
+		d.Hook = manifests.Hook(hook)
 	default:
-		d.add(f, fmt.Sprintf("%q is not known", hook), "use PreSync, or leave it out")
+		d.add(f, fmt.Sprintf("%q is not known", hook), "use PreSync or Sync, or leave it out for PreSync")
 	}
 }

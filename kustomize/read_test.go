@@ -58,7 +58,7 @@ func TestRead(t *testing.T) {
 			},
 			EnvFrom: []corev1.EnvFromSource{{Prefix: "PG", SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref("more")}}},
 		},
-		Wave: new(int32(-7)), Target: "20", MinCompatible: "1.10",
+		Hook: manifests.HookPreSync, Wave: new(int32(-7)), Target: "20", MinCompatible: "1.10",
 		Policy: manifests.Policy{LockTimeout: new(2 * time.Second), StatementTimeout: new(time.Duration(0)), Deadline: new(90 * time.Minute), OutOfOrder: "skip", Retries: new(int32(0))},
 		Job:    []byte(`{"spec":{"template":{"spec":{"nodeSelector":{"a":"b"},"tolerations":[{"key":"c"}]}}}}`),
 	}

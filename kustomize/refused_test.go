@@ -159,8 +159,7 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:12: spec.policy.outOfOrder: a tool orders its migrations itself (leave it out)`}},
 		{"a patch that leaves the runner out", repo(good, "    directory: ../migrations", "    tool: {image: app:1, command: [a], history: laravel}", "policy: {retries: 3}", "job:\n    spec: {template: {spec: {initContainers: [{name: install, $patch: delete}]}}}"), []string{
 			`overlay/schema.yaml:12: spec.job.spec.template.spec.initContainers: removes the initContainer install (keep it: it brings the runner)`}},
-		{"what does not work yet, and a guard of it", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job"), []string{
-			`overlay/schema.yaml:11: spec.hook: Sync does not work yet in version 0.1.0 (leave it out for PreSync)`,
+		{"a guard of what no sync leaves out", repo(good, "  policy: {retries: 3}", "  hook: Sync\n  guard: job"), []string{
 			`overlay/schema.yaml:12: spec.guard: a migration in the Sync phase is part of every sync, none leaves it out (leave the guard out)`}},
 		{"an unknown guard", repo(good, "policy: {retries: 3}", "guard: hook"), []string{
 			`overlay/schema.yaml:11: spec.guard: "hook" is not known (use job, or leave it out)`}},
@@ -173,6 +172,9 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:13: spec.dependsOn[1]: want a string, have a mapping (write a word, in quotes if it looks like a number)`}},
 		{"a dependency on itself", repo(good, "policy: {retries: 3}", "dependsOn: [orders]"), []string{
 			`overlay/schema.yaml:11: spec.dependsOn: a cycle: orders (overlay/schema.yaml:11) needs orders (take one of these dependencies out: none of them could be migrated first)`}},
+		{"a hook that depends on the Sync phase", with(repo(good, "policy: {retries: 3}", "dependsOn: [customers]"), "overlay/two.yaml",
+			strings.NewReplacer("name: orders\n", "name: customers\n", "policy: {retries: 3}", "hook: Sync").Replace(good)), []string{
+			`overlay/schema.yaml:11: spec.dependsOn[0]: customers (overlay/two.yaml:11) is migrated in the Sync phase, after all PreSync hooks (give orders hook: Sync as well, or take it away from customers)`}},
 		{"dependencies in a circle", with(repo(good, "policy: {retries: 3}", "dependsOn: [customers]"), "overlay/two.yaml",
 			strings.NewReplacer("name: orders\n", "name: customers\n", "policy: {retries: 3}", "dependsOn: [invoices]").Replace(good)+"---\n"+
 				strings.NewReplacer("name: orders\n", "name: invoices\n", "policy: {retries: 3}", "wave: 3\n  dependsOn: [orders]").Replace(good)), []string{
@@ -184,7 +186,7 @@ func TestRefused(t *testing.T) {
 			strings.Replace(good, "name: orders\n", "name: customers\n", 1)), []string{
 			`overlay/schema.yaml:11: spec.dependsOn[0]: production/customers is declared in this overlay (overlay/two.yaml:4) (write customers, and it is migrated in an earlier wave)`}},
 		{"an unknown hook", repo(good, "policy: {retries: 3}", "hook: PostSync"), []string{
-			`overlay/schema.yaml:11: spec.hook: "PostSync" is not known (use PreSync, or leave it out)`}},
+			`overlay/schema.yaml:11: spec.hook: "PostSync" is not known (use PreSync or Sync, or leave it out for PreSync)`}},
 		{"a password in plain text", repo(good, "    urlFrom:", "    env: [{name: PGPASSWORD, value: hunter2}]\n    urlFrom:"), []string{
 			`overlay/schema.yaml:9: spec.database.env[0].value: a password in plain text (keep it in a Secret and use valueFrom: {secretKeyRef: …})`}},
 		{"a target that is no version", repo(good, "policy: {retries: 3}", "target: newest"), []string{

@@ -46,6 +46,10 @@ func (o *ordering) visit(d *declaration) {
 			continue
 		}
 		o.visit(dependency)
+		if d.moment().phase != dependency.moment().phase {
+			o.phases(d, dependency, at)
+			continue
+		}
 		if before := dependency.HookWave(); before >= wave {
 			wave = before + 1
 		}
@@ -60,6 +64,15 @@ func (o *ordering) visit(d *declaration) {
 	}
 	o.path = o.path[:len(o.path)-1]
 	o.done[d] = true
+}
+
+// phases complains about a hook that depends on a migration of the Sync phase, which comes after all hooks. The other way round
+// the phases are the order.
+func (o *ordering) phases(d, dependency *declaration, at string) {
+	if d.moment().before(dependency.moment()) {
+		o.problems.add(d.file, d.line(at), fmt.Sprintf("%s: %s (%s:%d) is migrated in the Sync phase, after all PreSync hooks", at, dependency.Name, dependency.file, dependency.line("spec.hook")),
+			"give "+d.Name+" hook: Sync as well, or take it away from "+dependency.Name)
+	}
 }
 
 // find returns the declaration that an entry of d's dependencies names; nil if it is one of another Application, or wrong.

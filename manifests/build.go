@@ -3,7 +3,6 @@ package manifests
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -55,8 +54,8 @@ type kubernetesObject interface {
 func (o Object) Kind() string { return o.Value.GetObjectKind().GroupVersionKind().Kind }
 
 // Build returns the objects that carry in.Migration through an Argo CD sync, in the order in which they are applied: the
-// ConfigMaps with the SQL of a directory, the copies, the Job; then the marker or, in its place, the guard with copies of its own. Objects have no namespace: they live where their
-// overlay does. An error about a field is a *FieldError.
+// ConfigMaps with the SQL of a directory, the copies, the Job; and where that is a hook, the marker or, in its place, the guard with
+// copies of its own. Objects have no namespace: they live where their overlay does. An error about a field is a *FieldError.
 func Build(in Input) ([]Object, error) {
 	if errs := in.Migration.Validate(); len(errs) > 0 {
 		return nil, errs[0]
@@ -87,9 +86,10 @@ func Build(in Input) ([]Object, error) {
 		rename(&job.Spec.Template.Spec, c.Reference, name)
 	}
 	objects = append(objects, Object{ComponentMigration, job})
-	if guard != nil {
+	switch {
+	case guard != nil:
 		objects = append(objects, b.guarded(guard)...)
-	} else {
+	case in.Migration.Hook != HookSync: // there the Job itself is a plain object that changes
 		objects = append(objects, Object{ComponentMarker, b.marker()})
 	}
 	for _, o := range objects {
@@ -209,16 +209,9 @@ func (b *builder) labels(c Component) map[string]string {
 	}
 }
 
-// inputMeta is the metadata of what the Job needs: a hook itself, for plain objects do not exist yet at PreSync, and in the
-// Job's own wave, within which Argo CD applies ConfigMaps and Secrets before Jobs, so that no second wave's pause is paid.
-// It is deleted only once the operation has succeeded: a retry must not take it away from under the Job. Applied server-side,
-// for client-side apply fails above 256 KiB, where its annotation no longer fits.
+// inputMeta is the metadata of what the Job needs.
 func (b *builder) inputMeta(name string, c Component) metav1.ObjectMeta {
-	return b.meta(name, c,
-		argoHook, "PreSync",
-		argoHookDelete, "HookSucceeded",
-		argoWave, strconv.Itoa(int(b.Migration.HookWave())),
-		argoSyncOptions, "ServerSideApply=true")
+	return b.meta(name, c, b.inputAnnotations()...)
 }
 
 // marker returns the plain object that changes with every new set of migrations, and with the tenants they go to. Argo CD

@@ -3,7 +3,6 @@ package manifests
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -31,17 +30,13 @@ const (
 // leaves a report: a Pod that Kubernetes ends at the Job's deadline is deleted, and its report with it.
 const farewell = time.Minute
 
-// job returns the hook that migrates. Its name is content-addressed, so that the Job of an older set is never taken for
-// it, and BeforeHookCreation lets the same set run again. It has no ttlSecondsAfterFinished: Argo CD would wait for ever
+// job returns the Job that migrates. Its name is content-addressed, so that the Job of an older set is never taken for it. It has no ttlSecondsAfterFinished: Argo CD would wait for ever
 // for a Job that is gone before it has looked.
 func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 	p := b.Migration.Policy
 	job := &batchv1.Job{
-		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: b.meta(b.base, ComponentMigration,
-			argoHook, "PreSync",
-			argoHookDelete, "BeforeHookCreation",
-			argoWave, strconv.Itoa(int(b.Migration.HookWave()))),
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: b.meta(b.base, ComponentMigration, b.jobAnnotations()...),
 		Spec: batchv1.JobSpec{
 			ActiveDeadlineSeconds: new(int64((p.deadline() + farewell).Round(time.Second) / time.Second)),
 			BackoffLimit:          new(p.retries()),

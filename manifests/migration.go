@@ -23,8 +23,9 @@ type SchemaMigration struct {
 	Source        Source
 	Database      Database
 	Tenants       *Tenants           // whose schemas are migrated; nil: the database has none
-	DependsOn     []string           // names of databases of the same overlay, whose hooks have a lower wave, and Targets of others
-	Wave          *int32             // argocd.argoproj.io/sync-wave of the hooks; nil: DefaultWave
+	DependsOn     []string           // names of databases of the same overlay, whose Jobs come before, and Targets of others
+	Hook          Hook               // the phase of the sync in which the Job runs; empty: HookPreSync
+	Wave          *int32             // argocd.argoproj.io/sync-wave of the Job and what it needs; nil: DefaultWave
 	Target        migrations.Version // the version to migrate to; empty: the newest
 	MinCompatible migrations.Version // overrides what the migrations themselves say; empty: they say it
 	Policy        Policy
@@ -62,7 +63,7 @@ const (
 	DefaultRetries  int32 = 3                // Pods after the first
 )
 
-// HookWave returns the sync wave of the hooks.
+// HookWave returns the sync wave of the Job and of what it needs.
 func (m SchemaMigration) HookWave() int32 {
 	if m.Wave != nil {
 		return *m.Wave

@@ -195,8 +195,11 @@ func (v *validator) timeout(field string, d *time.Duration) {
 	}
 }
 
-// guard refuses to ask what nobody can answer: what was skipped leaves no trace in the ledger.
+// guard refuses to ask what needs no asking, and what nobody can answer: what was skipped leaves no trace in the ledger.
 func (v *validator) guard(m SchemaMigration) {
+	if m.Guard && m.Hook == HookSync {
+		v.add("spec.guard", "a migration in the Sync phase is part of every sync, none leaves it out", "leave the guard out")
+	}
 	if m.Guard && m.Source.Directory != "" && m.Policy.OutOfOrder == "skip" {
 		v.add("spec.guard", "cannot tell a migration that outOfOrder skips from one that did not run", "set spec.policy.outOfOrder to refuse or apply, or leave the guard out")
 	}

@@ -80,6 +80,7 @@ func TestStory(t *testing.T) {
 		{"teams bring tools of their own", ownTools},
 		{"a hook would be skipped", unskipped},
 		{"a sync leaves the hook out", guarded},
+		{"a migration runs in the Sync phase", inSyncPhase},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
