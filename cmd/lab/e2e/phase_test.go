@@ -68,9 +68,10 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 			a, err := s.Cluster.Application(ctx, "stock-staging")
 			return err == nil && a.Status.Sync.Status == argo.SyncStatusCodeSynced && a.Status.OperationState.Phase.Completed()
 		})
-		if names := jobsOf(t, s, database); len(names) != 1 || !strings.HasPrefix(names[0], "schema-stock-"+version+"-") {
-			t.Errorf("the Jobs are %v, want that of version %s alone: those before it are pruned", names, version)
-		}
+		wantEventually(t, "the Jobs before that of version "+version+" are pruned", func(context.Context) bool {
+			names := jobsOf(t, s, database)
+			return len(names) == 1 && strings.HasPrefix(names[0], "schema-stock-"+version+"-")
+		})
 	}
 
 	release(1, "CREATE TABLE stock (id bigint);\n")
