@@ -131,13 +131,15 @@ func kindOf(b block) string {
 	return "yaml"
 }
 
-// tryMigration renders the file in an overlay like that of the example.
+// tryMigration renders the file in an overlay like that of the example, together with what else it needs there.
 func tryMigration(t *testing.T, text string) {
 	root := t.TempDir()
 	write(t, root, ".git/HEAD", "ref: refs/heads/main\n")
 	write(t, root, "orders/migrations/20260101000000_create.sql", "CREATE TABLE orders (id int);\n")
-	write(t, root, "orders/overlays/production/kustomization.yaml", "namespace: production\n")
-	write(t, root, "orders/overlays/production/schemamigration.yaml", text)
+	declaration, others, _ := strings.Cut(text, "\n---\n")
+	write(t, root, "orders/overlays/production/kustomization.yaml", "namespace: production\nresources: [others.yaml]\n")
+	write(t, root, "orders/overlays/production/others.yaml", others)
+	write(t, root, "orders/overlays/production/schemamigration.yaml", declaration)
 	result, err := kustomize.Render(t.Context(), filepath.Join(root, "orders/overlays/production"), kustomize.Options{})
 	if err != nil {
 		t.Fatal(err)
