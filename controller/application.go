@@ -75,7 +75,9 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 				Key: key, Name: n, Hook: r.HookType != "", Status: string(r.Status), Phase: string(r.HookPhase), Message: r.Message,
 			})
 		}
-		if n, ok := manifests.ParseName(r.Name); ok && n.Marker && r.Kind == "ConfigMap" && r.Status == common.ResultCodeSynced {
+		n, ok := manifests.ParseName(r.Name)
+		failed := r.HookPhase == common.OperationFailed
+		if ok && r.Status == common.ResultCodeSynced && (n.Marker && r.Kind == "ConfigMap" || n.Guard && failed) {
 			out.Markers = append(out.Markers, marker{Key: key, Name: n})
 		}
 	}

@@ -228,8 +228,7 @@ func reason(s events.State, p events.Predicate, a events.Attempt) string {
 	case events.Started:
 		return migration + " runs"
 	case events.Skipped:
-		return fmt.Sprintf("%s was skipped: Argo CD applied what comes with it by a sync that runs no hooks; sync the whole application %s",
-			migration, a.Application)
+		return fmt.Sprintf("%s was left out by a sync that runs no hooks; sync the whole application %s", migration, a.Application)
 	case events.Failed:
 		why := "no reason is known"
 		if a.Failure != nil {

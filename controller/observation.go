@@ -106,7 +106,7 @@ type result struct {
 	Readable, HasJob bool
 }
 
-// marker is a marker that an operation has put into the cluster.
+// marker is a marker that an operation has put into the cluster, or a guard that failed in it. One that succeeded found the migration.
 type marker struct {
 	Key  types.NamespacedName
 	Name manifests.Name

@@ -12,7 +12,7 @@ import (
 func (o operation) skipsHooks() bool { return o.Partial || o.Applied }
 
 // judgeMarker says that a migration was skipped: an operation without hooks has put its marker into the cluster, and with it
-// whatever else its commit changed. Where the Job is a plain resource of the same operation, it ran.
+// whatever else its commit changed, or has failed at its guard. Where the Job is a plain resource of the same operation, it ran.
 func judgeMarker(a application, o operation, m marker) verdict {
 	v := verdict{Attempt: events.Attempt{
 		Version: string(m.Name.Version), Digest: "sha256:" + m.Name.Digest8, Revision: o.Revision, Application: a.Key.String(),
