@@ -19,7 +19,7 @@ type built []*resource.Resource
 
 // build runs kustomize on the overlay as it would be with files in its directory of generated ones.
 func (w *work) build(files map[string][]byte) (built, error) {
-	opts := w.opts.Build
+	opts := w.pass.Build
 	if opts == nil {
 		opts = krusty.MakeDefaultOptions()
 		opts.Reorder = krusty.ReorderOptionUnspecified // as the command does: the overlay may say

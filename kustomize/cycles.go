@@ -33,16 +33,15 @@ func (w *work) noCycles(gates []gate) error {
 	if !slices.ContainsFunc(mine, func(s step) bool { return len(s.waits) > 0 }) {
 		return nil
 	}
-	all, err := w.othersSteps()
+	others, err := w.waiting()
 	if err != nil {
 		return err
 	}
 	for i := range mine {
 		mine[i].within = &mine
-		all = append(all, &mine[i])
 	}
+	s := search{overlay: w.overlay, mine: mine, others: others.makes, done: map[*step]bool{}}
 	for i := range mine {
-		s := search{all: all, done: map[*step]bool{}}
 		if cycle := s.visit(&mine[i]); cycle != nil {
 			return Problems{{cycle[0].file, cycle[0].line, "Applications wait for each other: " + tell(cycle), "take one of these out: none of them could ever begin"}}
 		}
@@ -84,18 +83,29 @@ func (w *work) gatedSteps(gates []gate) []step {
 	return all
 }
 
-// othersSteps reads the migrations of the other overlays that may wait. What is wrong with them is for their own render to say.
-func (w *work) othersSteps() ([]*step, error) {
-	overlays, err := w.depending()
-	if err != nil {
-		return nil, err
+// waiting are the migrations of a repository that may wait for others.
+type waiting struct {
+	makes map[manifests.Target][]*step // by the schema that they make ready
+	err   error                        // why they could not be read
+}
+
+// waiting reads the migrations of the overlays that may wait, once in a pass: else each of many that wait would read the whole
+// repository. What is wrong with them is for their own render to say.
+func (w *work) waiting() (*waiting, error) {
+	w.pass.mu.Lock()
+	defer w.pass.mu.Unlock()
+	if found := w.pass.waiting[w.dir]; found != nil {
+		return found, found.err
 	}
-	var all []*step
+	found := &waiting{makes: map[manifests.Target][]*step{}}
+	if w.pass.waiting == nil {
+		w.pass.waiting = map[string]*waiting{}
+	}
+	w.pass.waiting[w.dir] = found
+	var overlays []string
+	overlays, found.err = w.depending()
 	for _, overlay := range overlays {
 		other := &repository{Root: w.Root, dir: w.dir, overlay: overlay}
-		if overlay == w.overlay {
-			continue
-		}
 		k, err := other.kustomization()
 		if err != nil {
 			continue
@@ -107,10 +117,10 @@ func (w *work) othersSteps() ([]*step, error) {
 		of := steps(declarations)
 		for i := range of {
 			of[i].within = &of
-			all = append(all, &of[i])
+			found.makes[of[i].schema] = append(found.makes[of[i].schema], &of[i])
 		}
 	}
-	return all, nil
+	return found, found.err
 }
 
 // depending lists the directories that have a SchemaMigration which depends on another, without parsing any: one that depends on
@@ -137,9 +147,11 @@ func (w *work) depending() ([]string, error) {
 
 // search looks for a cycle by going on from each step to all it waits for.
 type search struct {
-	all  []*step
-	path []*step
-	done map[*step]bool
+	overlay string // whose steps are mine, and not among the others
+	mine    []step
+	others  map[manifests.Target][]*step // by the schema that they make ready
+	path    []*step
+	done    map[*step]bool
 }
 
 func (s *search) visit(at *step) []*step {
@@ -150,16 +162,37 @@ func (s *search) visit(at *step) []*step {
 		return nil
 	}
 	s.path = append(s.path, at)
-	for _, next := range s.all {
-		if next.at.before(at.at) && next.within == at.within || waitsOn(at, next) {
-			if cycle := s.visit(next); cycle != nil {
-				return cycle
-			}
+	for _, next := range s.before(at) {
+		if cycle := s.visit(next); cycle != nil {
+			return cycle
 		}
 	}
 	s.path = s.path[:len(s.path)-1]
 	s.done[at] = true
 	return nil
+}
+
+// before returns the steps that one waits for.
+func (s *search) before(at *step) []*step {
+	var found []*step
+	for _, t := range at.waits {
+		for _, other := range s.others[manifests.Target{Environment: t.Environment, Database: t.Database}] {
+			if path.Dir(other.file) != s.overlay {
+				found = append(found, other)
+			}
+		}
+	}
+	for i := range s.mine {
+		if waitsOn(at, &s.mine[i]) {
+			found = append(found, &s.mine[i])
+		}
+	}
+	for i := range *at.within {
+		if next := &(*at.within)[i]; next.at.before(at.at) {
+			found = append(found, next)
+		}
+	}
+	return found
 }
 
 // waitsOn reports whether a step says that it waits for the schema of another.

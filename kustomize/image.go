@@ -14,7 +14,7 @@ import (
 // image returns the runner's image as the overlay wants it: gates are applied after its images, and those of its components, have
 // been.
 func (w *work) image() string {
-	image := w.opts.Image
+	image := w.pass.Image
 	if image == "" {
 		image = manifests.RunnerImage
 	}

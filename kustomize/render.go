@@ -29,19 +29,10 @@ type Options struct {
 // Render computes what the overlay should hold, and changes nothing. It builds the overlay in memory with the result and
 // fails unless the objects come out of it as they were meant. What is wrong with the repository is reported as Problems.
 func Render(ctx context.Context, overlay string, opts Options) (Result, error) {
-	r, err := open(opts.Root, overlay)
-	if err != nil {
-		return Result{}, fmt.Errorf("render %s: %w", overlay, err)
-	}
-	defer r.Close()
-	result, err := r.render(ctx, opts)
-	if err != nil {
-		return Result{}, fmt.Errorf("render %s: %w", r.overlay, err)
-	}
-	return result, nil
+	return (&Pass{Options: opts}).Render(ctx, overlay)
 }
 
-func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
+func (r *repository) render(ctx context.Context, p *Pass) (Result, error) {
 	k, err := r.kustomization()
 	if err != nil {
 		return Result{}, err
@@ -54,7 +45,7 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	w := &work{repository: r, opts: opts, kustomization: k}
+	w := &work{repository: r, pass: p, kustomization: k}
 	if err := w.load(ctx, declarations); err != nil {
 		return Result{}, err
 	}
@@ -70,7 +61,7 @@ func (r *repository) render(ctx context.Context, opts Options) (Result, error) {
 // work is one render between reading and writing.
 type work struct {
 	*repository
-	opts          Options
+	pass          *Pass
 	kustomization *kustomization
 	edited        []byte // the kustomization with our entries
 	declarations  []*declaration
@@ -87,7 +78,7 @@ func (w *work) load(ctx context.Context, declarations []*declaration) error {
 		}
 		d.problems = &problems
 		if in, ok := w.repository.load(d); ok {
-			in.Image = w.opts.Image
+			in.Image = w.pass.Image
 			w.declarations = append(w.declarations, d)
 			w.inputs = append(w.inputs, in)
 		}
