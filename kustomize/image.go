@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"cmp"
 	"path"
 	"slices"
 
@@ -14,10 +15,11 @@ import (
 // image returns the runner's image as the overlay wants it: gates are applied after its images, and those of its components, have
 // been.
 func (w *work) image() string {
-	image := w.pass.Image
-	if image == "" {
-		image = manifests.RunnerImage
-	}
+	return w.transformed(cmp.Or(w.pass.Image, manifests.RunnerImage))
+}
+
+// transformed returns what the overlay's images make of an image, and those of its components.
+func (w *work) transformed(image string) string {
 	node := yaml.NewMapRNode(&map[string]string{"image": image})
 	for _, tag := range w.imagesOf(w.kustomization) {
 		f := imagetag.Filter{ImageTag: tag, FsSlice: types.FsSlice{{Path: "image"}}}

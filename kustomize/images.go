@@ -11,6 +11,16 @@ import (
 	"github.com/schemawave/schemawave/manifests"
 )
 
+// expectImages takes over what the overlay's images say of the images that hold migrations. Where nothing else changes them, the
+// first build finds them as expected.
+func (w *work) expectImages() {
+	for i, d := range w.declarations {
+		if image := d.Source.ImageName(); image != "" {
+			w.inputs[i].Resolved = w.transformed(image)
+		}
+	}
+}
+
 // resolveImages takes over what the overlay makes of the images that hold migrations, by its images or by whatever else, and
 // reports whether that is anything else than was known. The name and the digest of a Job are made from it, so a release that
 // only sets a tag there is another Job; the Job itself keeps the image as it was declared, for the overlay to transform.

@@ -12,7 +12,8 @@ type Pass struct {
 	Options
 
 	mu      sync.Mutex
-	waiting map[string]*waiting // by the directory of the repository
+	waiting map[string]*waiting      // by the directory of the repository
+	bases   map[string]*surroundings // by their directories; nil for one of which not all can be said
 }
 
 // Render is as the function of that name.

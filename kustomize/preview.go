@@ -24,9 +24,15 @@ func run(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error)
 	return runOwn(opts, fsys, dir)
 }
 
-// runBuiltIn builds with the built-in schema. Should kustomize panic, the schema is free for the others all the same.
-func runBuiltIn(opts *krusty.Options, fsys *preview, dir string) (resmap.ResMap, error) {
+// runBuiltIn builds with the built-in schema. Should kustomize panic, as it does where a patch takes an object's kind away, the
+// schema is free for the others all the same.
+func runBuiltIn(opts *krusty.Options, fsys *preview, dir string) (m resmap.ResMap, err error) {
 	defer schema.enter()()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panics: %v", p)
+		}
+	}()
 	return krusty.MakeKustomizer(opts).Run(fsys, dir)
 }
 

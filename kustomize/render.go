@@ -26,8 +26,10 @@ type Options struct {
 	Build *krusty.Options // as Argo CD is told by kustomize.buildOptions; nil: kustomize's defaults
 }
 
-// Render computes what the overlay should hold, and changes nothing. It builds the overlay in memory with the result and
-// fails unless the objects come out of it as they were meant. What is wrong with the repository is reported as Problems.
+// Render computes what the overlay should hold, and changes nothing. If that is anything else than it holds, it builds the
+// overlay in memory with the result and fails unless the objects come out of it as they were meant. An overlay that is up to date
+// is built again only if something around the objects may have changed what comes of them, or what they should be. What is wrong
+// with the repository is reported as Problems.
 func Render(ctx context.Context, overlay string, opts Options) (Result, error) {
 	return (&Pass{Options: opts}).Render(ctx, overlay)
 }
@@ -49,11 +51,18 @@ func (r *repository) render(ctx context.Context, p *Pass) (Result, error) {
 	if err := w.load(ctx, declarations); err != nil {
 		return Result{}, err
 	}
-	files, err := w.files(ctx)
-	if err != nil {
+	w.expectImages()
+	result := Result{Root: r.dir}
+	switch current, err := w.current(found); {
+	case err != nil:
 		return Result{}, err
+	case !current:
+		files, err := w.files(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		result = r.compare(k, w.edited, found, files)
 	}
-	result := r.compare(k, w.edited, found, files)
 	result.warnings = w.movingImages()
 	return result, nil
 }

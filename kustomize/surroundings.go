@@ -1,0 +1,230 @@
+package kustomize
+
+import (
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/schemawave/schemawave/manifests"
+)
+
+// surroundings are what an overlay consists of besides what is generated, as far as it matters to that: what it makes itself,
+// and what it does to everything. They are read off the files without a build, which is possible where those say plainly what
+// they mean, and never guessed: what is not known here is left to kustomize.
+type surroundings struct {
+	objects []manifests.Reference // as they are declared, before any prefix: of all kinds
+	sets    []string              // keys of labels and annotations that all objects get
+	patches []string              // kinds that patches may meet
+	bases   []*surroundings       // whose objects are yielded as well
+}
+
+// surroundings reads a directory of the repository; nil if not all can be said of it.
+func (p *Pass) surroundings(fsys fs.FS, dir string) *surroundings {
+	s := surveyor{p, fsys, path.Join(dir, entry), []string{dir}, &surroundings{}}
+	if !s.kustomization(dir) {
+		return nil
+	}
+	return s.found
+}
+
+// surveyor reads one kustomization with its components, and those that it is built from.
+type surveyor struct {
+	*Pass
+	fsys      fs.FS
+	generated string   // the directory that is not looked at
+	within    []string // the directories it has come through
+	found     *surroundings
+}
+
+// base returns the surroundings of a directory that is among the resources of another; nil if not all can be said of it. It
+// cannot meet what the other one adds.
+func (s *surveyor) base(dir string) *surroundings {
+	key := s.Root + ":" + dir
+	s.mu.Lock()
+	found, known := s.bases[key]
+	s.mu.Unlock()
+	if known {
+		return found
+	}
+	if !slices.Contains(s.within, dir) {
+		b := surveyor{s.Pass, s.fsys, "", append(slices.Clone(s.within), dir), &surroundings{}}
+		if b.kustomization(dir) {
+			found = b.found
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bases == nil {
+		s.bases = map[string]*surroundings{}
+	}
+	s.bases[key] = found
+	return found
+}
+
+// unclear matches a text that may mean a name or a path which it does not show, or change what a patch otherwise cannot.
+var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change`)
+
+// read returns the content of a file that can be taken by its words, and that annotates no workload.
+func (s *surveyor) read(file string) ([]byte, bool) {
+	content, err := fs.ReadFile(s.fsys, file)
+	return content, err == nil && !unclear.Match(content) && !Annotates(content)
+}
+
+// kustomization adds what the one of a directory does, and reports whether that is all.
+func (s *surveyor) kustomization(dir string) bool {
+	entries, err := fs.ReadDir(s.fsys, dir)
+	name := kustomizationFile(entries)
+	if err != nil || name == "" {
+		return false
+	}
+	content, ok := s.read(path.Join(dir, name))
+	root, err := parseMapping(content)
+	if !ok || err != nil || root == nil || indirect(root) {
+		return false
+	}
+	for key, value := range pairs(root) {
+		if !s.field(dir, key, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// field adds what one field of a kustomization does. Those that reach beyond their own directory (vars, crds, configurations,
+// openapi) are not among the ones known here, nor those by which anything can be changed (replacements, transformers, plugins).
+func (s *surveyor) field(dir, key string, value *yaml.Node) bool {
+	switch key {
+	case "apiVersion", "kind", "metadata", "namespace", "namePrefix", "nameSuffix", "images", "replicas", "generatorOptions":
+		return true
+	case "commonLabels", "commonAnnotations":
+		return s.setsAll(value)
+	case "labels":
+		return each(value, func(n *yaml.Node) bool {
+			return only(n, "pairs", "includeSelectors", "includeTemplates") && s.setsAll(member(n, "pairs"))
+		})
+	case "configMapGenerator", "secretGenerator":
+		kind := map[string]string{"configMapGenerator": "ConfigMap", "secretGenerator": "Secret"}[key]
+		return each(value, func(n *yaml.Node) bool { return s.adds(kind, member(n, "name")) })
+	case "resources", "bases":
+		return each(value, func(n *yaml.Node) bool { return s.resource(path.Join(dir, n.Value)) })
+	case "components":
+		return each(value, func(n *yaml.Node) bool { return s.component(path.Join(dir, n.Value)) })
+	case "patches":
+		return each(value, func(n *yaml.Node) bool { return s.patch(dir, n) })
+	}
+	return false
+}
+
+// setsAll adds the keys of labels or annotations.
+func (s *surveyor) setsAll(keys *yaml.Node) bool {
+	if keys == nil || keys.Kind != yaml.MappingNode {
+		return false
+	}
+	for key := range pairs(keys) {
+		s.found.sets = append(s.found.sets, key)
+	}
+	return true
+}
+
+// adds an object.
+func (s *surveyor) adds(kind string, name *yaml.Node) bool {
+	if name == nil || name.Kind != yaml.ScalarNode {
+		return false
+	}
+	s.found.objects = append(s.found.objects, manifests.Reference{Kind: kind, Name: name.Value})
+	return true
+}
+
+// resource adds a file of objects, or a base.
+func (s *surveyor) resource(name string) bool {
+	if name == s.generated {
+		return true
+	}
+	info, err := stat(s.fsys, name)
+	if err != nil {
+		return false // somewhere else, or nowhere
+	}
+	if info.IsDir() {
+		base := s.base(name)
+		s.found.bases = append(s.found.bases, base)
+		return base != nil
+	}
+	content, ok := s.read(name)
+	return ok && documents(content, func(n *yaml.Node) bool {
+		kind, metadata := member(n, "kind"), member(n, "metadata")
+		return kind != nil && metadata != nil && !strings.HasSuffix(kind.Value, "List") && s.adds(kind.Value, member(metadata, "name"))
+	})
+}
+
+// component adds one, which does to its kustomization's objects what that could do itself.
+func (s *surveyor) component(dir string) bool {
+	if slices.Contains(s.within, dir) || !fs.ValidPath(dir) {
+		return false
+	}
+	s.within = append(s.within, dir)
+	return s.kustomization(dir)
+}
+
+// patch adds the kinds that a patch may meet. It is one that leaves their kinds and names as they are.
+func (s *surveyor) patch(dir string, n *yaml.Node) bool {
+	if !only(n, "target", "patch", "path") {
+		return false
+	}
+	var content []byte
+	if text := member(n, "patch"); text != nil {
+		content = []byte(text.Value) // it has been read as part of the kustomization
+	} else if file := member(n, "path"); file != nil {
+		var ok bool
+		if content, ok = s.read(path.Join(dir, file.Value)); !ok {
+			return false
+		}
+	}
+	target := member(n, "target")
+	if target != nil && !s.patchesTarget(target) {
+		return false
+	}
+	return documents(content, func(n *yaml.Node) bool {
+		if n.Kind == yaml.SequenceNode {
+			return each(n, changesContent)
+		}
+		if target != nil {
+			return true
+		}
+		kind := member(n, "kind")
+		return kind != nil && s.meets(kind.Value)
+	})
+}
+
+// patchesTarget adds the kind of a patch's target, which is a regular expression.
+func (s *surveyor) patchesTarget(target *yaml.Node) bool {
+	kind := member(target, "kind")
+	return kind != nil && only(target, "group", "version", "kind", "name", "namespace", "labelSelector", "annotationSelector") && s.meets(kind.Value)
+}
+
+var word = regexp.MustCompile(`^[A-Za-z]+$`)
+
+// meets adds a kind that a patch may meet, if it is a plain one.
+func (s *surveyor) meets(kind string) bool {
+	s.found.patches = append(s.found.patches, kind)
+	return word.MatchString(kind) && !strings.HasSuffix(kind, "List")
+}
+
+// changesContent reports whether an operation of a JSON patch changes something else than what an object is and is called.
+func changesContent(operation *yaml.Node) bool {
+	at := member(operation, "path")
+	return at != nil && slices.ContainsFunc([]string{"/spec", "/data/", "/metadata/labels", "/metadata/annotations"}, func(prefix string) bool {
+		return strings.HasPrefix(at.Value, prefix)
+	})
+}
+
+// stat is fs.Stat for a path that may lead out of the file system, where nothing is.
+func stat(fsys fs.FS, name string) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) {
+		return nil, fs.ErrNotExist
+	}
+	return fs.Stat(fsys, name)
+}
