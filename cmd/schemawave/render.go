@@ -44,8 +44,10 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
 func render(ctx context.Context, out, warnings io.Writer, overlays []string, opts kustomize.Options, check bool) error {
 	var errs []error
 	stale := 0
-	for _, overlay := range overlays {
-		result, err := kustomize.Render(ctx, overlay, opts)
+	next := 0
+	for result, err := range (&kustomize.Pass{Options: opts}).All(ctx, overlays) {
+		overlay := overlays[next]
+		next++
 		for _, w := range result.Warnings() {
 			fmt.Fprintf(warnings, "warning: %s\n", w)
 		}

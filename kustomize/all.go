@@ -1,0 +1,138 @@
+package kustomize
+
+import (
+	"context"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// outcome is what became of an overlay.
+type outcome struct {
+	result   Result
+	err      error
+	includes bool // another of those that are rendered: nothing became of it yet
+}
+
+// All renders overlays, several at once, and yields what became of each in the order in which they are given. A result may be
+// written as it comes: an overlay that includes another of them, or is given twice, is rendered only when its turn has come.
+func (p *Pass) All(ctx context.Context, overlays []string) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer cancel()
+		outcomes := make([]chan outcome, len(overlays))
+		for i := range outcomes {
+			outcomes[i] = make(chan outcome, 1)
+		}
+		a := among(overlays)
+		var next atomic.Int64
+		for range min(runtime.GOMAXPROCS(0), len(overlays)) {
+			workers.Go(func() {
+				for i := int(next.Add(1)) - 1; i < len(overlays) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+					o := outcome{includes: a.includes(i)}
+					if !o.includes {
+						o.result, o.err = p.Render(ctx, overlays[i])
+					}
+					outcomes[i] <- o
+				}
+			})
+		}
+		for i, overlay := range overlays {
+			var o outcome
+			select {
+			case o = <-outcomes[i]:
+			case <-ctx.Done():
+				o.err = ctx.Err()
+			}
+			if o.includes {
+				o.result, o.err = Render(ctx, overlay, p.Options) // anew: what the pass has read may have been written since
+			}
+			if !yield(o.result, o.err) {
+				return
+			}
+		}
+	}
+}
+
+// inclusion finds overlays that are built from others.
+type inclusion struct {
+	dirs  []string       // of the overlays
+	first map[string]int // of each directory
+	bases sync.Map       // whether a directory leads to an overlay
+}
+
+func among(overlays []string) *inclusion {
+	a := &inclusion{first: map[string]int{}}
+	for i, overlay := range overlays {
+		dir, err := realPath(overlay)
+		if err != nil {
+			dir = overlay // which rendering it will complain about
+		}
+		a.dirs = append(a.dirs, dir)
+		if _, known := a.first[dir]; !known {
+			a.first[dir] = i
+		}
+	}
+	return a
+}
+
+// includes reports whether an overlay is built from another one, or was given before.
+func (a *inclusion) includes(i int) bool {
+	return a.first[a.dirs[i]] != i || a.leads(a.dirs[i], map[string]bool{})
+}
+
+// leads reports whether a kustomization includes an overlay, itself or by what it includes.
+func (a *inclusion) leads(dir string, seen map[string]bool) bool {
+	if found, known := a.bases.Load(dir); known || seen[dir] {
+		return known && found.(bool)
+	}
+	seen[dir] = true
+	found := false
+	for _, name := range includedBy(dir) {
+		base, err := filepath.EvalSymlinks(name)
+		if err != nil || base == dir {
+			continue // out of reach, or no path
+		}
+		if a.holds(base, dir) || a.leads(base, seen) {
+			found = true
+			break
+		}
+	}
+	a.bases.Store(dir, found)
+	return found
+}
+
+// holds reports whether a file or directory is, or is in, that of an overlay other than dir.
+func (a *inclusion) holds(name, dir string) bool {
+	for ; name != dir; name = filepath.Dir(name) {
+		if _, is := a.first[name]; is {
+			return true
+		}
+		if filepath.Dir(name) == name {
+			return false
+		}
+	}
+	return false
+}
+
+// includedBy returns the paths of what the kustomization of a directory includes; nothing if it has none.
+func includedBy(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	name := kustomizationFile(entries)
+	if name == "" {
+		return nil
+	}
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return nil
+	}
+	return named(filepath.ToSlash(dir), content, including...)
+}
