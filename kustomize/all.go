@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -63,7 +64,7 @@ func (p *Pass) All(ctx context.Context, overlays []string) iter.Seq2[Result, err
 type inclusion struct {
 	dirs  []string       // of the overlays
 	first map[string]int // of each directory
-	bases sync.Map       // whether a directory leads to an overlay
+	known sync.Map       // whether what is included reaches an overlay, by its path
 }
 
 func among(overlays []string) *inclusion {
@@ -88,22 +89,21 @@ func (a *inclusion) includes(i int) bool {
 
 // leads reports whether a kustomization includes an overlay, itself or by what it includes.
 func (a *inclusion) leads(dir string, seen map[string]bool) bool {
-	if found, known := a.bases.Load(dir); known || seen[dir] {
-		return known && found.(bool)
+	if seen[dir] {
+		return false
 	}
 	seen[dir] = true
-	found := false
-	for _, name := range includedBy(dir) {
-		base, err := filepath.EvalSymlinks(name)
-		if err != nil || base == dir {
-			continue // out of reach, or no path
-		}
-		if a.holds(base, dir) || a.leads(base, seen) {
-			found = true
-			break
-		}
+	return slices.ContainsFunc(includedBy(dir), func(name string) bool { return a.reaches(name, dir, seen) })
+}
+
+// reaches reports whether what is included from dir is of another overlay, or leads to one.
+func (a *inclusion) reaches(name, dir string, seen map[string]bool) bool {
+	if found, known := a.known.Load(name); known {
+		return found.(bool)
 	}
-	a.bases.Store(dir, found)
+	base, err := filepath.EvalSymlinks(name) // an error: out of reach, or no path
+	found := err == nil && base != dir && (a.holds(base, dir) || a.leads(base, seen))
+	a.known.Store(name, found)
 	return found
 }
 

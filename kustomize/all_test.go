@@ -60,3 +60,31 @@ func TestAll(t *testing.T) {
 		break // ends those that are being rendered
 	}
 }
+
+// TestRepositories renders overlays of two repositories in one pass, of which one has what a Job needs and the other has not.
+func TestRepositories(t *testing.T) {
+	var overlays []string
+	for _, secret := range []string{"other", "orders-db"} {
+		root := t.TempDir()
+		writeTree(t, root, with(repo(good), ".git/HEAD", "", "overlay/kustomization.yaml", "namespace: x\nresources: [../base]\n",
+			"base/kustomization.yaml", "resources: [a.yaml]\n", "base/a.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: other}\n"))
+		overlay := filepath.Join(root, "overlay")
+		overlays = append(overlays, overlay)
+		if err := render(t, root, overlay).Write(); err != nil {
+			t.Fatal(err)
+		}
+		writeTree(t, root, map[string]string{"base/a.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: " + secret + "}\nstringData: {url: a}\n"})
+	}
+	var changed []bool
+	p := &kustomize.Pass{}
+	for _, overlay := range overlays {
+		result, err := p.Render(t.Context(), overlay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed = append(changed, result.Changed())
+	}
+	if d := cmp.Diff([]bool{false, true}, changed); d != "" {
+		t.Error(d)
+	}
+}

@@ -15,7 +15,7 @@ func (w *work) current(found map[string][]byte) (bool, error) {
 	if w.pass.Build != nil {
 		return false, nil
 	}
-	around := w.pass.surroundings(w.FS(), w.overlay)
+	around := w.surroundings()
 	if around == nil {
 		return false, nil
 	}

@@ -3,6 +3,7 @@ package kustomize
 import (
 	"io/fs"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,10 +23,10 @@ type surroundings struct {
 	bases   []*surroundings       // whose objects are yielded as well
 }
 
-// surroundings reads a directory of the repository; nil if not all can be said of it.
-func (p *Pass) surroundings(fsys fs.FS, dir string) *surroundings {
-	s := surveyor{p, fsys, path.Join(dir, entry), []string{dir}, &surroundings{}}
-	if !s.kustomization(dir) {
+// surroundings reads those of the overlay; nil if not all can be said of it.
+func (w *work) surroundings() *surroundings {
+	s := surveyor{w.pass, w.dir, w.FS(), w.in(entry), []string{w.overlay}, &surroundings{}}
+	if !s.kustomization(w.overlay) {
 		return nil
 	}
 	return s.found
@@ -34,16 +35,17 @@ func (p *Pass) surroundings(fsys fs.FS, dir string) *surroundings {
 // surveyor reads one kustomization with its components, and those that it is built from.
 type surveyor struct {
 	*Pass
-	fsys      fs.FS
-	generated string   // the directory that is not looked at
-	within    []string // the directories it has come through
-	found     *surroundings
+	repository string
+	fsys       fs.FS
+	generated  string   // the directory that is not looked at
+	within     []string // the directories it has come through
+	found      *surroundings
 }
 
 // base returns the surroundings of a directory that is among the resources of another; nil if not all can be said of it. It
 // cannot meet what the other one adds.
 func (s *surveyor) base(dir string) *surroundings {
-	key := s.Root + ":" + dir
+	key := filepath.Join(s.repository, filepath.FromSlash(dir))
 	s.mu.Lock()
 	found, known := s.bases[key]
 	s.mu.Unlock()
@@ -51,7 +53,7 @@ func (s *surveyor) base(dir string) *surroundings {
 		return found
 	}
 	if !slices.Contains(s.within, dir) {
-		b := surveyor{s.Pass, s.fsys, "", append(slices.Clone(s.within), dir), &surroundings{}}
+		b := surveyor{s.Pass, s.repository, s.fsys, "", append(slices.Clone(s.within), dir), &surroundings{}}
 		if b.kustomization(dir) {
 			found = b.found
 		}
