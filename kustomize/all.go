@@ -130,7 +130,7 @@ func includedBy(dir string) []string {
 	if name == "" {
 		return nil
 	}
-	content, err := os.ReadFile(filepath.Join(dir, name))
+	content, err := readFile(os.DirFS(dir), name)
 	if err != nil {
 		return nil
 	}

@@ -30,6 +30,10 @@ func (w *work) build(files map[string][]byte) (built, error) {
 		fsys.files[filepath.Join(fsys.generated, name)] = content
 	}
 	m, err := run(opts, fsys, w.abs(""))
+	if err != nil && fsys.problem != nil {
+		fsys.problem.File = strings.TrimPrefix(filepath.ToSlash(fsys.problem.File), filepath.ToSlash(w.dir)+"/")
+		return nil, Problems{fsys.problem}
+	}
 	if err != nil {
 		what := withoutContent(strings.ReplaceAll(err.Error(), w.dir+string(filepath.Separator), ""))
 		return nil, Problems{{w.kustomization.file, 0, "kustomize cannot build the overlay: " + what, "make kustomize build " + w.overlay + " work"}}

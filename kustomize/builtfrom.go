@@ -29,7 +29,7 @@ func builtFrom(fsys fs.FS, overlay string, visit func(file string, content []byt
 			}
 			continue
 		}
-		content, err := fs.ReadFile(fsys, name)
+		content, err := readFile(fsys, name)
 		if err != nil {
 			continue // no path after all, or nothing that can be read
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -127,7 +126,8 @@ func (w *work) waiting() (*waiting, error) {
 // none holds up nobody for ever.
 func (w *work) depending() ([]string, error) {
 	var found []string
-	err := fs.WalkDir(os.DirFS(w.dir), ".", func(file string, e fs.DirEntry, err error) error {
+	fsys := os.DirFS(w.dir)
+	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -136,7 +136,7 @@ func (w *work) depending() ([]string, error) {
 		case !isYAML(e):
 			return nil
 		}
-		content, err := os.ReadFile(filepath.Join(w.dir, filepath.FromSlash(file)))
+		content, err := readFile(fsys, file)
 		if err == nil && mentions(content) && bytes.Contains(content, []byte("dependsOn")) && !slices.Contains(found, path.Dir(file)) {
 			found = append(found, path.Dir(file))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"sync"
 
 	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations"
@@ -24,9 +25,9 @@ func (r *repository) kustomization() (*kustomization, error) {
 	if info, err := r.Lstat(file); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, Problems{{file, 0, "is a symbolic link, which would be edited for all who share it", "make it a file of its own"}})
 	}
-	content, err := r.ReadFile(file)
+	content, err := readFile(r.FS(), file)
 	if err != nil {
-		return nil, err
+		return nil, Problems{refusal(file, err)}
 	}
 	return parseKustomization(file, content)
 }
@@ -45,9 +46,9 @@ func (r *repository) declarations(k *kustomization) ([]*declaration, error) {
 		if !isYAML(e) {
 			continue
 		}
-		content, err := r.ReadFile(r.in(e.Name()))
+		content, err := readFile(r.FS(), r.in(e.Name()))
 		if err != nil {
-			problems.add(r.in(e.Name()), 0, "cannot be read: "+cause(err), "make it readable, or remove it")
+			problems = append(problems, refusal(r.in(e.Name()), err))
 			continue
 		}
 		some := read(r.in(e.Name()), content, &problems)
@@ -114,15 +115,17 @@ func (r *repository) load(d *declaration) (manifests.Input, bool) {
 		d.problems.add(d.file, d.line(at), at+": "+wrong, remedy)
 		return in, false
 	}
-	fsys, err := fs.Sub(r.FS(), dir)
-	if err == nil {
-		in.Set, err = migrations.Load(fsys, migrations.Layout(d.Source.Layout))
-	}
+	fsys := bounded{r.FS(), dir, new(sync.Map)}
+	var err error
+	in.Set, err = migrations.Load(fsys, migrations.Layout(d.Source.Layout))
 	if wrong := (*migrations.LoadError)(nil); errors.As(err, &wrong) {
 		for _, p := range wrong.Problems {
-			if p.File == "" {
+			switch err, refused := fsys.refused.Load(p.File); {
+			case refused:
+				*d.problems = append(*d.problems, refusal(path.Join(dir, p.File), err.(error)))
+			case p.File == "":
 				d.problems.add(d.file, d.line(at), at+": "+d.Source.Directory+": "+p.What, p.Remedy)
-			} else {
+			default:
 				d.problems.add(path.Join(dir, p.File), p.Line, p.What, p.Remedy)
 			}
 		}

@@ -36,7 +36,7 @@ func (g *gated) overlays() []string {
 	names := map[string][]string{} // what each kustomization names, of what is of interest
 	included := map[string]bool{}
 	for dir, file := range g.kustomizations {
-		content, err := fs.ReadFile(g.fsys, file)
+		content, err := readFile(g.fsys, file)
 		if err != nil {
 			continue
 		}

@@ -30,9 +30,10 @@ func (r *repository) generated() (map[string][]byte, error) {
 			problems.add(file, 0, "was not generated", "move it away: the directory "+entry+" belongs to the renderer")
 			continue
 		}
-		content, err := r.ReadFile(file)
+		content, err := readFile(r.FS(), file)
 		if err != nil {
-			return nil, err
+			problems = append(problems, refusal(file, err))
+			continue
 		}
 		if !bytes.HasPrefix(content, []byte(header)) {
 			problems.add(file, 1, "was not generated", "move it away: the directory "+entry+" belongs to the renderer")

@@ -64,12 +64,11 @@ func (g *gated) isOverlay(dir, rel string) (bool, error) {
 		if !isYAML(e) && e.Name() != kustomization {
 			continue
 		}
-		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		content, err := readFile(os.DirFS(dir), e.Name())
 		if err != nil {
-			if e.Type()&fs.ModeSymlink != 0 || kustomization == "" {
-				continue // a link to nowhere, or a file that is none of kustomize's, declares nothing
-			}
-			return false, err
+			// A link to nowhere, or a file that is none of kustomize's, declares nothing. What else cannot be read is for Render to say.
+			declared = declared || e.Type()&fs.ModeSymlink == 0 && kustomization != ""
+			continue
 		}
 		if Annotates(content) {
 			g.annotated[path.Join(rel, e.Name())] = true
@@ -85,7 +84,7 @@ func (g *gated) isOverlay(dir, rel string) (bool, error) {
 // isGenerated reports whether a directory is one that Render wrote.
 func isGenerated(dir string) bool {
 	for _, name := range []string{generatedKustomization, generatedGates} {
-		content, err := os.ReadFile(filepath.Join(dir, name))
+		content, err := readFile(os.DirFS(dir), name)
 		if err == nil && bytes.HasPrefix(content, []byte(header)) {
 			return true
 		}

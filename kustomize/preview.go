@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -54,6 +55,8 @@ type preview struct {
 	generated string            // absolute; holds nothing but files
 	files     map[string][]byte // by absolute path
 
+	problem *Problem // the first with a file, by its absolute path, for which kustomize was not given it
+
 	wantsSchema bool // a kustomization that was read has the field openapi
 	exclusive   bool // and may have it
 }
@@ -62,8 +65,17 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 	content, ok := p.files[filepath.Clean(name)]
 	if !ok {
 		var err error
-		if content, err = p.FileSystem.ReadFile(name); err != nil {
+		if content, err = readFile(os.DirFS(filepath.Dir(name)), filepath.Base(name)); err != nil {
+			if errors.As(err, new(*overLimit)) {
+				p.refuse(refusal(name, err))
+			}
 			return nil, err
+		}
+	}
+	if isKustomization(name) {
+		if problem := remoteOf(name, content); problem != nil {
+			p.refuse(problem)
+			return nil, problem
 		}
 	}
 	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(name)) && bytes.Contains(content, []byte("openapi")) {
@@ -72,6 +84,13 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 		}
 	}
 	return content, nil
+}
+
+// refuse keeps the first problem.
+func (p *preview) refuse(problem *Problem) {
+	if p.problem == nil {
+		p.problem = problem
+	}
 }
 
 func (p *preview) IsDir(name string) bool {

@@ -72,7 +72,7 @@ var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change`)
 
 // read returns the content of a file that can be taken by its words, and that annotates no workload.
 func (s *surveyor) read(file string) ([]byte, bool) {
-	content, err := fs.ReadFile(s.fsys, file)
+	content, err := readFile(s.fsys, file)
 	return content, err == nil && !unclear.Match(content) && !Annotates(content)
 }
 

@@ -1,0 +1,172 @@
+package kustomize_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/schemawave/schemawave/kustomize"
+)
+
+// bomb is YAML of some hundred bytes that stands for 10⁹ scalars.
+func bomb() string {
+	var b strings.Builder
+	b.WriteString("a: &a [x, x, x, x, x, x, x, x, x, x]\n")
+	for i := 'b'; i <= 'i'; i++ {
+		fmt.Fprintf(&b, "%c: &%c [%s]\n", i, i, strings.TrimSuffix(strings.Repeat("*"+string(i-1)+", ", 10), ", "))
+	}
+	return b.String()
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n  ") + "\n"
+}
+
+// TestHostile renders repositories that somebody made to do harm. Each is refused with the file it is about, what is wrong and a
+// remedy, in a bounded time and with bounded memory, and nothing outside of it is read, written, run or asked.
+func TestHostile(t *testing.T) {
+	peer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	asked := make(chan struct{}, 100)
+	go func() {
+		for {
+			c, err := peer.Accept()
+			if err != nil {
+				return
+			}
+			asked <- struct{}{}
+			c.Close()
+		}
+	}()
+	remote := peer.Addr().String()
+	configMap := func(data string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n" + indent(data)
+	}
+	kustomization := "namespace: production\n"
+	big := strings.Repeat("# padding, of which there is a great deal in here\n", 100<<20/50)
+	for _, c := range []struct {
+		why   string
+		files map[string]string // over those of every case
+		want  string            // of the error
+	}{
+		{"a bomb in a declaration", map[string]string{"overlay/schema.yaml": good + "  job:\n    spec:\n" + strings.ReplaceAll(indent(indent(indent(bomb()))), "\n", "\n")}, "overlay/schema.yaml"},
+		{"a bomb in a kustomization", map[string]string{"overlay/kustomization.yaml": kustomization + bomb()}, "overlay/kustomization.yaml"},
+		{"a bomb in a resource", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [a.yaml]\n", "overlay/a.yaml": configMap(bomb())}, "overlay/a.yaml"},
+		{"a bomb in a base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: [a.yaml]\n", "base/a.yaml": configMap(bomb())}, "base/a.yaml"},
+		{"a bomb in a patch", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [a.yaml]\npatches: [{path: p.yaml}]\n", "overlay/a.yaml": configMap("a: b\n"), "overlay/p.yaml": configMap(bomb())}, "overlay/p.yaml"},
+		{"a deep declaration", map[string]string{"overlay/schema.yaml": good + "  job: " + strings.Repeat("[", 50000) + strings.Repeat("]", 50000) + "\n"}, "overlay/schema.yaml"},
+		{"a deep resource", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [a.yaml]\n", "overlay/a.yaml": configMap("a: " + strings.Repeat("[", 50000) + strings.Repeat("]", 50000))}, "a.yaml"},
+		{"a large file beside the kustomization", map[string]string{"overlay/big.yaml": big}, "overlay/big.yaml"},
+		{"a large declaration", map[string]string{"overlay/schema.yaml": good + big}, "overlay/schema.yaml"},
+		{"a large kustomization", map[string]string{"overlay/kustomization.yaml": kustomization + big}, "overlay/kustomization.yaml"},
+		{"a large resource of a base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: [a.yaml]\n", "base/a.yaml": big}, "base/a.yaml"},
+		{"a large migration", map[string]string{"migrations/0003_c.sql": big}, "migrations/0003_c.sql: holds 104857600 bytes, more than the 16777216 that are read of a file (divide it"},
+		{"a remote base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- https://" + remote + "/org/repo//path?ref=v1\n"}, "overlay/kustomization.yaml:3: "},
+		{"a remote base by SSH", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- ssh://git@" + remote + "/org/repo\n"}, "overlay/kustomization.yaml:3: "},
+		{"a repository elsewhere on the disk", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- file:///tmp/repo\n"}, "overlay/kustomization.yaml:3: "},
+		{"a remote file", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- http://" + remote + "/a.yaml\n"}, "overlay/kustomization.yaml:3: "},
+		{"a remote base of a base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "components:\n- https://" + remote + "/org/repo\n"}, "base/kustomization.yaml:2: "},
+		{"a remote patch", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [a.yaml]\npatches:\n- path: http://" + remote + "/p.yaml\n", "overlay/a.yaml": configMap("a: b\n")}, "overlay/kustomization.yaml:4: "},
+		{"a generator of remote content", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator:\n- name: a\n  files: [a=http://" + remote + "/a]\n"}, "overlay/kustomization.yaml:4: "},
+		{"a function", map[string]string{"overlay/kustomization.yaml": kustomization + "generators: [f.yaml]\n",
+			"overlay/f.yaml": "apiVersion: example.com/v1\nkind: F\nmetadata:\n  name: f\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}\n",
+			"overlay/run.sh": "#!/bin/sh\ntouch OUTSIDE/ran\n"}, "overlay/kustomization.yaml"},
+		{"a chart", map[string]string{"overlay/kustomization.yaml": kustomization + "helmCharts: [{name: a, repo: 'http://" + remote + "'}]\n"}, "overlay/kustomization.yaml"},
+		{"a circle of bases", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: [../overlay]\n"}, "overlay/kustomization.yaml"},
+		{"a generator that reads outside", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator: [{name: a, files: [OUTSIDE/secret]}]\n"}, "overlay/kustomization.yaml"},
+		{"a resource outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE/secret]\n"}, "overlay/kustomization.yaml"},
+		{"a base outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE]\n"}, "overlay/kustomization.yaml"},
+		{"migrations outside", map[string]string{"overlay/schema.yaml": strings.Replace(good, "../migrations", "../../../../../../../../etc", 1)}, "overlay/schema.yaml"},
+		{"migrations at an absolute path", map[string]string{"overlay/schema.yaml": strings.Replace(good, "../migrations", "/etc", 1)}, "overlay/schema.yaml"},
+		{"a name that is a wildcard", map[string]string{"overlay/schema.yaml": strings.Replace(good, "name: orders", "name: 'orders.*.>'", 1)}, "overlay/schema.yaml:4: metadata.name"},
+		{"a name that is a path", map[string]string{"overlay/schema.yaml": strings.Replace(good, "name: orders", "name: ../../orders", 1)}, "overlay/schema.yaml:4: metadata.name"},
+		{"a name that is too long", map[string]string{"overlay/schema.yaml": strings.Replace(good, "name: orders", "name: "+strings.Repeat("o", 300), 1)}, "overlay/schema.yaml:4: metadata.name"},
+		{"a name in other letters", map[string]string{"overlay/schema.yaml": strings.Replace(good, "name: orders", "name: bеstellungen", 1)}, "overlay/schema.yaml:4: metadata.name"},
+		{"an environment that is a wildcard", map[string]string{"overlay/schema.yaml": good + "  environment: '>'\n"}, "overlay/schema.yaml:12: spec.environment"},
+		{"a zero byte", map[string]string{"overlay/schema.yaml": good + "  target: \"1\x00\"\n"}, "overlay/schema.yaml"},
+		{"text that is not UTF-8", map[string]string{"overlay/schema.yaml": good + "  target: \"1\xff\"\n"}, "overlay/schema.yaml"},
+		{"a migration that is not UTF-8", map[string]string{"migrations/0003_c.sql": "SELECT '\xff\xfe';\n"}, "migrations/0003_c.sql"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			outside, root := t.TempDir(), t.TempDir()
+			writeTree(t, outside, map[string]string{"secret": "apiVersion: v1\nkind: Confidential\n", "kustomization.yaml": "resources: [secret]\n"})
+			files := repo(good)
+			for name, content := range c.files {
+				files[name] = strings.ReplaceAll(content, "OUTSIDE", outside)
+			}
+			writeTree(t, root, files)
+			if err := os.Chmod(filepath.Join(root, "overlay/run.sh"), 0o755); err != nil && files["overlay/run.sh"] != "" {
+				t.Fatal(err)
+			}
+			before := readTree(t, root)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var start, end runtime.MemStats
+			runtime.ReadMemStats(&start)
+			_, err := kustomize.Render(ctx, filepath.Join(root, "overlay"), kustomize.Options{Root: root})
+			runtime.ReadMemStats(&end)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasSuffix(err.Error(), ")") {
+				t.Errorf("error %.1000v\nwant %q in it, and a remedy at its end", err, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "Confidential") || len(err.Error()) > 4000) {
+				t.Errorf("the error tells what it should not, or too much: %.5000v", err)
+			}
+			if n := (end.TotalAlloc - start.TotalAlloc) >> 20; n > 100 {
+				t.Errorf("%d MiB were allocated", n)
+			}
+			if after := readTree(t, root); len(after) != len(before) {
+				t.Errorf("the repository has %d files, it had %d", len(after), len(before))
+			}
+			if entries, err := os.ReadDir(outside); err != nil || len(entries) != 2 {
+				t.Errorf("outside of it are now %v (%v)", entries, err)
+			}
+			if len(asked) > 0 {
+				t.Error("a server was asked")
+				<-asked
+			}
+		})
+	}
+}
+
+// TestPipes are refused, and never waited for.
+func TestPipes(t *testing.T) {
+	for _, name := range []string{"overlay/pipe.yaml", "migrations/0003_pipe.sql", "overlay/schemawave/pipe.yaml", "overlay/kustomization.yml"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			writeTree(t, root, repo(good))
+			if err := os.MkdirAll(filepath.Join(root, "overlay/schemawave"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mkfifo(filepath.Join(root, name), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() {
+				if _, err := kustomize.Overlays(root); err != nil {
+					t.Error(err)
+				}
+				_, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{Root: root})
+				done <- err
+			}()
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), name+": ") {
+					t.Errorf("error %v", err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatal("it waits for the pipe")
+			}
+		})
+	}
+}
