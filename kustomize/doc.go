@@ -6,6 +6,7 @@
 // Render computes and changes nothing; Result.Write applies, Result.Diff shows. The same repository gives the same bytes on
 // every machine. All functions may be called concurrently, also for overlays of one repository.
 //
-// Nothing outside the repository is read for a migration or written, whatever symbolic links the repository holds. Bases and
-// remote resources of an overlay are read as kustomize reads them.
+// Nothing outside the repository is read for a migration or written, whatever symbolic links the repository holds. Bases of an
+// overlay are read as kustomize reads them; what is remote is not fetched unless the options say so. Whoever may push to a
+// repository must not be able to hold up what renders it: how large a file may be, and what its aliases stand for, is bounded.
 package kustomize

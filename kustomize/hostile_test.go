@@ -138,6 +138,34 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestRemoteIsFetchedWhenAsked has kustomize try, and be refused the connection.
+func TestRemoteIsFetchedWhenAsked(t *testing.T) {
+	peer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	asked := make(chan struct{})
+	go func() {
+		if c, err := peer.Accept(); err == nil {
+			c.Close()
+			close(asked)
+		}
+	}()
+	root := t.TempDir()
+	files := repo(good)
+	files["overlay/kustomization.yaml"] = "namespace: production\nresources:\n- http://" + peer.Addr().String() + "/a.yaml\n"
+	writeTree(t, root, files)
+	if _, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{Root: root, Remote: true}); err == nil {
+		t.Error("it is built without what it could not fetch")
+	}
+	select {
+	case <-asked:
+	case <-time.After(time.Minute):
+		t.Error("nobody was asked")
+	}
+}
+
 // TestPipes are refused, and never waited for.
 func TestPipes(t *testing.T) {
 	for _, name := range []string{"overlay/pipe.yaml", "migrations/0003_pipe.sql", "overlay/schemawave/pipe.yaml", "overlay/kustomization.yml"} {

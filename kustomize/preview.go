@@ -54,6 +54,7 @@ type preview struct {
 	filesys.FileSystem
 	generated string            // absolute; holds nothing but files
 	files     map[string][]byte // by absolute path
+	remote    bool              // what is remote may be fetched
 
 	problem *Problem // the first with a file, by its absolute path, for which kustomize was not given it
 
@@ -72,7 +73,7 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if isKustomization(name) {
+	if isKustomization(name) && !p.remote {
 		if problem := remoteOf(name, content); problem != nil {
 			p.refuse(problem)
 			return nil, problem

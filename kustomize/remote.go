@@ -30,7 +30,8 @@ func remoteOf(file string, kustomization []byte) *Problem {
 	}
 	for key, value := range pairs(root) {
 		if found := remoteIn(value, slices.Contains(naming, key), namingWithin[key]); found != nil {
-			return &Problem{file, found.Line, fmt.Sprintf("%s: %s is remote, and what is remote is not fetched", key, withoutUser(found.Value)), "copy it into the repository"}
+			return &Problem{file, found.Line, fmt.Sprintf("%s: %s is remote, and what is remote is not fetched", key, withoutUser(found.Value)),
+				"copy it into the repository, or have it fetched: schemawave render --remote"}
 		}
 	}
 	return nil

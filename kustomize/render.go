@@ -21,9 +21,10 @@ const generatedKustomization = "kustomization.yaml"
 
 // Options say what a render may rely on. The zero value fits a git repository.
 type Options struct {
-	Root  string          // of the repository, out of which nothing is read or written; empty: the nearest .git around the overlay
-	Image string          // of the runner; empty: manifests.RunnerImage
-	Build *krusty.Options // as Argo CD is told by kustomize.buildOptions; nil: kustomize's defaults
+	Root   string          // of the repository, out of which nothing is read or written; empty: the nearest .git around the overlay
+	Image  string          // of the runner; empty: manifests.RunnerImage
+	Remote bool            // remote bases and files are fetched, as kustomize does it; false: they are refused
+	Build  *krusty.Options // as Argo CD is told by kustomize.buildOptions; nil: kustomize's defaults
 }
 
 // Render computes what the overlay should hold, and changes nothing. If that is anything else than it holds, it builds the

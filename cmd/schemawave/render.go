@@ -36,6 +36,7 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
 		}),
 	}
 	c.Flags().BoolVar(&check, "check", false, "write nothing; print what would change")
+	c.Flags().BoolVar(&opts.Remote, "remote", false, "fetch remote bases and files, as kustomize does; without it they are refused")
 	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs and gates (default: this release's)")
 	return c
 }
