@@ -14,7 +14,7 @@ export CGO_ENABLED = 0
 export GOFLAGS     = -trimpath -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down build test e2e lint bench bench-engine clean deps
+.PHONY: help demo demo-down build test e2e e2e-npm lint bench bench-engine clean deps
 
 help: ## what this Makefile can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,15 @@ test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kub
 	@cd $(PEERS) && $(GO) test ./...
 
 e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
-	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v ./cmd/lab/e2e
+	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -skip FromNPM ./cmd/lab/e2e
+
+e2e-npm: deps build ## the same for tools that npm installs from its registry: Knex, Liquibase (nothing else here needs that)
+	@apps=$$(mktemp -d) && trap 'rm -rf "$$apps"' EXIT && \
+	for tool in knex liquibase; do \
+		cp -R examples/$$tool/app "$$apps/$$tool" && \
+		npm ci --prefix "$$apps/$$tool" --ignore-scripts --no-audit --no-fund || { echo "$$tool was not installed: this needs npm's registry" >&2; exit 1; }; \
+	done && \
+	NPM_INSTALLED="$$apps" $(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -run FromNPM ./cmd/lab/e2e
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $(SOURCES))" || { gofmt -d $(SOURCES); exit 1; }
@@ -63,6 +71,7 @@ bench-engine: deps ## the migration engine beside other tools and floors, near a
 # compiler for the race detector.
 demo: PACKAGES = git curl
 e2e: PACKAGES = git curl php-cli php-pgsql php-mbstring php-xml php-laravel-framework python3-django python3-alembic python3-psycopg2
+e2e-npm: PACKAGES = git curl nodejs $(if $(wildcard /usr/bin/npm),,npm) default-jre-headless
 test bench: PACKAGES = postgresql pgbouncer git gcc libc6-dev
 bench-engine: PACKAGES = postgresql
 deps:

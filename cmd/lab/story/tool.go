@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 // Tool is an example whose team migrates with a tool of its own.
 type Tool struct {
 	Directory      string            // below examples, with the application, its overlay and its Application
+	App            string            // where the application is with all that it depends on; empty if the example is all of it
 	Database       string            // as its SchemaMigration names it
 	User, Password string            // the variables of its Secret
 	Packages       []string          // of Debian, that its image consists of
@@ -38,7 +40,7 @@ func (s *Story) Adopt(ctx context.Context, t Tool) (events.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	example := filepath.Join(s.env.Checkout, "examples", t.Directory)
-	if err := s.loadTool(ctx, t, filepath.Join(example, "app")); err != nil {
+	if err := s.loadTool(ctx, t, cmp.Or(t.App, filepath.Join(example, "app"))); err != nil {
 		return events.Event{}, err
 	}
 	replace, err := s.toolDatabase(ctx, t)
