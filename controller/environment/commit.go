@@ -13,13 +13,16 @@ import (
 const maxListed = 50
 
 // commit makes the commit of a tree that was rendered from source.
-func (s *stage) commit(a Author, source, tree plumbing.Hash, overlays []string) (plumbing.Hash, error) {
+func (s *stage) commit(a Author, key Signing, source, tree plumbing.Hash, overlays []string) (plumbing.Hash, error) {
 	by := object.Signature{Name: a.Name, Email: a.Email, When: time.Now()}
 	c := &object.Commit{
 		Author: by, Committer: by,
 		Message:      message(source, overlays),
 		TreeHash:     tree,
 		ParentHashes: []plumbing.Hash{source},
+	}
+	if err := key.sign(c); err != nil {
+		return plumbing.ZeroHash, err
 	}
 	return s.put(c.Encode)
 }

@@ -19,8 +19,10 @@ type Config struct {
 	// Directory holds the clones, one directory each, which are deleted and made anew at every start. Default: schemawave
 	// in the directory for temporary files.
 	Directory string `json:"directory,omitempty" yaml:"directory,omitempty"`
-	// Author signs the commits. Default: schemawave <schemawave@localhost>.
+	// Author is who the commits are from. Default: schemawave <schemawave@localhost>.
 	Author Author `json:"author,omitempty" yaml:"author,omitempty"`
+	// Signing is the key of the commits' signatures. Default: none.
+	Signing Signing `json:"signing,omitempty" yaml:"signing,omitempty"`
 	// Repositories are written independently of each other.
 	Repositories []Repository `json:"repositories" yaml:"repositories"`
 }
@@ -122,6 +124,9 @@ func (c Config) Validate() error {
 	}
 	if strings.ContainsAny(c.Author.Name, "<>\n") {
 		errs = append(errs, fmt.Errorf("author.name: %q: leave out <, > and line breaks", c.Author.Name))
+	}
+	if c.Signing.PassphraseFile != "" && c.Signing.KeyFile == "" {
+		errs = append(errs, errors.New("signing.keyFile: missing: a passphrase alone signs nothing; mount the key from a Secret"))
 	}
 	if len(c.Repositories) == 0 {
 		errs = append(errs, errors.New("repositories: none: list at least one url, or leave the whole section out"))

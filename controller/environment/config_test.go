@@ -57,6 +57,9 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 			t.Errorf("%s: the error holds the password: %v", c.reason, err)
 		}
 	}
+	if err := (Config{Signing: Signing{PassphraseFile: "p"}, Repositories: []Repository{ok}}).Validate(); err == nil || !strings.Contains(err.Error(), "signing.keyFile: missing") {
+		t.Errorf("a passphrase alone: %v", err)
+	}
 	for _, a := range []Author{{Email: "nobody"}, {Name: "a <b>"}, {Email: "a@b.c\ncommitter x"}} {
 		if err := (Config{Author: a, Repositories: []Repository{ok}}).Validate(); err == nil || !strings.Contains(err.Error(), "author.") {
 			t.Errorf("author %q: %v", a, err)

@@ -72,7 +72,7 @@ func New(o Options) (*Controller, error) {
 	for _, repo := range c.config.Repositories {
 		log := o.Logger.With("repository", repo.URL, "branch", repo.Branch)
 		c.writers = append(c.writers, &writer{
-			repo: repo, dir: filepath.Join(dir, directoryName(repo)), author: c.config.Author,
+			repo: repo, dir: filepath.Join(dir, directoryName(repo)), author: c.config.Author, signing: c.config.Signing,
 			list: o.List, render: o.Render, report: o.Report, metrics: m, log: log,
 			refresh: newRefresher(o.Refresh, repo, log),
 			woken:   make(chan struct{}, 1),

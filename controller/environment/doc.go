@@ -33,6 +33,11 @@
 // only as far back as a decision about a revert needs. Symbolic links that leave the repository are not checked out, and
 // submodules and large-file pointers are not followed.
 //
+// # Signatures
+//
+// With Config.Signing every commit carries a signature of OpenPGP or SSH that git verify-commit accepts. Without the key
+// nothing is pushed.
+//
 // # Replicas
 //
 // Only the leader writes: it calls Run. Every replica may serve Webhook; one that is not running passes a delivery on

@@ -128,7 +128,7 @@ func (w *writer) publish(ctx context.Context, head *object.Commit, edits []edit,
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
 	}
-	commit, err := s.commit(w.author, head.Hash, tree, overlays)
+	commit, err := s.commit(w.author, w.signing, head.Hash, tree, overlays)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
 	}

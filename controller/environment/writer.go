@@ -24,6 +24,7 @@ type writer struct {
 	repo    Repository
 	dir     string
 	author  Author
+	signing Signing
 	list    Lister
 	render  Renderer
 	refresh *refresher
