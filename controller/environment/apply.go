@@ -20,6 +20,7 @@ type outcome struct {
 	rendered []string            // those with changed files, sorted
 	failed   map[string]string   // those that cannot be rendered, and why
 	held     []string            // those left alone
+	pending  []string            // those to be proposed, now and as long as the branch lacks them
 	warned   map[string][]string // of those with changed files, what they were warned of
 }
 

@@ -53,8 +53,7 @@ func (c *clone) has(commit plumbing.Hash) bool {
 func (c *clone) shallows() []plumbing.Hash { return slices.Collect(maps.Keys(c.shallow)) }
 
 // fetched notes what a fetch brought.
-func (c *clone) fetched(tip plumbing.Hash, shallow, unshallow []plumbing.Hash) {
-	c.tip = tip
+func (c *clone) fetched(shallow, unshallow []plumbing.Hash) {
 	c.packs++
 	for _, h := range shallow {
 		c.shallow[h] = struct{}{}

@@ -12,14 +12,18 @@ import (
 // maxListed bounds the overlays a commit message lists.
 const maxListed = 50
 
-// commit makes the commit of a tree that was rendered from source.
-func (s *stage) commit(a Author, key Signing, source, tree plumbing.Hash, overlays []string) (plumbing.Hash, error) {
+// commit makes the commit of a tree that was rendered from source. It is dated after its source, whatever the clocks say: the
+// history is read in the order of dates.
+func (s *stage) commit(a Author, key Signing, source *object.Commit, tree plumbing.Hash, message string) (plumbing.Hash, error) {
 	by := object.Signature{Name: a.Name, Email: a.Email, When: time.Now()}
+	if after := source.Committer.When.Add(time.Second); by.When.Before(after) {
+		by.When = after
+	}
 	c := &object.Commit{
 		Author: by, Committer: by,
-		Message:      message(source, overlays),
+		Message:      message,
 		TreeHash:     tree,
-		ParentHashes: []plumbing.Hash{source},
+		ParentHashes: []plumbing.Hash{source.Hash},
 	}
 	if err := key.sign(c); err != nil {
 		return plumbing.ZeroHash, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -37,7 +38,7 @@ type Author struct {
 type Repository struct {
 	// URL is https://…, http://…, ssh://… or user@host:path, without a password.
 	URL string `json:"url" yaml:"url"`
-	// Branch is rendered and pushed to. Default: main.
+	// Branch is rendered, and pushed to unless PullRequest says otherwise. Default: main.
 	Branch string `json:"branch,omitempty" yaml:"branch,omitempty"`
 	// Poll is how often to look without being woken, varied by a tenth. Default: DefaultPoll; at least 5 s.
 	Poll Duration `json:"poll,omitempty" yaml:"poll,omitempty"`
@@ -47,6 +48,8 @@ type Repository struct {
 
 	Credentials Credentials `json:"credentials,omitempty" yaml:"credentials,omitempty"`
 	Webhook     Webhook     `json:"webhook,omitempty" yaml:"webhook,omitempty"`
+	Host        Host        `json:"host,omitempty" yaml:"host,omitempty"`
+	PullRequest PullRequest `json:"pullRequest,omitempty" yaml:"pullRequest,omitempty"`
 }
 
 // Credentials are read from files, as a Secret mounts them, anew for each connection: a rotated Secret needs no restart.
@@ -62,6 +65,8 @@ type Credentials struct {
 	SSHKeyFile string `json:"sshKeyFile,omitempty" yaml:"sshKeyFile,omitempty"`
 	// KnownHostsFile holds the host's keys in the format of ssh-keyscan; required for ssh.
 	KnownHostsFile string `json:"knownHostsFile,omitempty" yaml:"knownHostsFile,omitempty"`
+	// GitHubApp is used instead of a password, for https.
+	GitHubApp GitHubApp `json:"githubApp,omitempty" yaml:"githubApp,omitempty"`
 }
 
 // Webhook says how deliveries for the repository are verified. With neither field set they are not: a delivery can then
@@ -137,11 +142,13 @@ func (c Config) Validate() error {
 		for _, err := range r.validate() {
 			errs = append(errs, fmt.Errorf("%s.%w", field, err))
 		}
-		key := strings.TrimSuffix(strings.TrimRight(r.URL, "/"), ".git") + "#" + r.Branch
-		if j, twice := seen[key]; twice {
-			errs = append(errs, fmt.Errorf("%s: the same url and branch as repositories[%d]: two writers would race; merge them", field, j))
+		for _, branch := range r.branches() {
+			key := strings.TrimSuffix(strings.TrimRight(r.URL, "/"), ".git") + "#" + branch
+			if j, twice := seen[key]; twice && j != i {
+				errs = append(errs, fmt.Errorf("%s: the same url and branch as repositories[%d]: two writers would race; merge them", field, j))
+			}
+			seen[key] = i
 		}
-		seen[key] = i
 	}
 	return errors.Join(errs...)
 }
@@ -159,8 +166,34 @@ func (r Repository) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("overlays[%d]: %q is not a glob: write it like clusters/*/orders", i, g))
 		}
 	}
+	errs = append(errs, r.Credentials.GitHubApp.validate()...)
+	errs = append(errs, r.validateHost()...)
 	if r.Webhook.SecretFile != "" && r.Webhook.SecretEnv != "" {
 		errs = append(errs, errors.New("webhook: secretFile and secretEnv: keep one of them"))
+	}
+	return errs
+}
+
+func (r Repository) validateHost() (errs []error) {
+	h, c := r.Host, r.Credentials
+	if h.Kind == "" {
+		if h != (Host{}) {
+			errs = append(errs, errors.New("host.kind: missing: use github, gitlab, gitea, bitbucket, bitbucket-datacenter or azure"))
+		}
+		if r.PullRequest.Branch != "" {
+			errs = append(errs, errors.New("host.kind: missing: a pull request is opened through the host's API"))
+		}
+	} else if _, err := locate(r); err != nil {
+		errs = append(errs, err)
+	}
+	if u, err := url.Parse(h.APIURL); h.APIURL != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
+		errs = append(errs, errors.New("host.apiURL: is not a URL without a user: write it like https://git.example.com/api/v3"))
+	}
+	if h.Kind != "" && h.TokenFile == "" && c.PasswordFile == "" && c.GitHubApp == (GitHubApp{}) {
+		errs = append(errs, errors.New("host.tokenFile: missing: the host's API needs a token; mount it from a Secret"))
+	}
+	if own := r.ownBranch(); own != "" && (!validBranch(own) || own == r.Branch) {
+		errs = append(errs, fmt.Errorf("pullRequest.branch: %q is not the name of another branch: write it like schemawave/{branch}", r.PullRequest.Branch))
 	}
 	return errs
 }
@@ -178,15 +211,20 @@ func (r Repository) validateURL() (errs []error) {
 		if c.KnownHostsFile == "" {
 			errs = append(errs, errors.New("credentials.knownHostsFile: missing: ssh needs the host's keys; mount the output of ssh-keyscan"))
 		}
-		if c.PasswordFile != "" || c.CAFile != "" {
+		if c.PasswordFile != "" || c.CAFile != "" && r.Host.Kind == "" {
 			errs = append(errs, errors.New("credentials: passwordFile and caFile are for https: remove them or change the url"))
+		}
+		if c.GitHubApp != (GitHubApp{}) {
+			errs = append(errs, errors.New("credentials.githubApp: is for https: remove it or change the url"))
 		}
 		return errs
 	}
 	if c.SSHKeyFile != "" || c.KnownHostsFile != "" {
 		errs = append(errs, errors.New("credentials: sshKeyFile and knownHostsFile are for ssh: remove them or change the url"))
 	}
-	if c.Username != "" && c.PasswordFile == "" {
+	if c.GitHubApp != (GitHubApp{}) && (c.PasswordFile != "" || c.Username != "") {
+		errs = append(errs, errors.New("credentials: githubApp and passwordFile: keep one of them, and no username with githubApp"))
+	} else if c.Username != "" && c.PasswordFile == "" {
 		errs = append(errs, errors.New("credentials.passwordFile: missing: a username alone does not log in; mount the token from a Secret"))
 	}
 	if u.Scheme == "http" && c.CAFile != "" {

@@ -15,6 +15,13 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 	ssh := func(c Credentials) []Repository {
 		return []Repository{{URL: "git@git.example.com:shop/env.git", Credentials: c}}
 	}
+	app := GitHubApp{ID: 1, InstallationID: 2, PrivateKeyFile: "key"}
+	host := func(change func(*Repository)) []Repository {
+		r := ok
+		r.Host = Host{Kind: GitHub, TokenFile: "token"}
+		change(&r)
+		return []Repository{r}
+	}
 	for _, c := range []struct {
 		reason string
 		repos  []Repository
@@ -45,6 +52,22 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 		{"an impossible branch", with(func(r *Repository) { r.Branch = "a..b" }), "repositories[0].branch"},
 		{"too often", with(func(r *Repository) { r.Poll = Duration(time.Second) }), "poll: 1s is too often"},
 		{"a bad glob", with(func(r *Repository) { r.Overlays = []string{"a", "["} }), "overlays[1]: \"[\" is not a glob"},
+		{"pull requests", host(func(r *Repository) { r.PullRequest.Branch = "schemawave/{branch}" }), ""},
+		{"pull requests without an api", with(func(r *Repository) { r.PullRequest.Branch = "s/{branch}" }), "host.kind: missing: a pull request"},
+		{"pull requests from the branch", host(func(r *Repository) { r.PullRequest.Branch = "{branch}" }), "pullRequest.branch: \"{branch}\" is not the name of another branch"},
+		{"pull requests from nowhere", host(func(r *Repository) { r.PullRequest.Branch = "a..b" }), "pullRequest.branch"},
+		{"two pull requests from one branch", append(host(func(r *Repository) { r.PullRequest.Branch = "s" }),
+			host(func(r *Repository) { r.Branch, r.PullRequest.Branch = "prod", "s" })...), "the same url and branch as repositories[0]"},
+		{"an unknown host", host(func(r *Repository) { r.Host.Kind = "sourceforge" }), "host.kind: \"sourceforge\": use github"},
+		{"a host without a kind", host(func(r *Repository) { r.Host.Kind = "" }), "host.kind: missing"},
+		{"a host without a token", host(func(r *Repository) { r.Host.TokenFile = "" }), "host.tokenFile: missing"},
+		{"a host at no url", host(func(r *Repository) { r.Host.APIURL = "git.example.com" }), "host.apiURL"},
+		{"a path that the host cannot have", host(func(r *Repository) { r.URL += "/more" }), "is not the path owner/repository"},
+		{"an app", with(func(r *Repository) { r.Credentials.GitHubApp = app }), ""},
+		{"an app by halves", with(func(r *Repository) { r.Credentials.GitHubApp = GitHubApp{ID: 1} }), "credentials.githubApp: id and installationID"},
+		{"an app without a key", with(func(r *Repository) { r.Credentials.GitHubApp = GitHubApp{ID: 1, InstallationID: 2} }), "privateKeyFile: missing"},
+		{"an app and a password", with(func(r *Repository) { r.Credentials = Credentials{GitHubApp: app, PasswordFile: "p"} }), "keep one of them"},
+		{"an app over ssh", ssh(Credentials{SSHKeyFile: "a", KnownHostsFile: "b", GitHubApp: app}), "credentials.githubApp: is for https"},
 		{"two secrets", with(func(r *Repository) { r.Webhook = Webhook{"a", "b"} }), "webhook: secretFile and secretEnv: keep one"},
 	} {
 		err := Config{Repositories: c.repos}.Validate()
@@ -119,6 +142,31 @@ func TestCanonical(t *testing.T) {
 	} {
 		if got := canonical(c.url); got != c.want {
 			t.Errorf("%s: %q, want %q", c.url, got, c.want)
+		}
+	}
+}
+
+// Where a host's API is, and what it calls the repository.
+func TestLocate(t *testing.T) {
+	for _, c := range []struct {
+		kind HostKind
+		url  string
+		want string
+	}{
+		{GitHub, "https://github.com/shop/env.git", "https://api.github.com shop env"},
+		{GitHub, "git@github.com:shop/env.git", "https://api.github.com shop env"},
+		{GitHub, "https://github.example.com/shop/env", "https://github.example.com/api/v3 shop env"},
+		{GitLab, "ssh://git@gitlab.example.com:2222/shop/platform/env.git", "https://gitlab.example.com/api/v4 shop platform env"},
+		{Gitea, "http://gitea.git.svc:3000/shop/env.git", "http://gitea.git.svc:3000/api/v1 shop env"},
+		{Bitbucket, "https://bitbucket.org/shop/env.git", "https://api.bitbucket.org/2.0 shop env"},
+		{BitbucketDataCenter, "https://git.example.com/scm/shop/env.git", "https://git.example.com/rest shop env"},
+		{BitbucketDataCenter, "ssh://git@git.example.com:7999/shop/env.git", "https://git.example.com/rest shop env"},
+		{Azure, "https://dev.azure.com/acme/Shop%20Platform/_git/env", "https://dev.azure.com acme Shop%20Platform env"},
+		{Azure, "git@ssh.dev.azure.com:v3/acme/Shop/env", "https://dev.azure.com acme Shop env"},
+	} {
+		at, err := locate(Repository{URL: c.url, Host: Host{Kind: c.kind}})
+		if got := at.api + " " + strings.Join(at.segments, " "); err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.url, got, err, c.want)
 		}
 	}
 }

@@ -71,10 +71,15 @@ func New(o Options) (*Controller, error) {
 	c := &Controller{config: config, leader: o.Leader, metrics: m, log: o.Logger}
 	for _, repo := range c.config.Repositories {
 		log := o.Logger.With("repository", repo.URL, "branch", repo.Branch)
+		api, err := newHostAPI(repo)
+		if err != nil {
+			return nil, fmt.Errorf("environments: %s: %w", repo.URL, err)
+		}
 		c.writers = append(c.writers, &writer{
 			repo: repo, dir: filepath.Join(dir, directoryName(repo)), author: c.config.Author, signing: c.config.Signing,
 			list: o.List, render: o.Render, report: o.Report, metrics: m, log: log,
 			refresh: newRefresher(o.Refresh, repo, log),
+			api:     api,
 			woken:   make(chan struct{}, 1),
 			failed:  map[string]string{}, held: map[string]bool{},
 		})

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -17,17 +18,43 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// dialer opens sessions with a repository's host. It keeps HTTP connections for the next pass.
+// dialer opens sessions with a repository's host. It keeps HTTP connections for the next pass, and is for one goroutine.
 type dialer struct {
 	creds    Credentials
+	host     Host
+	app      *installation
 	endpoint *transport.Endpoint
 
 	ca     []byte // what client trusts besides the system's certificates
 	client *http.Client
 }
 
+// newDialer makes a dialer without an endpoint, which only git needs. The repository's configuration is valid.
+func newDialer(r Repository) *dialer {
+	d := &dialer{creds: r.Credentials, host: r.Host}
+	if r.Credentials.GitHubApp != (GitHubApp{}) {
+		r.Host.Kind = GitHub
+		at, _ := locate(r)
+		d.app = &installation{app: r.Credentials.GitHubApp, apiURL: at.api}
+	}
+	return d
+}
+
+// token returns the token for the host's API.
+func (d *dialer) token(ctx context.Context) (string, error) {
+	field, file := "host.tokenFile", d.host.TokenFile
+	if file == "" {
+		if d.app != nil {
+			return d.app.token(ctx, d.client)
+		}
+		field, file = "credentials.passwordFile", d.creds.PasswordFile
+	}
+	token, err := readSecret(field, file)
+	return string(token), err
+}
+
 // login reads the credentials as they are now.
-func (d *dialer) login() (transport.Transport, transport.AuthMethod, error) {
+func (d *dialer) login(ctx context.Context) (transport.Transport, transport.AuthMethod, error) {
 	if d.endpoint.Protocol == "ssh" {
 		return d.loginSSH()
 	}
@@ -35,6 +62,10 @@ func (d *dialer) login() (transport.Transport, transport.AuthMethod, error) {
 		return nil, nil, err
 	}
 	t := githttp.NewClient(d.client)
+	if d.app != nil {
+		token, err := d.app.token(ctx, d.client)
+		return t, &githttp.BasicAuth{Username: "x-access-token", Password: token}, err
+	}
 	if d.creds.PasswordFile == "" {
 		return t, nil, nil
 	}

@@ -33,6 +33,14 @@
 // only as far back as a decision about a revert needs. Symbolic links that leave the repository are not checked out, and
 // submodules and large-file pointers are not followed.
 //
+// # Pull requests
+//
+// With Repository.PullRequest the branch is only read. What has to change is one commit on a branch beside it, from which a
+// pull request is opened. That branch is ours, and moves by compare-and-swap too: from the commit that was seen, to one on
+// top of the newest tip, and only when what it changes has changed. Once it holds a commit that is not as we made it, it is
+// left alone until that is merged or the branch deleted. A pull request that was closed without merging is a person's word,
+// final until a source changes. When nothing is left to propose, the pull request is closed and the branch deleted.
+//
 // # Signatures
 //
 // With Config.Signing every commit carries a signature of OpenPGP or SSH that git verify-commit accepts. Without the key

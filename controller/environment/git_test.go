@@ -23,7 +23,8 @@ type host struct {
 	dir      string
 	addr     string
 	server   *http.Server
-	password atomic.Pointer[string] // required with user "bot", where set
+	user     string                 // whose password is required
+	password atomic.Pointer[string] // required, where set
 	requests atomic.Int64
 	// before, where set, is called before a request that pushes is passed on.
 	before atomic.Pointer[func()]
@@ -31,7 +32,7 @@ type host struct {
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	h := &host{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	h := &host{t: t, dir: t.TempDir(), addr: "127.0.0.1:0", user: "bot"}
 	h.up()
 	t.Cleanup(h.down)
 	return h
@@ -52,7 +53,7 @@ func (h *host) up() {
 	h.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.requests.Add(1)
 		if want := h.password.Load(); want != nil {
-			if user, got, _ := r.BasicAuth(); user != "bot" || got != *want {
+			if user, got, _ := r.BasicAuth(); user != h.user || got != *want {
 				w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 				http.Error(w, "who are you", http.StatusUnauthorized)
 				return

@@ -25,6 +25,7 @@ const (
 	Unchanged Result = "unchanged" // the branch is where the last pass left it
 	Current   Result = "current"   // the branch moved, and no generated file had to change
 	Pushed    Result = "pushed"    // a commit was pushed
+	Proposed  Result = "proposed"  // a commit was pushed to the branch of a pull request, or the pull request opened
 	Failed    Result = "failed"    // see Report.Err; the writer tries again
 )
 
@@ -41,6 +42,8 @@ type Report struct {
 	Broken     map[string]string // all overlays that cannot be rendered, and why
 	Tries      int               // how often the pass began, because others pushed
 	Err        error             // why it failed; a *Fault
+
+	PullRequest string // the address of the open one, if the pass has looked at it
 }
 
 // pass brings the branch up to date once.
@@ -87,7 +90,7 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 		return err
 	}
 	rep.Source, rep.Rendered, rep.Touched = tip.String(), nil, nil
-	if tip == w.done {
+	if tip == w.done && w.remote.own == w.proposed {
 		rep.Result = Unchanged
 		return nil
 	}
@@ -105,7 +108,11 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 	}
 	rep.Result, rep.Touched = Current, todo.touched
 	at := tip
-	if len(edits) > 0 {
+	if w.api != nil && w.repo.ownBranch() != "" {
+		if err := w.propose(ctx, head, edits, &outcome, rep); err != nil {
+			return err
+		}
+	} else if len(edits) > 0 {
 		if at, err = w.publish(ctx, head, edits, outcome.rendered); err != nil {
 			for _, o := range outcome.rendered {
 				if undo := w.checkout.restore(w.clone, o); undo != nil {
@@ -117,7 +124,10 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 		rep.Result, rep.Commit, rep.Rendered = Pushed, at.String(), outcome.rendered
 	}
 	w.settle(at, todo, outcome)
-	w.refresh.ask(slices.Concat(rep.Rendered, todo.touched, todo.dirs))
+	if rep.Result == Pushed {
+		w.refresh.ask(rep.Rendered)
+	}
+	w.refresh.ask(slices.Concat(todo.touched, todo.dirs))
 	return nil
 }
 
@@ -128,7 +138,7 @@ func (w *writer) publish(ctx context.Context, head *object.Commit, edits []edit,
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
 	}
-	commit, err := s.commit(w.author, w.signing, head.Hash, tree, overlays)
+	commit, err := s.commit(w.author, w.signing, head, tree, message(head.Hash, overlays))
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("commit: %w", err)
 	}
@@ -192,10 +202,14 @@ func (w *writer) settle(at plumbing.Hash, todo plan, o outcome) {
 		delete(w.held, overlay)
 	}
 	maps.Copy(w.failed, o.failed)
+	w.pending = map[string]bool{}
+	for _, overlay := range o.pending {
+		w.pending[overlay] = true
+	}
 	for _, overlay := range o.held {
 		w.held[overlay] = true
 	}
 	if w.clone != nil {
-		w.done = at
+		w.done, w.proposed = at, w.remote.own
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path"
@@ -60,9 +61,11 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	all := maps.Clone(source)
 	maps.Copy(all, generated)
 	touched := slices.Sorted(maps.Keys(all))
-	for overlay := range w.failed {
-		if w.overlays[overlay] {
-			all[overlay], source[overlay] = true, true
+	for _, again := range []iter.Seq[string]{maps.Keys(w.failed), maps.Keys(w.pending)} {
+		for overlay := range again {
+			if w.overlays[overlay] {
+				all[overlay], source[overlay] = true, true
+			}
 		}
 	}
 	maps.DeleteFunc(w.failed, func(o string, _ string) bool { return !w.overlays[o] })

@@ -36,7 +36,9 @@ var errMoved = errors.New("somebody else pushed in between")
 type remote struct {
 	dialer *dialer
 	branch plumbing.ReferenceName
-	azure  bool // Azure DevOps serves no client without multi_ack, and go-git cannot negotiate with it
+	beside plumbing.ReferenceName // the branch of the pull request; empty if there is none
+	own    plumbing.Hash          // where that was when the host was last asked, or pushed to
+	azure  bool                   // Azure DevOps serves no client without multi_ack, and go-git cannot negotiate with it
 }
 
 func newRemote(r Repository) (*remote, error) {
@@ -45,9 +47,16 @@ func newRemote(r Repository) (*remote, error) {
 		return nil, fmt.Errorf("url: %w", err)
 	}
 	host := strings.ToLower(ep.Host)
+	d := newDialer(r)
+	d.endpoint = ep
+	var beside plumbing.ReferenceName
+	if own := r.ownBranch(); own != "" {
+		beside = plumbing.NewBranchReferenceName(own)
+	}
 	return &remote{
-		dialer: &dialer{creds: r.Credentials, endpoint: ep},
+		dialer: d,
 		branch: plumbing.NewBranchReferenceName(r.Branch),
+		beside: beside,
 		azure:  strings.HasSuffix(host, "dev.azure.com") || strings.HasSuffix(host, ".visualstudio.com"),
 	}, nil
 }
@@ -63,6 +72,7 @@ func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash,
 	}
 	defer s.Close()
 	tip, err := r.tipOf(adv)
+	r.own = adv.References[r.beside.String()]
 	if err != nil || depth == 0 && c.has(tip) {
 		return tip, err
 	}
@@ -81,11 +91,44 @@ func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash,
 	} else if !c.tip.IsZero() {
 		req.Haves = []plumbing.Hash{c.tip}
 	}
-	return tip, r.download(ctx, s, req, c, tip)
+	if err := r.download(ctx, s, req, c); err != nil {
+		return tip, err
+	}
+	c.tip = tip
+	return tip, nil
+}
+
+// fetchOwn brings the tip of the pull request's branch into the clone, without its history.
+func (r *remote) fetchOwn(ctx context.Context, c *clone, own plumbing.Hash) error {
+	if c.has(own) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	s, adv, err := r.openUpload(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if adv.References[r.beside.String()] != own {
+		return errMoved
+	}
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req.Wants = []plumbing.Hash{own}
+	if adv.Capabilities.Supports(capability.Shallow) {
+		_ = req.Capabilities.Set(capability.Shallow)
+		req.Shallows, req.Depth = c.shallows(), packp.DepthCommits(1)
+	}
+	if r.azure {
+		_ = req.Capabilities.Set(capability.MultiACK)
+	} else {
+		req.Haves = []plumbing.Hash{c.tip}
+	}
+	return r.download(ctx, s, req, c)
 }
 
 // download receives one pack into the clone.
-func (r *remote) download(ctx context.Context, s transport.UploadPackSession, req *packp.UploadPackRequest, c *clone, tip plumbing.Hash) error {
+func (r *remote) download(ctx context.Context, s transport.UploadPackSession, req *packp.UploadPackRequest, c *clone) error {
 	res, err := s.UploadPack(ctx, req)
 	if err != nil {
 		return r.explain(ctx, "fetch", err)
@@ -102,16 +145,36 @@ func (r *remote) download(ctx context.Context, s transport.UploadPackSession, re
 	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
 		return r.explain(ctx, "fetch", err)
 	}
-	c.fetched(tip, res.Shallows, res.Unshallows)
+	c.fetched(res.Shallows, res.Unshallows)
 	return nil
 }
 
 // push moves the branch from base to commit, or not at all. It returns errMoved where the branch is elsewhere by now,
 // and nil also where the host took the push but its answer was lost.
 func (r *remote) push(ctx context.Context, base, commit plumbing.Hash, pack []byte) error {
+	return r.move(ctx, r.branch, base, commit, pack)
+}
+
+// pushOwn is push for the branch of the pull request, where a commit need not be on top of the one it replaces: it is
+// replaced only if it is still there. A base of zero makes the branch.
+func (r *remote) pushOwn(ctx context.Context, base, commit plumbing.Hash, pack []byte) error {
+	err := r.move(ctx, r.beside, base, commit, pack)
+	if err == nil {
+		r.own = commit
+	}
+	return err
+}
+
+// deleteOwn deletes the branch of the pull request, if it is still there.
+func (r *remote) deleteOwn(ctx context.Context, base plumbing.Hash) error {
+	return r.pushOwn(ctx, base, plumbing.ZeroHash, nil)
+}
+
+// move is a compare-and-swap of one reference.
+func (r *remote) move(ctx context.Context, ref plumbing.ReferenceName, base, commit plumbing.Hash, pack []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	refused := r.send(ctx, base, commit, pack)
+	refused := r.send(ctx, ref, base, commit, pack)
 	if refused == nil || errors.Is(refused, errMoved) {
 		return refused
 	}
@@ -121,19 +184,17 @@ func (r *remote) push(ctx context.Context, base, commit plumbing.Hash, pack []by
 		return refused
 	}
 	defer s.Close()
-	switch tip, err := r.tipOf(adv); {
-	case err != nil:
-		return refused
-	case tip == commit:
+	switch adv.References[ref.String()] {
+	case commit:
 		return nil
-	case tip != base:
-		return errMoved
+	case base:
+		return refused
 	}
-	return refused
+	return errMoved
 }
 
-func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []byte) error {
-	t, auth, err := r.dialer.login()
+func (r *remote) send(ctx context.Context, ref plumbing.ReferenceName, base, commit plumbing.Hash, pack []byte) error {
+	t, auth, err := r.dialer.login(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,7 +209,7 @@ func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []by
 	if err != nil {
 		return r.explain(ctx, "push", err)
 	}
-	if adv.References[r.branch.String()] != base {
+	if adv.References[ref.String()] != base {
 		return errMoved
 	}
 	var said bytes.Buffer
@@ -157,21 +218,25 @@ func (r *remote) send(ctx context.Context, base, commit plumbing.Hash, pack []by
 		_ = req.Capabilities.Set(capability.Sideband64k)
 		req.Progress = &said
 	}
-	req.Commands = []*packp.Command{{Name: r.branch, Old: base, New: commit}}
-	req.Packfile = io.NopCloser(bytes.NewReader(pack))
+	req.Commands = []*packp.Command{{Name: ref, Old: base, New: commit}}
+	if commit.IsZero() {
+		_ = req.Capabilities.Set(capability.DeleteRefs)
+	} else {
+		req.Packfile = io.NopCloser(bytes.NewReader(pack))
+	}
 	report, err := s.ReceivePack(ctx, req)
 	if err == nil && report == nil { // go-git takes an empty answer for success
 		return &Fault{FaultUnreachable, errors.New("push: the host broke off without an answer")}
 	}
 	if err != nil {
-		return r.refused(ctx, err, said.String())
+		return r.refused(ctx, ref, err, said.String())
 	}
 	return nil
 }
 
 // openUpload starts a conversation about fetching and returns what the host has.
 func (r *remote) openUpload(ctx context.Context) (transport.UploadPackSession, *packp.AdvRefs, error) {
-	t, auth, err := r.dialer.login()
+	t, auth, err := r.dialer.login(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -230,6 +295,9 @@ func (r *remote) explain(ctx context.Context, op string, err error) error {
 	switch {
 	case errors.As(err, &hostKey):
 		return &Fault{FaultAuth, fmt.Errorf("%s: the host's key is not the one in credentials.knownHostsFile: compare it with ssh-keyscan, and with what the host publishes", op)}
+	case errors.Is(err, transport.ErrAuthenticationRequired) && r.dialer.app != nil:
+		r.dialer.app.drop()
+		return &Fault{FaultAuth, fmt.Errorf("%s: the host refuses the GitHub App's token: check that it is installed for the repository", op)}
 	case errors.Is(err, transport.ErrAuthenticationRequired), strings.Contains(err.Error(), "ssh: unable to authenticate"):
 		return &Fault{FaultAuth, fmt.Errorf("%s: the host refuses the credentials: check credentials, and that the token or key has not expired", op)}
 	case errors.Is(err, transport.ErrAuthorizationFailed):
@@ -247,7 +315,7 @@ func (r *remote) explain(ctx context.Context, op string, err error) error {
 }
 
 // refused tells why the host did not take a push, in its own words where it said some.
-func (r *remote) refused(ctx context.Context, err error, said string) error {
+func (r *remote) refused(ctx context.Context, ref plumbing.ReferenceName, err error, said string) error {
 	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) || ctx.Err() != nil {
 		return r.explain(ctx, "push", err)
 	}
@@ -257,11 +325,11 @@ func (r *remote) refused(ctx context.Context, err error, said string) error {
 			lines = append(lines, line)
 		}
 	}
-	words := strings.TrimPrefix(err.Error(), "command error on "+r.branch.String()+": ")
+	words := strings.TrimPrefix(err.Error(), "command error on "+ref.String()+": ")
 	if len(lines) > 0 {
 		words += " (" + strings.Join(lines, "; ") + ")"
 	}
-	return &Fault{FaultRejected, fmt.Errorf("push: the host refuses it: %s: if %s is protected, allow this user to push to it", words, r.branch.Short())}
+	return &Fault{FaultRejected, fmt.Errorf("push: the host refuses it: %s: if %s is protected, allow this user to push to it", words, ref.Short())}
 }
 
 // firstLine cuts what a host's error page says.

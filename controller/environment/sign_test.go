@@ -27,7 +27,7 @@ func signedBy(t *testing.T, s Signing) *person {
 }
 
 // put writes a file that only its owner may read and returns its path.
-func put(t *testing.T, name string, content []byte) string {
+func put(t testing.TB, name string, content []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, content, 0o600); err != nil {

@@ -127,7 +127,9 @@ func (rc *receiver) handle(r *http.Request, body []byte) (host string, a answer)
 	if !d.push {
 		return d.host, answer{http.StatusOK, fmt.Sprintf("ignored: %q is not a push", d.event)}
 	}
-	concerned = slices.DeleteFunc(concerned, func(w *writer) bool { return !slices.Contains(d.branches, w.repo.Branch) })
+	concerned = slices.DeleteFunc(concerned, func(w *writer) bool {
+		return !slices.ContainsFunc(w.repo.branches(), func(b string) bool { return slices.Contains(d.branches, b) })
+	})
 	if len(concerned) == 0 {
 		return d.host, answer{http.StatusOK, "ignored: no configured branch was pushed to"}
 	}

@@ -33,6 +33,7 @@ type writer struct {
 	log     *slog.Logger
 	woken   chan struct{} // holds one wake-up: more change nothing
 
+	api      hostAPI // nil: git alone is spoken
 	remote   *remote
 	clone    *clone
 	checkout *checkout
@@ -42,6 +43,8 @@ type writer struct {
 	done     plumbing.Hash     // the tip the last finished pass left; zero: none since the start
 	failed   map[string]string // overlays that could not be rendered, and why
 	held     map[string]bool   // overlays left alone because a person undid what was rendered
+	pending  map[string]bool   // overlays that a pull request is about
+	proposed plumbing.Hash     // where the last finished pass left the branch of the pull request
 }
 
 // wake asks for a pass. It never blocks.

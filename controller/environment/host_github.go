@@ -1,0 +1,95 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+)
+
+// github speaks GitHub's REST API, https://docs.github.com/rest.
+type github struct{ *client }
+
+// githubPull is also how Gitea describes a pull request.
+type githubPull struct {
+	Number   int     `json:"number"`
+	HTMLURL  string  `json:"html_url"`
+	State    string  `json:"state"`
+	MergedAt *string `json:"merged_at"`
+	Body     string  `json:"body"`
+	Head     struct{ Ref string }
+	Base     struct{ Ref string }
+}
+
+func (p githubPull) pull() *pull {
+	return &pull{id: p.Number, url: p.HTMLURL, open: p.State == "open", merged: p.MergedAt != nil, body: p.Body}
+}
+
+func (g *github) setStatus(ctx context.Context, commit string, s status) error {
+	return g.call(ctx, "POST", "/statuses/"+commit, map[string]string{
+		"state": choose(s.failed, "failure", "success"), "context": s.name, "description": clip(s.text, 140),
+	}, nil)
+}
+
+func (g *github) latest(ctx context.Context, from, into string) (*pull, error) {
+	q := url.Values{"state": {"all"}, "head": {g.where.segments[0] + ":" + from}, "base": {into},
+		"sort": {"created"}, "direction": {"desc"}, "per_page": {"1"}}
+	var found []githubPull
+	if err := g.call(ctx, "GET", "/pulls?"+q.Encode(), nil, &found); err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0].pull(), nil
+}
+
+func (g *github) open(ctx context.Context, from, into string, text description) (*pull, error) {
+	var made githubPull
+	err := g.call(ctx, "POST", "/pulls", map[string]string{"head": from, "base": into, "title": text.title, "body": text.body}, &made)
+	return made.pull(), err
+}
+
+func (g *github) edit(ctx context.Context, p *pull, text description) error {
+	return g.call(ctx, "PATCH", "/pulls/"+strconv.Itoa(p.id), map[string]string{"title": text.title, "body": text.body}, nil)
+}
+
+func (g *github) close(ctx context.Context, p *pull) error {
+	return g.call(ctx, "PATCH", "/pulls/"+strconv.Itoa(p.id), map[string]string{"state": "closed"}, nil)
+}
+
+// gitea speaks the API of Gitea and Forgejo, https://docs.gitea.com/api, which is GitHub's with its own way to search.
+type gitea struct{ *client }
+
+func (g *gitea) setStatus(ctx context.Context, commit string, s status) error {
+	return g.call(ctx, "POST", "/statuses/"+commit, map[string]string{
+		"state": choose(s.failed, "failure", "success"), "context": s.name, "description": clip(s.text, 255),
+	}, nil)
+}
+
+// latest looks through the pull requests, which are listed from the newest and cannot be searched by branch.
+func (g *gitea) latest(ctx context.Context, from, into string) (*pull, error) {
+	const pages, limit = 20, 50
+	for page := 1; page <= pages; page++ {
+		var found []githubPull
+		if err := g.call(ctx, "GET", fmt.Sprintf("/pulls?state=all&limit=%d&page=%d", limit, page), nil, &found); err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			if p.Head.Ref == from && p.Base.Ref == into {
+				return p.pull(), nil
+			}
+		}
+		if len(found) == 0 {
+			break
+		}
+	}
+	return nil, nil
+}
+
+func (g *gitea) open(ctx context.Context, from, into string, text description) (*pull, error) {
+	return (*github)(g).open(ctx, from, into, text)
+}
+
+func (g *gitea) edit(ctx context.Context, p *pull, text description) error {
+	return (*github)(g).edit(ctx, p, text)
+}
+
+func (g *gitea) close(ctx context.Context, p *pull) error { return (*github)(g).close(ctx, p) }
