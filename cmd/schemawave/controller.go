@@ -134,9 +134,13 @@ const hookPath = "/webhook"
 
 // newEnvironments makes the part that renders pushes, run by the leader, and returns the receiver of webhooks, served by all.
 func newEnvironments(c config, proof *controller.Controller, log *slog.Logger) (http.Handler, error) {
+	announcer := proof.Announcer()
 	e, err := environment.New(environment.Options{
 		Config: c.Environments, Logger: log, Metrics: ctrlmetrics.Registry,
 		Refresh: proof.Refresher().Refresh, Leader: proof.Leader, // whose identity is hookURL
+		Announce: func(ctx context.Context, n environment.Notice) error {
+			return announcer.Announce(ctx, n.Repository, n.Branch, n.Overlay, n.Failed, n.Text)
+		},
 		Render: environment.Kustomize(kustomize.Options{Image: c.Image}),
 	})
 	if err != nil {

@@ -21,6 +21,8 @@ type Options struct {
 	// Refresh is called with the overlays that changed on a branch, through their bases or themselves, and with every other
 	// directory in which a push changed files. Nil: Argo CD finds out by its own poll.
 	Refresh RefreshFunc
+	// Announce is told what cannot be rendered, and when it can be again. Nil: the log and the metrics tell.
+	Announce AnnounceFunc
 	// Report is told the outcome of each pass that found anything new, in the writer's goroutine: it must not block.
 	Report func(Report)
 	// Leader returns the URL at which the leader serves Webhook, or "" while there is none. Nil: deliveries
@@ -71,17 +73,19 @@ func New(o Options) (*Controller, error) {
 	c := &Controller{config: config, leader: o.Leader, metrics: m, log: o.Logger}
 	for _, repo := range c.config.Repositories {
 		log := o.Logger.With("repository", repo.URL, "branch", repo.Branch)
-		api, err := newHostAPI(repo)
-		if err != nil {
-			return nil, fmt.Errorf("environments: %s: %w", repo.URL, err)
+		var apis [2]hostAPI // one for each goroutine
+		for i := range apis {
+			if apis[i], err = newHostAPI(repo); err != nil {
+				return nil, fmt.Errorf("environments: %s: %w", repo.URL, err)
+			}
 		}
 		c.writers = append(c.writers, &writer{
 			repo: repo, dir: filepath.Join(dir, directoryName(repo)), author: c.config.Author, signing: c.config.Signing,
 			list: o.List, render: o.Render, report: o.Report, metrics: m, log: log,
 			refresh: newRefresher(o.Refresh, repo, log),
-			api:     api,
-			woken:   make(chan struct{}, 1),
-			failed:  map[string]string{}, held: map[string]bool{},
+			api:     apis[0], announcer: newAnnouncer(apis[1], o.Announce, repo, log),
+			woken:  make(chan struct{}, 1),
+			failed: map[string]string{}, held: map[string]bool{},
 		})
 	}
 	return c, nil
@@ -103,6 +107,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	for _, w := range c.writers {
 		wg.Go(func() { w.run(ctx) })
 		wg.Go(func() { w.refresh.run(ctx) })
+		wg.Go(func() { w.announcer.run(ctx) })
 	}
 	wg.Wait()
 	return nil

@@ -41,6 +41,11 @@
 // left alone until that is merged or the branch deleted. A pull request that was closed without merging is a person's word,
 // final until a source changes. When nothing is left to propose, the pull request is closed and the branch deleted.
 //
+// # What cannot be rendered
+//
+// It is logged, counted, announced and, with Repository.Host, set as the status of the commit, each when it changes and
+// again when it is mended, beside the passes: no announcement holds up a push.
+//
 // # Signatures
 //
 // With Config.Signing every commit carries a signature of OpenPGP or SSH that git verify-commit accepts. Without the key

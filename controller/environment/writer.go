@@ -29,9 +29,11 @@ type writer struct {
 	render  Renderer
 	refresh *refresher
 	report  func(Report)
-	metrics *metrics
-	log     *slog.Logger
-	woken   chan struct{} // holds one wake-up: more change nothing
+
+	announcer *announcer
+	metrics   *metrics
+	log       *slog.Logger
+	woken     chan struct{} // holds one wake-up: more change nothing
 
 	api      hostAPI // nil: git alone is spoken
 	remote   *remote
@@ -149,6 +151,7 @@ func (w *writer) warn(err error) {
 // tell reports a pass to whom it concerns.
 func (w *writer) tell(rep Report, took time.Duration) {
 	w.metrics.pass(w.repo, rep, took)
+	w.announcer.take(rep)
 	if w.report != nil && (rep.Result != Unchanged) {
 		w.report(rep)
 	}
