@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const hookSecret = "it is a secret"
@@ -295,4 +296,35 @@ func TestWebhookToPush(t *testing.T) {
 		}
 	}
 	eventually(t, "the rendered commit", func() bool { return len(p.ours()) == 2 })
+}
+
+// A recorded delivery, sent again and again: the branch is looked at no more often than every minPause, and nothing is pushed.
+func TestReplayedDeliveriesAreBounded(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	c := start(t, nil, h.url("env"))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	eventually(t, "the first pass", func() bool { return len(p.ours()) == 1 })
+	tip, before, began := p.tip(), h.requests.Load(), time.Now()
+	body := []byte(`{"ref":"refs/heads/main","repository":{"clone_url":"` + h.url("env") + `"}}`)
+	hook, n := c.Webhook(), 0
+	for ; time.Since(began) < 4*minPause; n++ {
+		r := httptest.NewRequest(http.MethodPost, "/webhook", bytes.NewReader(body))
+		r.Header = header("X-GitHub-Event", "push", "Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		hook.ServeHTTP(rec, r)
+		if rec.Code != http.StatusAccepted {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+	}
+	looks := int64(time.Since(began)/minPause) + 3 // one request each, and those under way at the ends
+	if got := h.requests.Load() - before; got > looks || n < 100 {
+		t.Errorf("%d deliveries made %d requests to the host, want %d at most", n, got, looks)
+	}
+	if p.tip() != tip {
+		t.Error("a replayed delivery changed the branch")
+	}
 }
