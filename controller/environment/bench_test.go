@@ -1,9 +1,15 @@
 package environment
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -99,4 +105,65 @@ func processorTime(b *testing.B) (report func()) {
 	}
 	began := used()
 	return func() { b.ReportMetric(float64((used() - began).Milliseconds()), "cpu-ms") }
+}
+
+// BenchmarkWebhookToPush measures from the delivery of a webhook until the rendered commit is pushed, in a repository of
+// 2,000 overlays of which one was touched, and the most memory that the process ever held, the first pass over all of them
+// included.
+func BenchmarkWebhookToPush(b *testing.B) {
+	h := newHost(b)
+	p := h.repository("env", monorepo(2000))
+	pushed := make(chan Report, 10)
+	c := start(b, func(o *Options) {
+		real(o)
+		o.Logger = nil
+		o.Report = func(rep Report) { pushed <- rep }
+	}, h.url("env"))
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	hook := c.Webhook()
+	body := []byte(`{"ref":"refs/heads/main","repository":{"clone_url":"` + h.url("env") + `"}}`)
+	if rep := <-pushed; rep.Result != Pushed {
+		b.Fatal(rep.Err)
+	}
+	var took []time.Duration
+	step := 0
+	for b.Loop() {
+		b.StopTimer()
+		step++
+		p.pull()
+		p.commit("step", map[string]string{fmt.Sprintf("teams/t07/s0007/migrations/%04d_more.sql", 10+step): fmt.Sprintf("CREATE TABLE more%d (id int);\n", step)})
+		p.push()
+		time.Sleep(2 * minPause) // people do not push four times a second
+		b.StartTimer()
+		began := time.Now()
+		r := httptest.NewRequest(http.MethodPost, "/webhook", bytes.NewReader(body))
+		r.Header = header("X-GitHub-Event", "push", "Content-Type", "application/json")
+		hook.ServeHTTP(httptest.NewRecorder(), r)
+		rep := <-pushed
+		took = append(took, time.Since(began))
+		if rep.Result != Pushed || len(rep.Rendered) != 1 {
+			b.Fatalf("%s of %v: %v", rep.Result, rep.Rendered, rep.Err)
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Milliseconds()), "p50-ms")
+	b.ReportMetric(float64(took[len(took)-1].Milliseconds()), "max-ms")
+	b.ReportMetric(float64(peakMemory(b)>>20), "peak-MiB")
+}
+
+// peakMemory is the most resident memory this process ever had.
+func peakMemory(b *testing.B) int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(after, &kib); err != nil {
+		b.Fatal(err)
+	}
+	return kib << 10
 }
