@@ -112,10 +112,12 @@ func (w *writer) survey(changes []change) error {
 		affected[o] = affected[o] || !w.overlays[o]
 	}
 	root := w.checkout.fs()
-	for o := range affected {
-		if w.overlays[o] {
+	for o, is := range affected {
+		switch {
+		case !is:
+		case w.overlays[o]:
 			w.sources.learn(root, o)
-		} else {
+		default:
 			w.sources.forget(o)
 		}
 	}
