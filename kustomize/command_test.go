@@ -8,36 +8,32 @@ import (
 	"testing"
 )
 
-// kustomizeModule is the command that goes with the library.
-const kustomizeModule = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1"
+// kustomizeVersions are those of the command that come with Argo CD 2.14, and with 3.5 and the library used here.
+var kustomizeVersions = []string{"v5.4.3", "v5.8.1"}
 
-// installed builds the command once and keeps it in the user's cache, for it takes half a minute.
-var installed = sync.OnceValues(func() (string, error) {
-	if file := os.Getenv("KUSTOMIZE"); file != "" {
-		return file, nil
-	}
+var building sync.Mutex
+
+// kustomizeCommand returns the real command of a version, built from its Go module. It is kept in the user's cache, for building it
+// takes half a minute.
+func kustomizeCommand(t testing.TB, version string) string {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "schemawave", filepath.Base(kustomizeModule))
+	dir := filepath.Join(cache, "schemawave", "v5@"+version)
 	file := filepath.Join(dir, "kustomize")
 	if _, err := os.Stat(file); err == nil {
-		return file, nil
+		return file
 	}
-	install := exec.Command("go", "install", kustomizeModule)
+	install := exec.Command("go", "install", "sigs.k8s.io/kustomize/kustomize/v5@"+version)
 	install.Dir = os.TempDir() // outside of this module, whose versions are not the command's
 	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	install.Stdout, install.Stderr = os.Stderr, os.Stderr
-	return file, install.Run()
-})
-
-// kustomizeCommand returns the real command: $KUSTOMIZE, or one built from its Go module.
-func kustomizeCommand(t testing.TB) string {
-	t.Helper()
-	file, err := installed()
-	if err != nil {
-		t.Fatalf("build %s: %v (set KUSTOMIZE to a kustomize of your own)", kustomizeModule, err)
+	if err := install.Run(); err != nil {
+		t.Fatalf("build kustomize %s: %v", version, err)
 	}
 	return file
 }

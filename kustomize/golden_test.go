@@ -18,9 +18,12 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden renders every overlay of each testdata/golden/CASE/in. CASE/want holds the files that change, with the names
-// of those that go in "removed"; CASE/build what the kustomize command then makes of the overlays.
+// of those that go in "removed"; CASE/build what the kustomize command then makes of the overlays, in every version.
 func TestGolden(t *testing.T) {
-	command := kustomizeCommand(t)
+	var commands []string
+	for _, version := range kustomizeVersions {
+		commands = append(commands, kustomizeCommand(t, version))
+	}
 	cases, err := filepath.Glob("testdata/golden/*")
 	if err != nil || len(cases) == 0 {
 		t.Fatal("no cases", err)
@@ -40,11 +43,17 @@ func TestGolden(t *testing.T) {
 					t.Errorf("a second render of %s differs:\n%s", overlay, again.Diff())
 				}
 				name := strings.TrimPrefix(overlay, root+"/")
-				out, err := exec.Command(command, "build", overlay).CombinedOutput()
-				if err != nil {
-					t.Fatalf("kustomize build %s: %v\n%s", name, err, out)
+				file := strings.ReplaceAll(name, "/", "-") + ".yaml"
+				for i, command := range commands {
+					out, err := exec.Command(command, "build", overlay).Output()
+					if err != nil {
+						t.Fatalf("kustomize %s build %s: %v", kustomizeVersions[i], name, err)
+					}
+					if diff := cmp.Diff(builds[file], string(out)); i > 0 && diff != "" {
+						t.Errorf("%s is built otherwise by kustomize %s (-before +then):\n%s", name, kustomizeVersions[i], diff)
+					}
+					builds[file] = string(out)
 				}
-				builds[strings.ReplaceAll(name, "/", "-")+".yaml"] = string(out)
 			}
 			goldenTree(t, filepath.Join(dir, "want"), changes)
 			goldenTree(t, filepath.Join(dir, "build"), builds)
