@@ -12,7 +12,7 @@ import (
 // current reports whether the overlay holds what it should. It says no also where only a build can tell. What is written is
 // always proven by a build; what was, and what nothing around it meets, need not be proven again.
 func (w *work) current(found map[string][]byte) (bool, error) {
-	if w.pass.Build != nil {
+	if w.pass.Build != nil || w.pass.Yield {
 		return false, nil
 	}
 	around := w.surroundings()

@@ -23,6 +23,7 @@ const generatedKustomization = "kustomization.yaml"
 type Options struct {
 	Root   string          // of the repository, out of which nothing is read or written; empty: the nearest .git around the overlay
 	Image  string          // of the runner; empty: manifests.RunnerImage
+	Yield  bool            // Result.YAML is asked for, so that the overlay is built in any case
 	Remote bool            // remote bases and files are fetched, as kustomize does it; false: they are refused
 	Build  *krusty.Options // as Argo CD is told by kustomize.buildOptions; nil: kustomize's defaults
 }
@@ -58,11 +59,14 @@ func (r *repository) render(ctx context.Context, p *Pass) (Result, error) {
 	case err != nil:
 		return Result{}, err
 	case !current:
-		files, err := w.files(ctx)
+		files, built, err := w.files(ctx)
 		if err != nil {
 			return Result{}, err
 		}
 		result = r.compare(k, w.edited, found, files)
+		if p.Yield {
+			result.built = built
+		}
 	}
 	result.warnings = w.movingImages()
 	return result, nil
@@ -96,25 +100,25 @@ func (w *work) load(ctx context.Context, declarations []*declaration) error {
 	return problems.err()
 }
 
-// files returns the generated files by name, proven by a build. Where workloads are to wait, the build that shows them is
-// followed by one with their gates.
-func (w *work) files(ctx context.Context) (map[string][]byte, error) {
+// files returns the generated files by name, proven by a build, and what that build yields. Where workloads are to wait, the
+// build that shows them is followed by one with their gates.
+func (w *work) files(ctx context.Context) (map[string][]byte, built, error) {
 	files, built, err := w.withoutGates(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	gates, err := w.gates(built)
 	if err == nil {
 		err = w.noCycles(gates)
 	}
 	if err != nil || len(gates) == 0 {
-		return files, err
+		return files, built, err
 	}
 	ungated := built
 	if files, built, err = w.attempt(ctx, gates); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return files, w.verifyGates(gates, ungated, built)
+	return files, built, w.verifyGates(gates, ungated, built)
 }
 
 // withoutGates returns the files of the migrations, and what the overlay yields with them. Where the overlay makes another image

@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -14,6 +15,7 @@ type Result struct {
 	Root     string // of the repository: absolute
 	Files    []File // those that differ, by path
 	warnings Problems
+	built    built // the overlay with it, if Options.Yield asked for it
 }
 
 // File is a file before and after.
@@ -34,6 +36,23 @@ func (r Result) Warnings() []string {
 
 // Changed reports whether Write has anything to do.
 func (r Result) Changed() bool { return len(r.Files) > 0 }
+
+// YAML returns the objects that the overlay yields with the result, as kustomize build prints them once it is written. The
+// values in Secrets are in it. Options.Yield must have asked for it.
+func (r Result) YAML() ([]byte, error) {
+	var b bytes.Buffer
+	for i, o := range r.built {
+		content, err := o.AsYAML()
+		if err != nil {
+			return nil, fmt.Errorf("write %s %s as YAML: %w", o.GetKind(), o.GetName(), err)
+		}
+		if i > 0 {
+			b.WriteString("---\n")
+		}
+		b.Write(content)
+	}
+	return b.Bytes(), nil
+}
 
 // compare lists the differences between what is there and what should be.
 func (r *repository) compare(k *kustomization, edited []byte, found, wanted map[string][]byte) Result {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 func newRender() *cobra.Command {
-	var check bool
+	var check, stdout bool
 	var opts kustomize.Options
 	c := &cobra.Command{
 		Use:   "render OVERLAY...",
@@ -25,18 +26,27 @@ unless the overlay then builds. The same repository gives the same bytes on ever
 
 With --check nothing is written: the difference is printed, and the exit code is 65 if there is one.
 
+With --stdout nothing is written either: the objects that the overlay yields are printed, as kustomize build prints them once the
+overlay is rendered, for an Argo CD config management plugin. The values of Secrets in the overlay are among them.
+
 A warning on standard error tells what works and will surprise, as an image whose tag moves. It changes no exit code.
 
 Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--check) · 64 wrong usage.`,
 		Example: `  schemawave render orders/overlays/production
-  schemawave render --check orders/overlays/*`,
+  schemawave render --check orders/overlays/*
+  schemawave render --stdout .`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, args []string) error {
+			if stdout {
+				return printOverlays(ctx, c.OutOrStdout(), c.ErrOrStderr(), args, opts)
+			}
 			return render(ctx, c.OutOrStdout(), c.ErrOrStderr(), args, opts, check)
 		}),
 	}
 	c.Flags().BoolVar(&check, "check", false, "write nothing; print what would change")
 	c.Flags().BoolVar(&opts.Remote, "remote", false, "fetch remote bases and files, as kustomize does; without it they are refused")
+	c.Flags().BoolVar(&stdout, "stdout", false, "write nothing; print the objects of the rendered overlays")
+	c.MarkFlagsMutuallyExclusive("check", "stdout")
 	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs and gates (default: this release's)")
 	return c
 }
@@ -75,6 +85,36 @@ func render(ctx context.Context, out, warnings io.Writer, overlays []string, opt
 			Hint: "run schemawave render without --check, and commit what it writes"})
 	}
 	return errors.Join(errs...)
+}
+
+// printOverlays prints what the overlays yield once they are rendered: all of it or, on an error, nothing, so that nobody
+// applies a part.
+func printOverlays(ctx context.Context, out, warnings io.Writer, overlays []string, opts kustomize.Options) error {
+	var objects bytes.Buffer
+	var errs []error
+	opts.Yield = true
+	for result, err := range (&kustomize.Pass{Options: opts}).All(ctx, overlays) {
+		for _, w := range result.Warnings() {
+			fmt.Fprintf(warnings, "warning: %s\n", w)
+		}
+		if err != nil {
+			errs = append(errs, rendering(err))
+			continue
+		}
+		content, err := result.YAML()
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if objects.Len() > 0 && len(content) > 0 {
+			objects.WriteString("---\n")
+		}
+		objects.Write(content)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	_, err := out.Write(objects.Bytes())
+	return err
 }
 
 // rendering gives an error that is not the repository's fault its exit code.
