@@ -36,6 +36,7 @@ func TestGolden(t *testing.T) {
 			for _, overlay := range overlays(t, root) {
 				result := render(t, root, overlay)
 				collect(changes, result)
+				printed := yields(t, root, overlay)
 				if err := result.Write(); err != nil {
 					t.Fatal(err)
 				}
@@ -53,6 +54,11 @@ func TestGolden(t *testing.T) {
 						t.Errorf("%s is built otherwise by kustomize %s (-before +then):\n%s", name, kustomizeVersions[i], diff)
 					}
 					builds[file] = string(out)
+				}
+				for when, printed := range map[string]string{"before": printed, "after": yields(t, root, overlay)} {
+					if printed != builds[file] {
+						t.Errorf("%s: what is printed %s it is written is not what kustomize builds then:\n%s", name, when, cmp.Diff(builds[file], printed))
+					}
 				}
 			}
 			goldenTree(t, filepath.Join(dir, "want"), changes)
@@ -77,6 +83,20 @@ func render(t testing.TB, root, overlay string) kustomize.Result {
 		t.Fatal(err)
 	}
 	return result
+}
+
+// yields is what is printed of an overlay.
+func yields(t testing.TB, root, overlay string) string {
+	t.Helper()
+	result, err := kustomize.Render(context.Background(), overlay, kustomize.Options{Root: root, Yield: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed, err := result.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(printed)
 }
 
 func collect(into map[string]string, r kustomize.Result) {
