@@ -81,6 +81,8 @@ func TestDocuments(t *testing.T) {
 				tryMigration(t, b.text)
 			case "Kustomization":
 				tryInstallation(t, b.text, config)
+			case "plugin":
+				tryPlugin(t, b.text)
 			case "configuration":
 				tryConfig(t, b.text)
 			case "pod":
@@ -104,7 +106,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"SchemaMigration", "Kustomization", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "plugin", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
 		if tried[kind] == 0 {
 			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
 		}
@@ -121,6 +123,8 @@ func kindOf(b block) string {
 		return "SchemaMigration"
 	case strings.Contains(b.text, "kind: Kustomization"):
 		return "Kustomization"
+	case strings.Contains(b.text, "kind: ConfigManagementPlugin"):
+		return "plugin"
 	case strings.Contains(b.text, "schemawave.dev/wait-for"):
 		return "workload"
 	case strings.HasPrefix(b.text, "initContainers:"):
@@ -146,6 +150,37 @@ func tryMigration(t *testing.T, text string) {
 	}
 	if !result.Changed() {
 		t.Error("nothing is rendered from it")
+	}
+}
+
+// tryPlugin runs the plugin's command as Argo CD does: in the overlay, for objects on standard output.
+func tryPlugin(t *testing.T, text string) {
+	var plugin struct {
+		Spec struct{ Generate struct{ Command []string } }
+	}
+	if err := yaml.Unmarshal([]byte(text), &plugin); err != nil {
+		t.Fatal(err)
+	}
+	args := plugin.Spec.Generate.Command
+	if len(args) == 0 || args[0] != "schemawave" {
+		t.Fatalf("the plugin runs %q", args)
+	}
+	root := t.TempDir()
+	write(t, root, ".git/HEAD", "ref: refs/heads/main\n")
+	write(t, root, "migrations/0001_create.sql", "CREATE TABLE orders (id int);\n")
+	write(t, root, "overlay/kustomization.yaml", "namespace: production\n")
+	write(t, root, "overlay/schemamigration.yaml", "apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\nmetadata: {name: orders}\n"+
+		"spec: {source: {directory: ../migrations}, database: {urlFrom: {secretKeyRef: {name: orders-db, key: url}}}}\n")
+	t.Chdir(filepath.Join(root, "overlay"))
+	var out bytes.Buffer
+	c := command()
+	c.SetArgs(args[1:])
+	c.SetOut(&out)
+	if err := c.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\nkind: Job\n") {
+		t.Errorf("it prints no Job:\n%s", &out)
 	}
 }
 
