@@ -81,6 +81,7 @@ func TestStory(t *testing.T) {
 		{"a hook would be skipped", unskipped},
 		{"a sync leaves the hook out", guarded},
 		{"a migration runs in the Sync phase", inSyncPhase},
+		{"Argo CD renders by a plugin", byPlugin},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
