@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/kustomize"
+	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
@@ -81,6 +83,8 @@ func TestDocuments(t *testing.T) {
 				tryMigration(t, b.text)
 			case "Kustomization":
 				tryInstallation(t, b.text, config)
+			case "sidecar":
+				trySidecar(t, b.text)
 			case "plugin":
 				tryPlugin(t, b.text)
 			case "configuration":
@@ -106,7 +110,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"SchemaMigration", "Kustomization", "plugin", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "plugin", "sidecar", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
 		if tried[kind] == 0 {
 			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
 		}
@@ -123,6 +127,8 @@ func kindOf(b block) string {
 		return "SchemaMigration"
 	case strings.Contains(b.text, "kind: Kustomization"):
 		return "Kustomization"
+	case strings.Contains(b.text, "name: argocd-repo-server"):
+		return "sidecar"
 	case strings.Contains(b.text, "kind: ConfigManagementPlugin"):
 		return "plugin"
 	case strings.Contains(b.text, "schemawave.dev/wait-for"):
@@ -150,6 +156,23 @@ func tryMigration(t *testing.T, text string) {
 	}
 	if !result.Changed() {
 		t.Error("nothing is rendered from it")
+	}
+}
+
+// trySidecar checks that the patch is one of a Deployment, and that each volume of its own is mounted.
+func trySidecar(t *testing.T, text string) {
+	var d appsv1.Deployment
+	if err := yaml.UnmarshalStrict([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	pod := d.Spec.Template.Spec
+	for _, v := range pod.Volumes {
+		if !slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name }) {
+			t.Errorf("volume %s is not mounted", v.Name)
+		}
+	}
+	if want := "ghcr.io/schemawave/schemawave:" + manifests.Version; pod.Containers[0].Image != want {
+		t.Errorf("the image is %s, want %s", pod.Containers[0].Image, want)
 	}
 }
 
