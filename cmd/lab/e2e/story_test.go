@@ -78,10 +78,10 @@ func TestStory(t *testing.T) {
 		{"the migrations move into an image", imaged},
 		{"a tool of the team's own takes over", tooled},
 		{"teams bring tools of their own", ownTools},
-		{"a hook would be skipped", unskipped},
 		{"a sync leaves the hook out", guarded},
 		{"a migration runs in the Sync phase", inSyncPhase},
 		{"Argo CD renders by a plugin", byPlugin},
+		{"a hook would be skipped", unskipped},
 	}
 	for _, step := range steps {
 		if !t.Run(step.name, func(t *testing.T) { step.step(t, s) }) {
