@@ -61,6 +61,7 @@ type foreign struct {
 	baseline   bool   // upto need not have a file
 	repeatable []past
 	newestOnly bool   // what came before is not remembered
+	counted    bool   // versions are numbers in this list, which may change: a migration is told by its name
 	dirty      *Error // one failed half way, and nobody has said since what the schema is at; nil if none did
 }
 

@@ -84,8 +84,8 @@ func historyTables() []foreignTable {
 		{tool: ToolRails, name: "schema_migrations", columns: []string{"version"}, lacks: "dirty", sql: "SELECT version FROM %s ORDER BY version", read: readNames},
 		{tool: ToolDjango, name: "django_migrations", columns: []string{"app", "name", "applied"}, sql: "SELECT app || '.' || name FROM %s ORDER BY id", read: readCounted},
 		{tool: ToolAlembic, name: "alembic_version", columns: []string{"version_num"}, sql: "SELECT version_num FROM %s ORDER BY version_num", read: readHeads},
-		{tool: ToolLiquibase, name: "databasechangelog", columns: []string{"id", "author", "filename", "orderexecuted"}, beside: []string{"databasechangeloglock"},
-			sql: "SELECT filename || '::' || id || '::' || author FROM %s ORDER BY dateexecuted, orderexecuted", read: readCounted,
+		{tool: ToolLiquibase, name: "databasechangelog", columns: []string{"id", "author", "filename", "orderexecuted", "exectype"}, beside: []string{"databasechangeloglock"},
+			sql: "SELECT filename || '::' || id || '::' || author, exectype = 'RERAN', " + inUTC("dateexecuted") + " FROM %s ORDER BY exectype <> 'RERAN', dateexecuted, orderexecuted", read: readLiquibase,
 			held: "SELECT coalesce(lockedby, '') FROM %s WHERE locked", release: "liquibase release-locks"},
 		{tool: ToolPrisma, name: "_prisma_migrations", columns: []string{"migration_name", "finished_at", "rolled_back_at", "started_at"},
 			sql: "SELECT migration_name, finished_at IS NOT NULL FROM %s WHERE rolled_back_at IS NULL ORDER BY started_at", read: readPrisma},
@@ -137,11 +137,23 @@ func readNumbered(rows [][][]byte) (foreign, error) {
 
 // readCounted reads the names of migrations that only their number puts in an order.
 func readCounted(rows [][][]byte) (foreign, error) {
-	var f foreign
+	f := foreign{counted: true}
 	for i, row := range rows {
 		f.applied = append(f.applied, past{version: migrations.Version(strconv.Itoa(i + 1)), name: string(row[0])})
 	}
 	return f, nil
+}
+
+// readLiquibase reads the names of changesets, those first that have run again: Liquibase dates them anew (runOnChange, runAlways),
+// and a changeset that is new has the highest number all the same.
+func readLiquibase(rows [][][]byte) (foreign, error) {
+	f, err := readCounted(rows)
+	for _, row := range rows {
+		if string(row[1]) == "t" {
+			f.repeatable = append(f.repeatable, past{name: string(row[0]), at: parseTime(row[2])})
+		}
+	}
+	return f, err
 }
 
 // generatedRevision is what Alembic names a revision by itself: the last twelve hexadecimal digits of a UUID, which may all be
@@ -193,6 +205,12 @@ func (f foreign) newest() past {
 func (f foreign) since(earlier foreign) (applied, repeatable []past) {
 	later := func(now, then []past) []past {
 		return slices.DeleteFunc(slices.Clone(now), func(p past) bool { return slices.Contains(then, p) })
+	}
+	if f.counted {
+		known := func(p past) bool {
+			return slices.ContainsFunc(earlier.applied, func(e past) bool { return e.name == p.name })
+		}
+		return slices.DeleteFunc(slices.Clone(f.applied), known), later(f.repeatable, earlier.repeatable)
 	}
 	return later(f.applied, earlier.applied), later(f.repeatable, earlier.repeatable)
 }
@@ -246,7 +264,8 @@ func readHistory(ctx context.Context, s *session, h ToolHistory) (toolRecord, er
 	return out, err
 }
 
-// heldBy says who a tool's own lock is held by, a row that stays set when the tool is killed.
+// heldBy says who a tool's own lock is held by, a row that stays set when the tool is killed. Under the lock of ours that is known
+// of every run through Exclusively, but one outside of it may be at work: so the row is told, and not touched.
 func heldBy(ctx context.Context, s *session, from foreignTable, table [2]string) (string, error) {
 	name := identifier(table[0]) + "." + identifier(table[1])
 	rows, err := s.within(ctx, tablesSQL("", name))
@@ -256,7 +275,7 @@ func heldBy(ctx context.Context, s *session, from foreignTable, table [2]string)
 	if rows, err = s.within(ctx, fmt.Sprintf(from.held, name)); err != nil || len(rows) == 0 {
 		return "", err
 	}
-	return fmt.Sprintf("the lock of %s itself is set in %s.%s, by %s: if none is running, it was killed once; release it with %s",
+	return fmt.Sprintf("the lock of %s itself is set in %s.%s, by %s: that run was killed, or runs outside of schemawave exec; if none does, release it with %s",
 		from.tool, table[0], table[1], fallback(string(rows[0][0]), "somebody"), from.release), nil
 }
 

@@ -264,6 +264,25 @@ func TestAHistoryByQuery(t *testing.T) {
 	}
 }
 
+// A changeset that Liquibase runs again is dated anew, and is no migration more.
+func TestAChangesetThatRunsAgain(t *testing.T) {
+	url, history := freshURL(t), postgres.ToolHistory{Tool: postgres.ToolLiquibase}
+	const insert = "INSERT INTO databasechangelog (id, author, filename, dateexecuted, orderexecuted) VALUES "
+	query(t, url, liquibaseTable+insert+"('view', 'ann', 'a.sql', '2024-01-01', 1), ('table', 'ann', 'a.sql', '2024-01-02', 2)")
+	again := "UPDATE databasechangelog SET exectype = 'RERAN', dateexecuted = clock_timestamp(), orderexecuted = 9 WHERE id = 'view'"
+	r, err := exclusively(t, url, history, again)
+	if err != nil || r.Outcome != migrations.OutcomeSucceeded || r.To != "2" || len(r.Applied) != 0 || r.Count != 1 || !slices.Equal(r.Repeated, []string{"a.sql::view::ann"}) {
+		t.Errorf("run again: %+v, %v", r, err)
+	}
+	r, err = exclusively(t, url, history, again+";"+insert+"('index', 'ann', 'a.sql', '2024-01-03', 3)")
+	if err != nil || r.To != "3" || r.Tool.To != "a.sql::index::ann" || !slices.Equal(r.Applied, []migrations.Version{"3"}) || !slices.Equal(r.Repeated, []string{"a.sql::view::ann"}) {
+		t.Errorf("run again beside a new one: %+v, tool %+v, %v", r, r.Tool, err)
+	}
+	if r, err = exclusively(t, url, history, ""); err != nil || r.Outcome != migrations.OutcomeCurrent || r.To != "3" || r.Count != 0 {
+		t.Errorf("nothing to do: %+v, %v", r, err)
+	}
+}
+
 // The lock of a tool itself that a killed run has left is told, and with the way out where the tool then fails.
 func TestAToolsOwnLockIsTold(t *testing.T) {
 	for tool, h := range map[postgres.Tool]struct{ table, lock, release string }{
@@ -276,7 +295,7 @@ func TestAToolsOwnLockIsTold(t *testing.T) {
 			Run: func(context.Context, map[string]string) (int, error) {
 				return 1, &postgres.Error{Failure: migrations.Failure{Code: migrations.ExitRejected, Message: "could not get its lock"}}
 			}})
-		if err == nil || !strings.Contains(err.Error(), h.release) {
+		if err == nil || !strings.Contains(err.Error(), "was killed, or runs outside of schemawave exec; if none does, release it with "+h.release) {
 			t.Errorf("%s: %v", tool, err)
 		}
 		if r, err := exclusively(t, url, postgres.ToolHistory{Tool: tool}, ""); err != nil || r.Outcome != migrations.OutcomeCurrent {
