@@ -30,6 +30,7 @@ type forge struct {
 type forgePull struct {
 	id                             int
 	from, into, title, body, state string // open, closed, merged
+	fork                           int    // 1: the branch is a fork's
 }
 
 func newForge(t testing.TB, kind HostKind) *forge {
@@ -103,23 +104,26 @@ func (f *forge) said() []string {
 // find lists the pull requests between two branches, newest first.
 func (f *forge) find(from, into string) (found []*forgePull) {
 	for _, p := range slices.Backward(f.pulls) {
-		if p.from == from && p.into == into {
+		if p.from == from && p.into == into && (p.fork == 0 || f.listsForks()) {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
+// listsForks reports whether the host lists pull requests of forks along with those from a branch of the same name.
+func (f *forge) listsForks() bool { return f.kind == GitLab || f.kind == Azure }
+
 func (f *forge) open(from, into, title, body string) *forgePull {
 	if from == "" || into == "" || title == "" || body == "" {
 		f.t.Errorf("%s: a pull request from %q into %q, %q, %q", f.kind, from, into, title, body)
 	}
 	for _, p := range f.find(from, into) {
-		if p.state == "open" {
+		if p.state == "open" && p.fork == 0 {
 			f.t.Errorf("%s: a second pull request", f.kind)
 		}
 	}
-	p := &forgePull{len(f.pulls) + 1, from, into, title, body, "open"}
+	p := &forgePull{len(f.pulls) + 1, from, into, title, body, "open", 0}
 	f.pulls = append(f.pulls, p)
 	return p
 }
@@ -190,7 +194,7 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 	Gitea:  func(f *forge, mux *http.ServeMux) { f.githubLike(mux, false) },
 	GitLab: func(f *forge, mux *http.ServeMux) {
 		show := func(p *forgePull) fields {
-			return fields{"iid": p.id, "web_url": fmt.Sprint("https://host/", p.id), "description": p.body,
+			return fields{"iid": p.id, "web_url": fmt.Sprint("https://host/", p.id), "description": p.body, "target_project_id": 1, "source_project_id": 1 + p.fork,
 				"state": map[string]string{"open": "opened"}[p.state] + strings.TrimPrefix(p.state, "open")}
 		}
 		mux.HandleFunc("POST /projects/{project}/statuses/{commit}", func(w http.ResponseWriter, r *http.Request) {
@@ -225,8 +229,8 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 		mux.HandleFunc("POST "+repo+"/commit/{commit}/statuses/build", func(w http.ResponseWriter, r *http.Request) { f.buildStatus(w, r) })
 		mux.HandleFunc("GET "+repo+"/pullrequests", func(w http.ResponseWriter, r *http.Request) {
 			q := r.URL.Query()
-			var from, into string
-			if _, err := fmt.Sscanf(q.Get("q"), "source.branch.name=%q AND destination.branch.name=%q", &from, &into); err != nil || len(q["state"]) != 4 || q.Get("sort") != "-created_on" {
+			var repo, from, into string
+			if _, err := fmt.Sscanf(q.Get("q"), "source.repository.full_name=%q AND source.branch.name=%q AND destination.branch.name=%q", &repo, &from, &into); err != nil || repo != "shop/env" || len(q["state"]) != 4 || q.Get("sort") != "-created_on" {
 				f.t.Errorf("query %v", q)
 			}
 			answerWith(w, fields{"values": list(f.find(from, into), show)})
@@ -236,8 +240,16 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 			w.WriteHeader(http.StatusCreated)
 			answerWith(w, show(f.open(at(m, "source.branch.name"), at(m, "destination.branch.name"), at(m, "title"), at(m, "description"))))
 		})
+		mux.HandleFunc("GET "+repo+"/pullrequests/{id}", func(w http.ResponseWriter, r *http.Request) {
+			one := show(f.pull(r.PathValue("id")))
+			one["reviewers"] = []fields{{"uuid": "{ada}"}}
+			answerWith(w, one)
+		})
 		mux.HandleFunc("PUT "+repo+"/pullrequests/{id}", func(w http.ResponseWriter, r *http.Request) {
 			m, p := in(r), f.pull(r.PathValue("id"))
+			if reviewers, _ := m["reviewers"].([]any); len(reviewers) != 1 {
+				f.t.Errorf("an edit that takes away reviewers: %v", m)
+			}
 			f.change(p, at(m, "title"), at(m, "description"), false)
 			answerWith(w, show(p))
 		})
@@ -249,12 +261,14 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 	BitbucketDataCenter: func(f *forge, mux *http.ServeMux) {
 		show := func(p *forgePull) fields {
 			return fields{"id": p.id, "version": 3, "description": p.body, "state": map[string]string{"open": "OPEN", "closed": "DECLINED", "merged": "MERGED"}[p.state],
-				"links": fields{"self": []fields{{"href": fmt.Sprint("https://host/", p.id)}}}, "toRef": fields{"id": "refs/heads/" + p.into},
+				"links": fields{"self": []fields{{"href": fmt.Sprint("https://host/", p.id)}}}, "toRef": fields{"id": "refs/heads/" + p.into,
+					"repository": fields{"slug": "env", "project": fields{"key": "SHOP"}}},
 				"reviewers": []fields{{"user": fields{"name": "ada"}}}}
 		}
 		const repo = "/api/1.0/projects/{project}/repos/{slug}/pull-requests"
+		const commits = "/api/1.0/projects/{project}/repos/{slug}/commits"
 		branch := func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
-		mux.HandleFunc("POST /build-status/1.0/commits/{commit}", func(w http.ResponseWriter, r *http.Request) { f.buildStatus(w, r) })
+		mux.HandleFunc("POST "+commits+"/{commit}/builds", func(w http.ResponseWriter, r *http.Request) { f.buildStatus(w, r) })
 		mux.HandleFunc("GET "+repo, func(w http.ResponseWriter, r *http.Request) {
 			q := r.URL.Query()
 			if q.Get("state") != "ALL" || q.Get("direction") != "OUTGOING" || q.Get("order") != "NEWEST" {
@@ -285,7 +299,16 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 	},
 	Azure: func(f *forge, mux *http.ServeMux) {
 		show := func(p *forgePull) fields {
-			return fields{"pullRequestId": p.id, "description": p.body, "status": map[string]string{"open": "active", "closed": "abandoned", "merged": "completed"}[p.state]}
+			one := fields{"pullRequestId": p.id, "description": p.body, "status": map[string]string{"open": "active", "closed": "abandoned", "merged": "completed"}[p.state]}
+			if p.fork == 1 {
+				one["forkSource"] = fields{"name": "refs/heads/" + p.from}
+			}
+			return one
+		}
+		listed := func(p *forgePull) fields {
+			one := show(p)
+			one["description"] = p.body[:min(len(p.body), 400)]
+			return one
 		}
 		const repo = "/{organisation}/{project}/_apis/git/repositories/{repository}"
 		branch := func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
@@ -299,12 +322,15 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 			if q.Get("searchCriteria.status") != "all" {
 				f.t.Errorf("query %v", q)
 			}
-			answerWith(w, fields{"value": list(f.find(branch(q.Get("searchCriteria.sourceRefName")), branch(q.Get("searchCriteria.targetRefName"))), show)})
+			answerWith(w, fields{"value": list(f.find(branch(q.Get("searchCriteria.sourceRefName")), branch(q.Get("searchCriteria.targetRefName"))), listed)})
 		})
 		mux.HandleFunc("POST "+repo+"/pullrequests", func(w http.ResponseWriter, r *http.Request) {
 			m := in(r)
 			w.WriteHeader(http.StatusCreated)
 			answerWith(w, show(f.open(branch(at(m, "sourceRefName")), branch(at(m, "targetRefName")), at(m, "title"), at(m, "description"))))
+		})
+		mux.HandleFunc("GET "+repo+"/pullrequests/{id}", func(w http.ResponseWriter, r *http.Request) {
+			answerWith(w, show(f.pull(r.PathValue("id"))))
 		})
 		mux.HandleFunc("PATCH "+repo+"/pullrequests/{id}", func(w http.ResponseWriter, r *http.Request) {
 			m, p := in(r), f.pull(r.PathValue("id"))
@@ -317,7 +343,10 @@ var dialects = map[HostKind]func(*forge, *http.ServeMux){
 func (f *forge) githubLike(mux *http.ServeMux, search bool) {
 	show := func(p *forgePull) fields {
 		o := fields{"number": p.id, "html_url": fmt.Sprint("https://host/", p.id), "body": p.body, "state": p.state,
-			"head": fields{"ref": p.from}, "base": fields{"ref": p.into}, "merged_at": nil}
+			"head": fields{"ref": p.from, "label": p.from, "repo_id": 1 + p.fork}, "base": fields{"ref": p.into, "label": p.into, "repo_id": 1}, "merged_at": nil}
+		if p.state != "open" { // Gitea's, once the branch is deleted
+			o["head"].(fields)["ref"] = fmt.Sprintf("refs/pull/%d/head", p.id)
+		}
 		if p.state == "merged" {
 			o["state"], o["merged_at"] = "closed", "2026-01-02T03:04:05Z"
 		}

@@ -212,8 +212,8 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return c.fault(FaultUnreachable, req, err)
 	}
-	if res.StatusCode >= 300 {
-		return c.refusal(req, res.StatusCode, answer)
+	if res.StatusCode >= 300 || res.StatusCode == http.StatusNonAuthoritativeInfo {
+		return c.refusal(req, res, answer)
 	}
 	if out == nil {
 		return nil
@@ -257,10 +257,15 @@ func (e *apiError) Error() string {
 	return strings.TrimRight(fmt.Sprintf("%d %s: %s", e.status, http.StatusText(e.status), e.said), ": ")
 }
 
-func (c *client) refusal(req *http.Request, code int, answer []byte) error {
+func (c *client) refusal(req *http.Request, res *http.Response, answer []byte) error {
+	code := res.StatusCode
 	err := error(&apiError{code, firstLine(string(answer))})
+	// GitHub limits the rate with 403 as well.
+	if code == http.StatusForbidden && (res.Header.Get("Retry-After") != "" || res.Header.Get("X-RateLimit-Remaining") == "0") {
+		return c.fault(FaultUnreachable, req, err)
+	}
 	switch code {
-	case http.StatusUnauthorized:
+	case http.StatusUnauthorized, http.StatusNonAuthoritativeInfo: // Azure DevOps shows its page for logging in
 		return c.fault(FaultAuth, req, fmt.Errorf("%w: check host.tokenFile or the credentials, and that the token has not expired", err))
 	case http.StatusForbidden, http.StatusNotFound:
 		return c.fault(FaultAuth, req, fmt.Errorf("%w: grant the token the right to read and write commit statuses and pull requests", err))

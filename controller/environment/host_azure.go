@@ -16,6 +16,8 @@ type azurePull struct {
 	ID          int    `json:"pullRequestId"`
 	Status      string `json:"status"`
 	Description string `json:"description"`
+	// ForkSource is there if the source branch is another repository's.
+	ForkSource *struct{} `json:"forkSource"`
 }
 
 func (a *azure) pull(p azurePull) *pull {
@@ -39,13 +41,18 @@ func (a *azure) latest(ctx context.Context, from, into string) (*pull, error) {
 	if err := a.call(ctx, "GET", "/pullrequests?"+azureVersion+"&"+q.Encode(), nil, &found); err != nil {
 		return nil, err
 	}
-	var newest *pull // no order is documented
+	var newest azurePull // no order is documented
 	for _, p := range found.Value {
-		if newest == nil || p.ID > newest.id {
-			newest = a.pull(p)
+		if p.ForkSource == nil && p.ID > newest.ID {
+			newest = p
 		}
 	}
-	return newest, nil
+	if newest.ID == 0 {
+		return nil, nil
+	}
+	// A list cuts descriptions after 400 characters.
+	err := a.call(ctx, "GET", fmt.Sprintf("/pullrequests/%d?%s", newest.ID, azureVersion), nil, &newest)
+	return a.pull(newest), err
 }
 
 // azureBody is what a description holds at most, 4,000 characters, with its end, which is read again.

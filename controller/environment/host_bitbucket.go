@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // bitbucket speaks the API of Bitbucket Cloud, https://developer.atlassian.com/cloud/bitbucket/rest.
@@ -17,6 +18,7 @@ type cloudPull struct {
 	Links       struct {
 		HTML struct{ Href string } `json:"html"`
 	} `json:"links"`
+	Reviewers json.RawMessage `json:"reviewers"` // not in a list
 }
 
 func (p cloudPull) pull() *pull {
@@ -47,7 +49,8 @@ func (b *bitbucket) setStatus(ctx context.Context, commit string, s status) erro
 
 func (b *bitbucket) latest(ctx context.Context, from, into string) (*pull, error) {
 	q := url.Values{"state": {"OPEN", "MERGED", "DECLINED", "SUPERSEDED"}, "sort": {"-created_on"}, "pagelen": {"1"},
-		"q": {fmt.Sprintf("source.branch.name=%q AND destination.branch.name=%q", from, into)}}
+		"q": {fmt.Sprintf("source.repository.full_name=%q AND source.branch.name=%q AND destination.branch.name=%q",
+			strings.Join(b.where.segments, "/"), from, into)}}
 	var found struct{ Values []cloudPull }
 	if err := b.call(ctx, "GET", "/pullrequests?"+q.Encode(), nil, &found); err != nil || len(found.Values) == 0 {
 		return nil, err
@@ -62,8 +65,14 @@ func (b *bitbucket) open(ctx context.Context, from, into string, text descriptio
 	return made.pull(), err
 }
 
+// edit sends the reviewers along: without them, they are removed.
 func (b *bitbucket) edit(ctx context.Context, p *pull, text description) error {
-	return b.call(ctx, "PUT", fmt.Sprintf("/pullrequests/%d", p.id), map[string]string{"title": text.title, "description": text.body}, nil)
+	at := fmt.Sprintf("/pullrequests/%d", p.id)
+	var was cloudPull
+	if err := b.call(ctx, "GET", at, nil, &was); err != nil {
+		return err
+	}
+	return b.call(ctx, "PUT", at, map[string]any{"title": text.title, "description": text.body, "reviewers": was.Reviewers}, nil)
 }
 
 func (b *bitbucket) close(ctx context.Context, p *pull) error {
@@ -82,7 +91,11 @@ type serverPull struct {
 		Self []struct{ Href string } `json:"self"`
 	} `json:"links"`
 	ToRef struct {
-		ID string `json:"id"`
+		ID         string `json:"id"`
+		Repository struct {
+			Slug    string               `json:"slug"`
+			Project struct{ Key string } `json:"project"`
+		} `json:"repository"`
 	} `json:"toRef"`
 	Reviewers json.RawMessage `json:"reviewers"`
 }
@@ -97,7 +110,7 @@ func (p serverPull) pull() *pull {
 
 func (b *bitbucketDataCenter) setStatus(ctx context.Context, commit string, s status) error {
 	link := b.where.web + "/projects/" + b.where.segments[0] + "/repos/" + b.where.segments[1] + "/commits/" + commit
-	return b.call(ctx, "POST", b.where.api+"/build-status/1.0/commits/"+commit, buildStatus(s, link), nil)
+	return b.call(ctx, "POST", "/commits/"+commit+"/builds", buildStatus(s, link), nil)
 }
 
 func (b *bitbucketDataCenter) latest(ctx context.Context, from, into string) (*pull, error) {
@@ -107,7 +120,8 @@ func (b *bitbucketDataCenter) latest(ctx context.Context, from, into string) (*p
 		return nil, err
 	}
 	for _, p := range found.Values {
-		if p.ToRef.ID == "refs/heads/"+into {
+		to := p.ToRef.Repository.Project.Key + "/" + p.ToRef.Repository.Slug // a fork's are for another repository, too
+		if p.ToRef.ID == "refs/heads/"+into && strings.EqualFold(to, strings.Join(b.where.segments, "/")) {
 			return p.pull(), nil
 		}
 	}

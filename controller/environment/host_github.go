@@ -12,13 +12,20 @@ type github struct{ *client }
 
 // githubPull is also how Gitea describes a pull request.
 type githubPull struct {
-	Number   int     `json:"number"`
-	HTMLURL  string  `json:"html_url"`
-	State    string  `json:"state"`
-	MergedAt *string `json:"merged_at"`
-	Body     string  `json:"body"`
-	Head     struct{ Ref string }
-	Base     struct{ Ref string }
+	Number   int       `json:"number"`
+	HTMLURL  string    `json:"html_url"`
+	State    string    `json:"state"`
+	MergedAt *string   `json:"merged_at"`
+	Body     string    `json:"body"`
+	Head     githubEnd `json:"head"`
+	Base     githubEnd `json:"base"`
+}
+
+// githubEnd is a branch as Gitea describes it: a head's ref is that of the pull request once the branch is deleted, and its
+// label stays the branch's name.
+type githubEnd struct {
+	Label  string `json:"label"`
+	RepoID int64  `json:"repo_id"`
 }
 
 func (p githubPull) pull() *pull {
@@ -64,7 +71,8 @@ func (g *gitea) setStatus(ctx context.Context, commit string, s status) error {
 	}, nil)
 }
 
-// latest looks through the pull requests, which are listed from the newest and cannot be searched by branch.
+// latest looks through the pull requests, which are listed from the newest and cannot be searched by branch. Those of forks
+// are not ours, whatever their branch is called.
 func (g *gitea) latest(ctx context.Context, from, into string) (*pull, error) {
 	const pages, limit = 20, 50
 	for page := 1; page <= pages; page++ {
@@ -73,7 +81,7 @@ func (g *gitea) latest(ctx context.Context, from, into string) (*pull, error) {
 			return nil, err
 		}
 		for _, p := range found {
-			if p.Head.Ref == from && p.Base.Ref == into {
+			if p.Head.Label == from && p.Head.RepoID == p.Base.RepoID && p.Base.Label == into {
 				return p.pull(), nil
 			}
 		}

@@ -17,6 +17,8 @@ type mergeRequest struct {
 	WebURL      string `json:"web_url"`
 	State       string `json:"state"`
 	Description string `json:"description"`
+	From        int64  `json:"source_project_id"`
+	Into        int64  `json:"target_project_id"`
 }
 
 func (m mergeRequest) pull() *pull {
@@ -36,12 +38,17 @@ func (g *gitlab) setStatus(ctx context.Context, commit string, s status) error {
 
 func (g *gitlab) latest(ctx context.Context, from, into string) (*pull, error) {
 	q := url.Values{"state": {"all"}, "source_branch": {from}, "target_branch": {into},
-		"order_by": {"created_at"}, "sort": {"desc"}, "per_page": {"1"}}
+		"order_by": {"created_at"}, "sort": {"desc"}, "per_page": {"100"}}
 	var found []mergeRequest
-	if err := g.call(ctx, "GET", "/merge_requests?"+q.Encode(), nil, &found); err != nil || len(found) == 0 {
+	if err := g.call(ctx, "GET", "/merge_requests?"+q.Encode(), nil, &found); err != nil {
 		return nil, err
 	}
-	return found[0].pull(), nil
+	for _, m := range found {
+		if m.From == m.Into { // those of forks are not ours, whatever their branch is called
+			return m.pull(), nil
+		}
+	}
+	return nil, nil
 }
 
 func (g *gitlab) open(ctx context.Context, from, into string, text description) (*pull, error) {

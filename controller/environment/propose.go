@@ -237,5 +237,5 @@ func describe(branch string, p proposal, overlays []string) description {
 	b.WriteString("\nMerge it, and Argo CD runs the migrations with its next sync. Close it, and nothing is proposed until a source of " +
 		"these overlays changes. The branch is rewritten when that happens, but not once it holds a commit of yours.\n\n")
 	fmt.Fprintf(&b, "%s: %s\n", changesTrailer, p.changes)
-	return description{title, b.String()}
+	return description{clip(title, 255), b.String()}
 }

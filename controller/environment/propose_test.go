@@ -69,6 +69,29 @@ func TestPullRequestOnEveryHost(t *testing.T) {
 	}
 }
 
+// What was closed is not proposed again, also when the branch is deleted, and a fork's pull request from a branch of the same
+// name is none of ours.
+func TestClosedPullRequestOnEveryHost(t *testing.T) {
+	for kind := range dialects {
+		t.Run(string(kind), func(t *testing.T) {
+			f := newForge(t, kind)
+			p, url := hosted(t, newHost(t), kind, shop("orders"))
+			fork := &forgePull{1, ownBranch, "main", "a fork's", "x", "open", 1}
+			f.pulls = append(f.pulls, fork)
+			w := start(t, f.proposing, url).only()
+			pass(t, w, Proposed)
+			f.set("closed")
+			f.pulls = append(f.pulls, &forgePull{3, ownBranch, "main", "a fork's", "x", "open", 1})
+			git(t, p.bare, "update-ref", "-d", "refs/heads/"+ownBranch)
+			equal(t, "held", pass(t, w, Current).Held, []string{"apps/orders"})
+			equal(t, "held by a new leader", pass(t, start(t, f.proposing, url).only(), Current).Held, []string{"apps/orders"})
+			if len(f.pulls) != 3 || fork.state != "open" || fork.title != "a fork's" {
+				t.Errorf("proposed again, or a fork's was changed: %+v", fork)
+			}
+		})
+	}
+}
+
 func TestPullRequestIsLeftAloneUntilItsChangesChange(t *testing.T) {
 	f := newForge(t, GitHub)
 	p, url := hosted(t, newHost(t), GitHub, shop("orders"))
