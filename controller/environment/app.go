@@ -55,6 +55,8 @@ func (i *installation) token(ctx context.Context, client *http.Client) (string, 
 		t.BaseURL = i.apiURL
 		i.key, i.client, i.tokens = string(key), client, t
 	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	token, err := i.tokens.Token(ctx)
 	if err == nil {
 		return token, nil

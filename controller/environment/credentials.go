@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -106,8 +108,38 @@ func (d *dialer) trust() error {
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	d.close()
-	d.client, d.ca = &http.Client{Transport: t}, ca
+	d.client, d.ca = &http.Client{Transport: t, CheckRedirect: stayOnHost}, ca
 	return nil
+}
+
+// stayOnHost follows a host within itself only, and from http to https: go-git logs in wherever it is led, and credentials
+// are for one host.
+func stayOnHost(to *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	same := to.URL.Scheme == from.Scheme && to.URL.Host == from.Host
+	safer := from.Scheme == "http" && to.URL.Scheme == "https" && to.URL.Hostname() == from.Hostname()
+	if !same && !safer {
+		return fmt.Errorf("the host redirects to %s://%s, which is not given its credentials: correct url or host.apiURL", to.URL.Scheme, to.URL.Host)
+	}
+	if len(via) >= 10 {
+		return errors.New("the host redirects in circles: check url and host.apiURL")
+	}
+	return nil
+}
+
+// do sends a request of an API. Only one that reads is led elsewhere: of others, HTTP makes reads.
+func (d *dialer) do(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return d.client.Do(req)
+	}
+	c := *d.client
+	c.CheckRedirect = func(to *http.Request, via []*http.Request) error {
+		if to.Method != req.Method {
+			return http.ErrUseLastResponse
+		}
+		return stayOnHost(to, via)
+	}
+	return c.Do(req)
 }
 
 func (d *dialer) loginSSH() (transport.Transport, transport.AuthMethod, error) {

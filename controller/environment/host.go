@@ -199,7 +199,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	if err := c.authorize(ctx, req); err != nil {
 		return err
 	}
-	res, err := c.dialer.client.Do(req)
+	res, err := c.dialer.do(req)
 	if err != nil {
 		var cause *url.Error
 		if errors.As(err, &cause) {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -61,5 +62,58 @@ func TestHostWithAnErrorPage(t *testing.T) {
 		}))
 		fails(t, start(t, nil, server.URL+"/env.git").only(), reason)
 		server.Close()
+	}
+}
+
+// Neither git's credentials nor the API's token follow a redirect to another host.
+func TestCredentialsStayOnTheirHost(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s has come here, with %d credentials", r.Method, r.URL.Path, len(r.Header["Authorization"]))
+	}))
+	defer elsewhere.Close()
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	}))
+	defer host.Close()
+	w := start(t, func(o *Options) {
+		r := &o.Config.Repositories[0]
+		r.Credentials = Credentials{Username: "u", PasswordFile: put(t, "password", []byte("secret"))}
+		r.Host = Host{Kind: GitHub, APIURL: host.URL}
+	}, host.URL+"/shop/env.git").only()
+	fails(t, w, FaultUnreachable, "the host redirects to "+elsewhere.URL)
+	err := w.api.setStatus(t.Context(), "c0ffee", status{name: "schemawave/main"})
+	if err == nil || reasonOf(err) != FaultUnreachable || !strings.Contains(err.Error(), "the host redirects to ") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a status led elsewhere: %v", err)
+	}
+}
+
+// What hosts say in their own ways is neither success nor for want of a right.
+func TestAnswersThatMeanOtherThings(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		header string
+		want   FaultReason
+	}{
+		{"Azure DevOps shows its page for logging in", http.StatusNonAuthoritativeInfo, "", FaultAuth},
+		{"GitHub limits the rate", http.StatusForbidden, "Retry-After", FaultUnreachable},
+		{"a right is missing", http.StatusForbidden, "", FaultAuth},
+		{"a POST that became a GET", http.StatusFound, "Location", FaultRejected},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.header != "" {
+					w.Header().Set(c.header, "/60")
+				}
+				w.WriteHeader(c.status)
+			}))
+			defer host.Close()
+			w := start(t, func(o *Options) {
+				o.Config.Repositories[0].Host = Host{Kind: GitHub, APIURL: host.URL, TokenFile: put(t, "token", []byte("secret"))}
+			}, host.URL+"/shop/env.git").only()
+			if err := w.api.setStatus(t.Context(), "c0ffee", status{}); err == nil || reasonOf(err) != c.want {
+				t.Errorf("%v, not %s", err, c.want)
+			}
+		})
 	}
 }
