@@ -83,11 +83,12 @@ func (w *writer) stale(ctx context.Context, overlays []string, o *outcome) (map[
 	stale := map[string]Rendering{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	render := w.render(w.checkout.dir)
 	next := make(chan string)
 	for range min(runtime.GOMAXPROCS(0), len(overlays)) {
 		wg.Go(func() {
 			for overlay := range next {
-				r, changed, err := w.renderOne(ctx, overlay)
+				r, changed, err := renderOne(ctx, render, overlay)
 				mu.Lock()
 				delete(o.failed, overlay)
 				if err != nil {
@@ -111,13 +112,13 @@ func (w *writer) stale(ctx context.Context, overlays []string, o *outcome) (map[
 }
 
 // renderOne keeps a panic in the renderer's foreign code to the overlay that caused it.
-func (w *writer) renderOne(ctx context.Context, overlay string) (r Rendering, changed bool, err error) {
+func renderOne(ctx context.Context, render Renderer, overlay string) (r Rendering, changed bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("rendering panicked, which is a bug: %v", p)
 		}
 	}()
-	if r, err = w.render(ctx, w.checkout.dir, overlay); err != nil {
+	if r, err = render(ctx, overlay); err != nil {
 		return nil, false, err
 	}
 	return r, r.Changed(), nil

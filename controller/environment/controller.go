@@ -34,7 +34,7 @@ type Options struct {
 	Logger *slog.Logger
 	// List and Render default to kustomize.Overlays and Kustomize without options.
 	List   Lister
-	Render Renderer
+	Render RendererAt
 }
 
 // Controller keeps environment repositories rendered.

@@ -63,12 +63,12 @@ func TestBrokenOverlayIsTriedAgainWithEveryPush(t *testing.T) {
 	p := h.repository("env", shop("orders"))
 	r, ill := digestRenderer{version: "1"}, true
 	w := start(t, func(o *Options) {
-		o.Render = func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o.Render = each(func(ctx context.Context, root, overlay string) (Rendering, error) {
 			if ill {
 				return nil, errors.New("a remote base does not answer")
 			}
 			return r.render(ctx, root, overlay)
-		}
+		})
 	}, h.url("env")).only()
 	pass(t, w, Current)
 	ill = false
@@ -110,12 +110,12 @@ func TestNothingHalfWrittenIsPushed(t *testing.T) {
 	p := h.repository("env", shop("orders", "billing"))
 	r := digestRenderer{version: "1"}
 	w := start(t, func(o *Options) {
-		o.Render = func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o.Render = each(func(ctx context.Context, root, overlay string) (Rendering, error) {
 			if overlay == "apps/orders" {
 				return half{dir: filepath.Join(root, overlay)}, nil
 			}
 			return r.render(ctx, root, overlay)
-		}
+		})
 	}, h.url("env")).only()
 	rep := pass(t, w, Pushed)
 	equal(t, "rendered", rep.Rendered, []string{"apps/billing"})
@@ -135,12 +135,12 @@ func TestPanicIsTheOverlaysError(t *testing.T) {
 	h.repository("env", shop("orders", "billing"))
 	r := digestRenderer{version: "1"}
 	w := start(t, func(o *Options) {
-		o.Render = func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o.Render = each(func(ctx context.Context, root, overlay string) (Rendering, error) {
 			if overlay == "apps/orders" {
 				return half{panic: true}, nil
 			}
 			return r.render(ctx, root, overlay)
-		}
+		})
 	}, h.url("env")).only()
 	if rep := pass(t, w, Pushed); !strings.Contains(rep.Broken["apps/orders"], "nil map") {
 		t.Errorf("broken: %q", rep.Broken)
@@ -287,10 +287,10 @@ func TestCancelledPassLeavesTheHostAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := digestRenderer{version: "1"}
 	w := start(t, func(o *Options) {
-		o.Render = func(c context.Context, root, overlay string) (Rendering, error) {
+		o.Render = each(func(c context.Context, root, overlay string) (Rendering, error) {
 			cancel()
 			return r.render(c, root, overlay)
-		}
+		})
 	}, h.url("env")).only()
 	began := time.Now()
 	if rep := w.pass(ctx); rep.Result != Failed {

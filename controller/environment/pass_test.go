@@ -15,7 +15,7 @@ func start(t testing.TB, change func(*Options), urls ...string) *Controller {
 	r := digestRenderer{version: "1"}
 	o := Options{
 		Config: Config{Directory: t.TempDir()},
-		List:   r.list, Render: r.render,
+		List:   r.list, Render: each(r.render),
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, u := range urls {
@@ -107,12 +107,12 @@ func TestOnlyTouchedOverlaysAreRendered(t *testing.T) {
 	var seen []string
 	r := digestRenderer{version: "1"}
 	w := start(t, func(o *Options) {
-		o.Render = func(ctx context.Context, root, overlay string) (Rendering, error) {
+		o.Render = each(func(ctx context.Context, root, overlay string) (Rendering, error) {
 			mu.Lock()
 			seen = append(seen, overlay)
 			mu.Unlock()
 			return r.render(ctx, root, overlay)
-		}
+		})
 	}, h.url("env")).only()
 	pass(t, w, Pushed)
 	p.pull()

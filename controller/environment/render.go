@@ -7,9 +7,12 @@ import (
 	"github.com/schemawave/schemawave/kustomize"
 )
 
-// Renderer computes the generated files of one overlay, a slash-separated path below the checkout at root, without
-// writing. Several overlays may be rendered at once. An error is the overlay's, unless ctx is done.
-type Renderer func(ctx context.Context, root, overlay string) (Rendering, error)
+// RendererAt begins to render overlays of the checkout at root, of which nothing changes while the Renderer is used.
+type RendererAt func(root string) Renderer
+
+// Renderer computes the generated files of one overlay, a slash-separated path below the checkout, without writing. Several
+// overlays may be rendered at once. An error is the overlay's, unless ctx is done.
+type Renderer func(ctx context.Context, overlay string) (Rendering, error)
 
 // Rendering is what one overlay's generated files should be.
 type Rendering interface {
@@ -27,10 +30,12 @@ type Rendering interface {
 type Lister func(dir string) ([]string, error)
 
 // Kustomize renders with package kustomize. The root of the options is not used: it is the checkout's.
-func Kustomize(o kustomize.Options) Renderer {
-	return func(ctx context.Context, root, overlay string) (Rendering, error) {
-		o := o // several overlays, also of different repositories, are rendered at once
-		o.Root = root
-		return kustomize.Render(ctx, filepath.Join(root, filepath.FromSlash(overlay)), o)
+func Kustomize(o kustomize.Options) RendererAt {
+	return func(root string) Renderer {
+		p := &kustomize.Pass{Options: o}
+		p.Root = root
+		return func(ctx context.Context, overlay string) (Rendering, error) {
+			return p.Render(ctx, filepath.Join(root, filepath.FromSlash(overlay)))
+		}
 	}
 }

@@ -27,6 +27,13 @@ func (d digestRenderer) list(dir string) (overlays []string, err error) {
 	return overlays, err
 }
 
+// each makes a RendererAt of what renders every overlay by itself.
+func each(render func(ctx context.Context, root, overlay string) (Rendering, error)) RendererAt {
+	return func(root string) Renderer {
+		return func(ctx context.Context, overlay string) (Rendering, error) { return render(ctx, root, overlay) }
+	}
+}
+
 func (d digestRenderer) render(ctx context.Context, root, overlay string) (Rendering, error) {
 	dir := filepath.Join(root, overlay)
 	var m struct {

@@ -6,7 +6,7 @@ import (
 )
 
 // upgrade is a controller with another version of Schemawave: it renders everything differently.
-func upgrade(o *Options) { o.Render = digestRenderer{version: "2"}.render }
+func upgrade(o *Options) { o.Render = each(digestRenderer{version: "2"}.render) }
 
 // rendered is a repository with one overlay, rendered, and a person's clone that is up to date.
 func rendered(t *testing.T) (*host, *person, *writer) {

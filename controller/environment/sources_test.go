@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -87,4 +88,37 @@ func TestIncludedOverlayIsRenderedFirst(t *testing.T) {
 	p.push()
 	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"all", "apps/orders"})
 	pass(t, start(t, nil, h.url("env")).only(), Current)
+}
+
+// A file at the top has every overlay listed again. Reading what each is made of as well costs, with thousands of them, more
+// than all the rest of a pass.
+func TestSourcesOfAffectedOverlaysOnlyAreReadAnew(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders", "billing", "search"))
+	w := start(t, nil, h.url("env")).only()
+	pass(t, w, Pushed)
+	p.pull()
+	for _, c := range []struct {
+		reason, file string
+		result       Result
+		read         []string
+	}{
+		{"no overlay's", "values.yaml", Current, nil},
+		{"one overlay's", "apps/orders/values.yaml", Current, []string{"apps/orders"}},
+		{"one overlay's migration", "migrations/billing/0002.sql", Pushed, []string{"apps/billing"}},
+	} {
+		before := maps.Clone(w.sources.of)
+		p.commit(c.reason, map[string]string{"values.yaml": c.reason + "\n", c.file: "a: b\n"})
+		p.push()
+		pass(t, w, c.result)
+		p.pull()
+		var read []string
+		for overlay, paths := range w.sources.of {
+			if len(paths) == 0 || &paths[0] != &before[overlay][0] {
+				read = append(read, overlay)
+			}
+		}
+		slices.Sort(read)
+		equal(t, c.reason, read, c.read)
+	}
 }

@@ -26,7 +26,7 @@ type writer struct {
 	author  Author
 	signing Signing
 	list    Lister
-	render  Renderer
+	render  RendererAt
 	refresh *refresher
 	report  func(Report)
 
