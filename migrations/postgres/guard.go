@@ -75,7 +75,7 @@ func (r *runner) ask(ctx context.Context, q Question) error {
 		return err
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
-	messages := []string{r.ledger.readSQL(nil)}
+	messages := []string{r.ledger.readSQL()}
 	if q.ToolRun != "" {
 		messages = append(messages, r.ledger.ranSQL(q.ToolRun))
 	}

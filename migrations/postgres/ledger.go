@@ -44,43 +44,45 @@ type state struct {
 	exists       bool
 	format       string
 	database     string
-	empty        bool               // nothing has been applied
 	tip          migrations.Version // the version applied last, not always the newest
 	entries      []entry            // oldest first, without the root row; then the repeatable ones
 	reverting    migrations.Version // one whose down script, outside a transaction, has come half way
 	tenantSchema bool               // the tenant, if there are any, has its schema
 }
 
-// readSQL asks for the state in one message. If the history is exactly the set (the row applied last says so, and all
-// repeatable ones are as they should be), the answer is the root row alone, however long the history; nil asks for all rows.
-func (l ledger) readSQL(set *migrations.Set) string {
-	same := "false"
-	if set != nil && len(set.Migrations) > 0 {
-		same = l.sameSQL(*set)
-	}
+// readSQL asks for the state in one message.
+func (l ledger) readSQL() string {
 	columns := func(reverting string) string {
 		return fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
 			"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version), %[2]s FROM %[1]s m WHERE m.", l.table("migration"), reverting)
 	}
 	rows := columns("(SELECT min(s.migration) "+l.revertingOf("m")+")") + l.mine(" AND m.version = ''") +
-		" UNION ALL " + columns("NULL") + l.mine(" AND m.version <> '' AND NOT %s", same) +
-		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false, NULL FROM %s r WHERE r.", l.table("repeatable")) +
-		l.mine(" AND NOT %s", same)
+		" UNION ALL " + columns("NULL") + l.mine(" AND m.version <> ''") +
+		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false, NULL FROM %s r WHERE r.", l.table("repeatable")) + l.mine("")
+	return l.serverSQL() + ";\n" + l.ifThere(rows)
+}
+
+// serverSQL asks which process answers, and whether the tenant's schema is there.
+func (l ledger) serverSQL() string {
 	tenantSchema := "true"
 	if l.tenant != "" {
 		tenantSchema = fmt.Sprintf("pg_catalog.to_regnamespace(%s) IS NOT NULL", literal(identifier(l.tenant)))
 	}
-	return fmt.Sprintf("SELECT pg_catalog.pg_backend_pid(), %s;\n%s", tenantSchema, l.ifThere(rows))
+	return "SELECT pg_catalog.pg_backend_pid(), " + tenantSchema
 }
 
-// sameSQL is the condition that exactly this set is applied, and nothing half reverted.
-func (l ledger) sameSQL(set migrations.Set) string {
-	same := fmt.Sprintf("EXISTS (SELECT FROM %[1]s d WHERE d.%[2]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version) AND NOT EXISTS (SELECT %[3]s))",
-		l.table("migration"), l.mine(" AND d.version = %s AND d.digest = %s", literal(string(set.Latest())), literal(set.HistoryDigest())), l.revertingOf("d"))
-	if len(set.Repeatables) == 0 {
-		return same
+// sameSQL asks in one short question, after what serverSQL asks, whether exactly this set is applied to the logical database, and
+// nothing half reverted; NULL if there is no ledger. As in ifThere the tables are named only in text that is executed if they are
+// there; ts_stat executes it, for a process of the server that has just started takes longer to load PL/pgSQL than for all this.
+func (l ledger) sameSQL(database string, set migrations.Set) string {
+	same := fmt.Sprintf("EXISTS (SELECT FROM %s m WHERE m.%s)", l.table("migration"), l.mine(" AND m.version = '' AND m.name = %s AND m.checksum = %s", literal(database), literal(ledgerFormat))) +
+		fmt.Sprintf(" AND EXISTS (SELECT FROM %[1]s d WHERE d.%[2]s AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = d.tenant AND n.previous = d.version) AND NOT EXISTS (SELECT %[3]s))",
+			l.table("migration"), l.mine(" AND d.version = %s AND d.digest = %s", literal(string(set.Latest())), literal(set.HistoryDigest())), l.revertingOf("d"))
+	if len(set.Repeatables) > 0 {
+		same += fmt.Sprintf(" AND %d = (SELECT count(*) FROM %s r WHERE r.%s AND %s)", len(set.Repeatables), l.table("repeatable"), l.mine(""), repeatedIn(set))
 	}
-	return fmt.Sprintf("(%s AND %d = (SELECT count(*) FROM %s r WHERE r.%s AND %s))", same, len(set.Repeatables), l.table("repeatable"), l.mine(""), repeatedIn(set))
+	return fmt.Sprintf("%s, CASE WHEN pg_catalog.to_regclass(%s) IS NOT NULL THEN EXISTS (SELECT FROM pg_catalog.ts_stat(%s)) END", l.serverSQL(),
+		literal(l.table("migration")), literal("SELECT 'same'::pg_catalog.tsvector WHERE "+same))
 }
 
 // revertingOf goes on after SELECT: the journal's entries s of down scripts that have done something, for the tenant of that row. One
@@ -112,9 +114,9 @@ ELSE OPEN c FOR EXECUTE %s; END IF; END`, literal(l.table("migration")), literal
 FETCH ALL FROM schemawave_ledger`
 }
 
-// parse makes a state of readSQL's rows.
+// parse makes a state of readSQL's rows; of sameSQL's, what the server is.
 func (l ledger) parse(rows [][][]byte) (state, error) {
-	if len(rows) == 0 || len(rows[0]) != 2 {
+	if len(rows) == 0 || len(rows[0]) < 2 {
 		return state{}, fail(migrations.ExitBug, "the server answered the question for the ledger in an unknown form", "report this")
 	}
 	pid, err := strconv.ParseUint(string(rows[0][0]), 10, 32)
@@ -130,7 +132,7 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 			st.tip = e.Version
 		}
 		if row[0] != nil && e.Version == "" {
-			st.exists, st.database, st.format, st.empty = true, e.Name, e.Checksum, string(row[5]) == "t"
+			st.exists, st.database, st.format = true, e.Name, e.Checksum
 			st.reverting = revertedBy(row[6])
 			continue
 		}
@@ -194,14 +196,30 @@ func (st state) by(run string) []string {
 	return out
 }
 
-// read asks for the state on its own. Entries are left out where readSQL says; same tells.
-func (l ledger) read(ctx context.Context, s *session, set *migrations.Set) (st state, same bool, err error) {
-	rows, err := s.ask(ctx, l.readSQL(set))
+// read asks for the state on its own.
+func (l ledger) read(ctx context.Context, s *session) (state, error) {
+	rows, err := s.ask(ctx, l.readSQL())
+	if err != nil {
+		return state{}, err
+	}
+	return l.parse(rows)
+}
+
+// readUnless is read, except that nothing but what the server is gets read if exactly the set is applied. So it is one short question
+// where nothing is to be done, however long the history, and where there is no ledger; else a second one follows.
+func (l ledger) readUnless(ctx context.Context, s *session, database string, set migrations.Set) (st state, same bool, err error) {
+	rows, err := s.ask(ctx, l.sameSQL(database, set))
 	if err != nil {
 		return state{}, false, err
 	}
-	st, err = l.parse(rows)
-	return st, st.exists && !st.empty && len(st.entries) == 0, err
+	if st, err = l.parse(rows); err != nil {
+		return state{}, false, err
+	}
+	if answer := rows[0][2]; answer == nil || string(answer) == "t" {
+		return st, answer != nil, nil
+	}
+	st, err = l.read(ctx, s)
+	return st, false, err
 }
 
 // unfinishedSQL asks for the IDs of the migrations that are half applied.

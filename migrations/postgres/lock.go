@@ -87,7 +87,7 @@ func (a *advisory) keep(ctx context.Context, _ Config) kept { return kept{ctx, f
 func (r *runner) acquire(ctx context.Context, s *session, before ...string) (state, error) {
 	var told time.Time
 	var who string
-	messages := append(before, r.lock.takeSQL(), r.ledger.readSQL(nil))
+	messages := append(before, r.lock.takeSQL(), r.ledger.readSQL())
 	at := len(before)
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
 		replies, err := s.askAll(ctx, messages...)
@@ -98,7 +98,7 @@ func (r *runner) acquire(ctx context.Context, s *session, before ...string) (sta
 			if len(replies) == at+2 {
 				return r.ledger.parse(replies[at+1].rows)
 			}
-			rows, err := s.ask(ctx, r.ledger.readSQL(nil))
+			rows, err := s.ask(ctx, r.ledger.readSQL())
 			if err != nil {
 				return state{}, err
 			}

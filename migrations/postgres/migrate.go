@@ -160,10 +160,15 @@ func (r *runner) connected(ctx context.Context) (err error) {
 	return r.execute(hold, s, append(plan.Pending, plan.Repeat...))
 }
 
-// look reads the ledger, as ledger.read does, and finds out which lock this connection needs.
+// look reads the ledger, as readUnless does if there is a set, and finds out which lock this connection needs.
 func (r *runner) look(ctx context.Context, s *session, set *migrations.Set) (st state, same bool, err error) {
 	r.serverEncoding = s.pg.ParameterStatus("server_encoding")
-	if st, same, err = r.ledger.read(ctx, s, set); err != nil {
+	if set == nil || len(set.Migrations) == 0 {
+		st, err = r.ledger.read(ctx, s)
+	} else {
+		st, same, err = r.ledger.readUnless(ctx, s, r.cfg.Database, *set)
+	}
+	if err != nil {
 		return st, same, err
 	}
 	r.lock = r.ledger.advisory()

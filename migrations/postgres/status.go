@@ -65,7 +65,7 @@ func glance(ctx context.Context, cfg Config, do func(l ledger, s *session, st st
 	}
 	defer s.close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
 	l := ledger{cfg.LedgerSchema, cfg.Tenant}
-	st, _, err := l.read(ctx, s, nil)
+	st, err := l.read(ctx, s)
 	if err == nil {
 		err = st.check(cfg.Database, l)
 	}
