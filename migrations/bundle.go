@@ -1,7 +1,6 @@
 package migrations
 
 import (
-	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -56,41 +55,37 @@ func ReadBundles(fsys fs.FS, layout Layout) (Unchecked, error) {
 			bundles[i] = unpack(fsys, names[i], found)
 		}
 	})
-	content := map[string][]byte{}
-	names = names[:0]
-	for _, e := range slices.Concat(bundles...) {
-		if _, taken := content[e.name]; taken {
-			found.add(&Problem{Kind: Duplicate, File: e.name, What: "is in the bundles twice", Remedy: bundleRemedy})
-			continue
+	entries := slices.Concat(bundles...)
+	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	files := make([]source, len(entries))
+	found.gather(len(entries), func(mine iter.Seq[int], found *problems) {
+		var space []byte
+		for i := range mine {
+			if i > 0 && entries[i-1].name == entries[i].name {
+				found.add(&Problem{Kind: Duplicate, File: entries[i].name, What: "is in the bundles twice", Remedy: bundleRemedy})
+				continue
+			}
+			space = append(space[:0], entries[i].text...)
+			files[i] = sourceOf(entries[i].name, space, entries[i].text, found)
 		}
-		content[e.name] = e.content
-		names = append(names, e.name)
-	}
-	slices.Sort(names)
-	files := readFiles(names, func(_ []byte, name string) ([]byte, error) { return content[name], nil }, &found)
+	})
 	return assemble(layout, files, found)
 }
 
 // entry is a file of a bundle.
-type entry struct {
-	name    string
-	content []byte
-}
+type entry struct{ name, text string }
 
 const bundleRemedy = "render the overlay again, and leave the ConfigMaps as they are rendered"
 
-// unpack returns the files of one bundle.
+// unpack returns the files of one bundle. They share its text: there is one of it, not one for each of thousands.
 func unpack(fsys fs.FS, name string, found *problems) []entry {
-	bundle, err := fs.ReadFile(fsys, name)
-	if err == nil && strings.HasSuffix(name, CompressedSuffix) {
-		bundle, err = inflate(bundle)
-	}
+	bundle, err := textOf(fsys, name)
 	if err != nil {
 		found.add(&Problem{Kind: Unreadable, File: name, What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"})
 		return nil
 	}
-	rest, ok := bytes.CutPrefix(bundle, []byte(bundleHead))
-	var files []entry
+	rest, ok := strings.CutPrefix(bundle, bundleHead)
+	files := make([]entry, 0, strings.Count(bundle, entryMid))
 	for ok && len(rest) > 0 {
 		var e entry
 		if e, rest, ok = nextEntry(rest); ok {
@@ -105,25 +100,41 @@ func unpack(fsys fs.FS, name string, found *problems) []entry {
 }
 
 // nextEntry cuts the first file off a bundle.
-func nextEntry(bundle []byte) (e entry, rest []byte, ok bool) {
-	line, after, ended := bytes.Cut(bundle, []byte{'\n'})
-	line, marked := bytes.CutPrefix(line, []byte(entryHead))
-	length, name, said := bytes.Cut(line, []byte(entryMid))
-	n, err := strconv.ParseUint(string(length), 10, 31)
+func nextEntry(bundle string) (e entry, rest string, ok bool) {
+	line, after, ended := strings.Cut(bundle, "\n")
+	line, marked := strings.CutPrefix(line, entryHead)
+	length, name, said := strings.Cut(line, entryMid)
+	n, err := strconv.ParseUint(length, 10, 31)
 	if !ended || !marked || !said || err != nil || uint64(len(after)) <= n || after[n] != '\n' {
 		return entry{}, bundle, false
 	}
-	return entry{string(name), after[:n]}, after[n+1:], true
+	return entry{name, after[:n]}, after[n+1:], true
 }
 
-func inflate(compressed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(compressed))
+// textOf is the content of a file, or what is compressed in it.
+func textOf(fsys fs.FS, name string) (string, error) {
+	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("gzip: %w", err)
+		return "", fmt.Errorf("open: %w", err)
 	}
-	text, err := io.ReadAll(r)
+	defer f.Close()
+	var text strings.Builder
+	if !strings.HasSuffix(name, CompressedSuffix) {
+		if info, err := f.Stat(); err == nil {
+			text.Grow(int(info.Size()))
+		}
+		if _, err := io.Copy(&text, f); err != nil {
+			return "", fmt.Errorf("read: %w", err)
+		}
+		return text.String(), nil
+	}
+	r, err := gzip.NewReader(f)
 	if err != nil {
-		return nil, fmt.Errorf("gzip: %w", err)
+		return "", fmt.Errorf("gzip: %w", err)
 	}
-	return text, nil
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return "", fmt.Errorf("gzip: %w", err)
+	}
+	return string(content), nil
 }

@@ -1,23 +1,23 @@
 package migrations
 
 import (
-	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
 // checkText reports bytes that PostgreSQL cannot take as SQL text in UTF-8.
-func checkText(path string, text []byte) *Problem {
-	if i := bytes.IndexByte(text, 0); i >= 0 {
+func checkText(path, text string) *Problem {
+	if i := strings.IndexByte(text, 0); i >= 0 {
 		return &Problem{Kind: NotText, File: path, Line: lineOf(text, i), What: "holds a NUL byte",
 			Remedy: "save it as UTF-8; UTF-16 has NUL bytes in every word"}
 	}
-	if utf8.Valid(text) {
+	if utf8.ValidString(text) {
 		return nil
 	}
 	i := 0
 	for i < len(text) {
-		r, n := utf8.DecodeRune(text[i:])
+		r, n := utf8.DecodeRuneInString(text[i:])
 		if r == utf8.RuneError && n == 1 {
 			break
 		}
@@ -27,7 +27,7 @@ func checkText(path string, text []byte) *Problem {
 		Remedy: "save it as UTF-8"}
 }
 
-func lineOf(text []byte, offset int) int { return 1 + bytes.Count(text[:offset], []byte{'\n'}) }
+func lineOf(text string, offset int) int { return 1 + strings.Count(text[:offset], "\n") }
 
 // checkUp examines the statements of a migration that would be applied, and decides whether it runs outside a transaction.
 // explicit says that its author asked for that.

@@ -48,8 +48,9 @@ func Read(fsys fs.FS, layout Layout) (Unchecked, error) {
 	return assemble(layout, files, found)
 }
 
-// assemble makes a set of the files, which are in the order of their names, unless something is wrong.
+// assemble makes a set of the files, which are in the order of their names, unless something is wrong; those without a path are left out.
 func assemble(layout Layout, files []source, found problems) (Unchecked, error) {
+	files = slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
 	if len(files) == 0 {
 		if len(found) == 0 {
 			found.add(&Problem{Kind: NoFiles, What: "no .sql file in the directory", Remedy: "check the path; sub-directories are not read"})
@@ -127,7 +128,7 @@ func list(fsys fs.FS, found *problems) []string {
 	return names
 }
 
-// readFiles returns those of the files that hold text, in the order of names.
+// readFiles returns the files in the order of names; nothing in the place of one that holds no text.
 func readFiles(names []string, read read, found *problems) []source {
 	files := make([]source, len(names))
 	found.gather(len(names), func(mine iter.Seq[int], found *problems) {
@@ -138,15 +139,19 @@ func readFiles(names []string, read read, found *problems) []source {
 				found.add(&Problem{Kind: Unreadable, File: names[i], What: "cannot be read: " + rootCause(err), Remedy: "check its permissions"})
 				continue
 			}
-			if p := checkText(names[i], space); p != nil {
-				found.add(p)
-				continue
-			}
-			text, _ := strings.CutPrefix(string(space), "\uFEFF")
-			files[i] = source{path: names[i], text: text, checksum: checksum(space)}
+			files[i] = sourceOf(names[i], space, string(space), found)
 		}
 	})
-	return slices.DeleteFunc(files, func(f source) bool { return f.path == "" })
+	return files
+}
+
+// sourceOf is what is kept of a file, whose content is the same as its text; nothing if it holds none.
+func sourceOf(name string, content []byte, text string, found *problems) source {
+	if p := checkText(name, text); p != nil {
+		found.add(p)
+		return source{}
+	}
+	return source{path: name, text: strings.TrimPrefix(text, "\uFEFF"), checksum: checksum(content)}
 }
 
 // gather is spread for work that finds problems.

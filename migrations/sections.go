@@ -108,7 +108,7 @@ func template(src source, mark, tool string, found *problems) (ok bool) {
 	if i < 0 {
 		return true
 	}
-	found.add(&Problem{Kind: Template, File: src.path, Line: lineOf([]byte(src.text), i),
+	found.add(&Problem{Kind: Template, File: src.path, Line: lineOf(src.text, i),
 		What:   mark + " is a placeholder that " + tool + " would replace; here it would reach the database as it is",
 		Remedy: "write the value itself, or read it in SQL with current_setting()"})
 	return false

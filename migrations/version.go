@@ -22,7 +22,10 @@ func ParseVersion(s string) (Version, error) {
 	if s == "" {
 		return "", fmt.Errorf("version is empty: want digits, as in 20261122093000")
 	}
-	parts := strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' })
+	parts := []string{s}
+	if strings.ContainsAny(s, "._") {
+		parts = strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' })
+	}
 	if strings.Count(s, ".")+strings.Count(s, "_") != len(parts)-1 {
 		return "", fmt.Errorf("version %q has an empty part: want digits joined by single dots", s)
 	}
