@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // redacted stands in a tool's output where a secret was.
@@ -16,10 +17,10 @@ const redacted = "[redacted]"
 const shortestSecret = 6
 
 // secretName is the name of a variable that holds a secret, as also PGPASSWORD is. That of a file with one is none.
-var secretName = regexp.MustCompile(`(?i)(?:passwd|password|passphrase|secret|token|apikey|(?:^|_)(?:pass|pwd|key|credentials?|auth|dsn))(?:_|$|[0-9])`)
+var secretName = pattern(`(?i)(?:passwd|password|passphrase|secret|token|apikey|(?:^|_)(?:pass|pwd|key|credentials?|auth|dsn))(?:_|$|[0-9])`)
 
 // saysPassword is where a connection string has its password: libpq's and Go's words, or the parameters of a URL as JDBC has them.
-var saysPassword = regexp.MustCompile(`(?i)\b(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s'&;]+))`)
+var saysPassword = pattern(`(?i)\b(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s'&;]+))`)
 
 // secrets takes out of a text what nobody is to read.
 type secrets struct {
@@ -45,7 +46,7 @@ func secretsOf(environ []string, given ...string) secrets {
 				add(u)
 			}
 		}
-		if name == "PWD" || name == "OLDPWD" || strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_PATH") || !secretName.MatchString(name) {
+		if name == "PWD" || name == "OLDPWD" || strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_PATH") || !secretName().MatchString(name) {
 			continue
 		}
 		for _, line := range strings.Split(value, "\n") { // output is looked through line by line
@@ -74,7 +75,7 @@ func newSecrets(texts []string) secrets {
 // passwordsIn returns the passwords of a connection string as they are written there.
 func passwordsIn(value string) []string {
 	found := []string{urlPassword(value)}
-	for _, said := range saysPassword.FindAllStringSubmatch(value, -1) {
+	for _, said := range saysPassword().FindAllStringSubmatch(value, -1) {
 		found = append(found, said[1]+said[2])
 	}
 	return slices.DeleteFunc(found, func(s string) bool { return s == "" })
@@ -91,3 +92,9 @@ func urlPassword(value string) string {
 
 // redact returns a text without the secrets.
 func (s secrets) redact(text string) string { return s.replacer.Replace(text) }
+
+// pattern is a regular expression that is compiled when it is first needed: most runs need none, and all of them together would take
+// a tenth of the time in which the program starts.
+func pattern(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}

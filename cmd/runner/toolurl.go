@@ -2,13 +2,12 @@ package runner
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // foreignScheme is how tools write what PostgreSQL calls postgres:// — SQLAlchemy with a driver, JDBC, Ecto, django-environ, Laravel.
-var foreignScheme = regexp.MustCompile(`^(?:jdbc:postgresql|postgres(?:ql)?\+[a-z0-9]+|ecto|psql|pgsql|postgis)://`)
+var foreignScheme = pattern(`^(?:jdbc:postgresql|postgres(?:ql)?\+[a-z0-9]+|ecto|psql|pgsql|postgis)://`)
 
 // clientParameters are parameters of a URL that tools take for themselves and PostgreSQL does not know: Prisma's, Rails', JDBC's,
 // SQLAlchemy's.
@@ -36,7 +35,7 @@ func sslMode(ssl string) string {
 // forPostgres returns a DATABASE_URL that was written for a tool as PostgreSQL's own clients read it. What it cannot read it returns
 // as it is, to be complained about by who connects.
 func forPostgres(databaseURL string) string {
-	head, query, found := strings.Cut(foreignScheme.ReplaceAllString(databaseURL, "postgres://"), "?")
+	head, query, found := strings.Cut(foreignScheme().ReplaceAllString(databaseURL, "postgres://"), "?")
 	if !found || !strings.HasPrefix(head, "postgres") {
 		return head
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 
@@ -40,11 +39,11 @@ func verdict(name string, end ending, last string) error {
 }
 
 // ofError finds the lines of an output that name an error.
-var ofError = regexp.MustCompile(`(?mi)^.*(?:error|exception|sqlstate|fatal).*$`)
+var ofError = pattern(`(?mi)^.*(?:error|exception|sqlstate|fatal).*$`)
 
 // telling is the last line of an output that names an error; empty if none does.
 func telling(output string) string {
-	lines := ofError.FindAllString(output, -1)
+	lines := ofError().FindAllString(output, -1)
 	if lines == nil {
 		return ""
 	}
@@ -77,7 +76,7 @@ func cause(err error) error {
 
 // saidState finds an SQLSTATE in what tools print: SQLSTATE[42P01] (PHP), (SQLSTATE 42P01) (Go), code: '42P01' (Node.js),
 // SQL State  : 42P01 (Flyway), "42P01" after sqlstate= (others).
-var saidState = regexp.MustCompile(`(?i:sql[ _]?state|\bcode)["']?[ \t]*[\[:= ][ \t]*["']?([0-9A-Z]{3}[0-9]{2})\b`)
+var saidState = pattern(`(?i:sql[ _]?state|\bcode)["']?[ \t]*[\[:= ][ \t]*["']?([0-9A-Z]{3}[0-9]{2})\b`)
 
 // saidInWords are the texts of PostgreSQL and its drivers for what may pass, or for a missing permission, for tools that print no
 // SQLSTATE, as Python's and Java's do not.
@@ -104,7 +103,7 @@ var saidInWords = []struct{ text, state string }{
 
 // sqlStateIn returns the SQLSTATE that the output tells last; empty if it tells none.
 func sqlStateIn(output string) string {
-	if all := saidState.FindAllStringSubmatch(output, -1); all != nil {
+	if all := saidState().FindAllStringSubmatch(output, -1); all != nil {
 		return all[len(all)-1][1]
 	}
 	lower := strings.ToLower(output)
