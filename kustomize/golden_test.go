@@ -46,14 +46,11 @@ func TestGolden(t *testing.T) {
 				name := strings.TrimPrefix(overlay, root+"/")
 				file := strings.ReplaceAll(name, "/", "-") + ".yaml"
 				for i, command := range commands {
-					out, err := exec.Command(command, "build", overlay).Output()
-					if err != nil {
-						t.Fatalf("kustomize %s build %s: %v", kustomizeVersions[i], name, err)
-					}
-					if diff := cmp.Diff(builds[file], string(out)); i > 0 && diff != "" {
+					out := buildWith(t, command, overlay)
+					if diff := cmp.Diff(builds[file], out); i > 0 && diff != "" {
 						t.Errorf("%s is built otherwise by kustomize %s (-before +then):\n%s", name, kustomizeVersions[i], diff)
 					}
-					builds[file] = string(out)
+					builds[file] = out
 				}
 				for when, printed := range map[string]string{"before": printed, "after": yields(t, root, overlay)} {
 					if printed != builds[file] {
@@ -65,6 +62,19 @@ func TestGolden(t *testing.T) {
 			goldenTree(t, filepath.Join(dir, "build"), builds)
 		})
 	}
+}
+
+// buildWith returns what a kustomize command makes of a directory.
+func buildWith(t testing.TB, command, dir string, args ...string) string {
+	t.Helper()
+	c := exec.Command(command, append([]string{"build", dir}, args...)...)
+	var said strings.Builder
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("kustomize build %s: %v\n%s", dir, err, said.String())
+	}
+	return string(out)
 }
 
 func overlays(t testing.TB, root string) []string {
