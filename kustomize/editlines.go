@@ -87,11 +87,12 @@ func offset(line string, column int) int {
 	return len(line)
 }
 
-// dropEntries removes the lines with our entry, and the key if nothing remains under it.
+// dropEntries removes the lines with our entry, and the key if nothing remains under it or beside it.
 func (l listing) dropEntries(lines [][]byte, list *yaml.Node) []byte {
 	if list.Style&yaml.FlowStyle != 0 {
 		return l.dropFromFlow(lines, list)
 	}
+	lines = slices.Clone(lines)
 	drop, remain := map[int]bool{}, 0
 	for _, n := range list.Content {
 		if l.is(n.Value) {
@@ -102,10 +103,14 @@ func (l listing) dropEntries(lines [][]byte, list *yaml.Node) []byte {
 	}
 	if remain == 0 {
 		for at := list.Line - 1; at >= 0; at-- {
-			if bytes.HasPrefix(lines[at], []byte(l.key+":")) {
-				drop[at] = true
-				break
+			rest, is := bytes.CutPrefix(lines[at], []byte(l.key+":"))
+			if !is {
+				continue
 			}
+			if drop[at] = !bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("#")); !drop[at] {
+				lines[at] = slices.Concat([]byte(l.key+": []"), rest)
+			}
+			break
 		}
 	}
 	out := []byte{} // even if nothing remains
