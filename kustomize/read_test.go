@@ -1,8 +1,6 @@
 package kustomize
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -98,38 +96,4 @@ func TestDurationZero(t *testing.T) {
 			t.Errorf("%s: %v", text, problems)
 		}
 	}
-}
-
-// FuzzRead: no input makes the reader panic, what it accepts can be validated, and every problem has a line and a remedy.
-func FuzzRead(f *testing.F) {
-	f.Add(complete1)
-	files, err := filepath.Glob("testdata/golden/*/in/overlays/*/*.yaml")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(content))
-	}
-	const head = "apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\n"
-	for _, tail := range []string{"metadata: &a {name: *a}\n", "spec: {job: {a: !!binary x, b: !!set {c}, d: 0x1f, e: .inf, f: 2001-12-14, g: 1_000}}\n", "spec: {<<: {a: b}}\n", "? [a]\n: b\n", "spec: ~\n---\n" + head} {
-		f.Add(head + tail)
-	}
-	f.Fuzz(func(t *testing.T, content string) {
-		var problems Problems
-		all := read("x.yaml", []byte(content), &problems)
-		for _, p := range problems {
-			if p.What == "" || p.Remedy == "" || p.Line < 0 || p.Line > strings.Count(content, "\n")+strings.Count(content, "\r")+strings.Count(content, "\u0085")+strings.Count(content, "\u2028")+strings.Count(content, "\u2029")+2 {
-				t.Errorf("problem %+v", p)
-			}
-		}
-		for _, d := range all {
-			for _, e := range d.Validate() {
-				d.reject(e)
-			}
-		}
-	})
 }
