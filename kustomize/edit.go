@@ -87,7 +87,7 @@ func (l listing) ours(element any) bool {
 	return ok && l.is(s)
 }
 
-// rewrite edits the tree and writes all of it.
+// rewrite edits the tree and writes all of it. It fails where kyaml would lose a comment, other than one on an entry of ours.
 func (l listing) rewrite(content []byte, want bool) ([]byte, error) {
 	node, err := yaml.Parse(string(content))
 	if err != nil {
@@ -98,10 +98,12 @@ func (l listing) rewrite(content []byte, want bool) ([]byte, error) {
 		return nil, errors.Join(err, errors.New("yaml: want a mapping with a list of "+l.key))
 	}
 	list.YNode().Content = slices.DeleteFunc(list.YNode().Content, func(n *yaml.Node) bool { return l.is(n.Value) })
+	said := comments(node.Document())
 	if want {
 		list.YNode().Content = append(list.YNode().Content, yaml.NewStringRNode(l.entry).YNode())
 	}
-	if len(list.YNode().Content) == 0 {
+	field := node.Field(l.key)
+	if !want && len(list.YNode().Content)+len(comments(field.Key.YNode()))+len(comments(field.Value.YNode())) == 0 {
 		if err := node.PipeE(yaml.Clear(l.key)); err != nil {
 			return nil, err
 		}
@@ -110,8 +112,18 @@ func (l listing) rewrite(content []byte, want bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.sameButEntry(content, []byte(out), want) {
+	lost := func(comment string) bool { return !strings.Contains(out, comment) }
+	if !l.sameButEntry(content, []byte(out), want) || slices.ContainsFunc(said, lost) {
 		return nil, fmt.Errorf("yaml: the %s cannot be edited", l.key)
 	}
 	return []byte(out), nil
+}
+
+// comments returns the lines of all comments of a node and what is within.
+func comments(n *yaml.Node) []string {
+	all := strings.FieldsFunc(n.HeadComment+"\n"+n.LineComment+"\n"+n.FootComment, func(r rune) bool { return r == '\n' })
+	for _, c := range n.Content {
+		all = append(all, comments(c)...)
+	}
+	return all
 }

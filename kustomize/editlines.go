@@ -41,16 +41,17 @@ func (l listing) appendList(content []byte, eol string) []byte {
 	return append(out, l.key+":"+eol+"- "+l.entry+eol...)
 }
 
+// brackets match a list in them that is empty.
+var brackets = regexp.MustCompile(`^[ \t]*\[[ \t]*\]`)
+
 // fillEmpty turns "resources: []", for instance, or a bare "resources:" into a list with one element.
 func (l listing) fillEmpty(lines [][]byte, list *yaml.Node, eol string) []byte {
 	at := list.Line - 1
-	line := strings.TrimRight(string(lines[at]), "\r\n")
-	key := strings.Index(line, l.key+":")
-	if key != 0 {
+	rest, is := strings.CutPrefix(strings.TrimRight(string(lines[at]), "\r\n"), l.key+":")
+	if !is {
 		return nil
 	}
-	line = strings.TrimRight(strings.Replace(line, " []", "", 1), " ")
-	return splice(lines, at, at+1, line+eol+"- "+l.entry+eol)
+	return splice(lines, at, at+1, l.key+":"+brackets.ReplaceAllString(rest, "")+eol+"- "+l.entry+eol)
 }
 
 // addAfterLast adds an element behind the last one, in the form of the list.
@@ -87,6 +88,9 @@ func offset(line string, column int) int {
 	return len(line)
 }
 
+// beside matches where what is said of a list beside its key ends: before a comment, or the end of the line.
+var beside = regexp.MustCompile(`[ \t]+#|[ \t]*\r?\n?$`)
+
 // dropEntries removes the lines with our entry, and the key if nothing remains under it or beside it.
 func (l listing) dropEntries(lines [][]byte, list *yaml.Node) []byte {
 	if list.Style&yaml.FlowStyle != 0 {
@@ -107,8 +111,9 @@ func (l listing) dropEntries(lines [][]byte, list *yaml.Node) []byte {
 			if !is {
 				continue
 			}
-			if drop[at] = !bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("#")); !drop[at] {
-				lines[at] = slices.Concat([]byte(l.key+": []"), rest)
+			if drop[at] = len(bytes.TrimSpace(rest)) == 0; !drop[at] {
+				end := beside.FindIndex(rest)[0]
+				lines[at] = slices.Concat([]byte(l.key+":"), rest[:end], []byte(" []"), rest[end:])
 			}
 			break
 		}
