@@ -26,6 +26,9 @@ type field struct {
 }
 
 func (d *document) add(f field, what, remedy string) {
+	if d.problems.full() {
+		return
+	}
 	if f.path != "" {
 		what = f.path + ": " + what
 	}
@@ -68,6 +71,9 @@ func parent(path string) string {
 func (d *document) members(f field, known map[string]func(field)) {
 	d.each(f, func(key string, m field) {
 		read, ok := known[key]
+		if !ok && d.problems.full() {
+			return
+		}
 		if !ok {
 			d.add(m, "unknown field", didYouMean(key, known))
 			return

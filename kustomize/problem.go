@@ -54,8 +54,31 @@ func (ps Problems) Unwrap() []error {
 // ExitCode is ExitRejected: the input is wrong.
 func (ps Problems) ExitCode() migrations.ExitCode { return migrations.ExitRejected }
 
+// Bounds of what is told at once, of a repository that may hold anything: nobody reads more, and logs need not hold it.
+const (
+	maxProblems = 100
+	maxText     = 1000 // bytes of what is wrong, and of the remedy
+)
+
+// add adds a problem, unless there are too many: then the last says so.
 func (ps *Problems) add(file string, line int, what, remedy string) {
-	*ps = append(*ps, &Problem{file, line, what, remedy})
+	switch {
+	case ps.full():
+	case len(*ps) == maxProblems:
+		*ps = append(*ps, &Problem{file, line, "more is wrong than is told here", "correct this first"})
+	default:
+		*ps = append(*ps, &Problem{file, line, cut(what), cut(remedy)})
+	}
+}
+
+// full reports whether nothing more is told.
+func (ps *Problems) full() bool { return len(*ps) > maxProblems }
+
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // err returns nil if nothing is wrong.

@@ -48,10 +48,31 @@ func read(file string, content []byte, problems *Problems) []*declaration {
 		if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || !declares(doc.Content[0]) {
 			continue
 		}
+		if deep := below(doc.Content[0], maxDepth); deep != nil {
+			problems.add(file, deep.Line, fmt.Sprintf("has values in more than %d others", maxDepth), "write it flatter: no Job is that deep")
+			continue
+		}
 		d := &declaration{document: document{file: file, lines: map[string]int{"": doc.Content[0].Line}, problems: problems}}
 		d.root(field{doc.Content[0], "", doc.Content[0].Line})
 		out = append(out, d)
 	}
+}
+
+// maxDepth bounds how deep a SchemaMigration may be: every value is known by the path that leads to it, so that what is deep costs
+// its square.
+const maxDepth = 100
+
+// below returns a node that is within more than depth others, nil if there is none.
+func below(n *yaml.Node, depth int) *yaml.Node {
+	if depth < 0 {
+		return n
+	}
+	for _, c := range n.Content {
+		if deep := below(c, depth-1); deep != nil {
+			return deep
+		}
+	}
+	return nil
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)

@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -95,5 +96,33 @@ func TestDurationZero(t *testing.T) {
 		if len(problems) > 0 || *all[0].Policy.LockTimeout != 0 {
 			t.Errorf("%s: %v", text, problems)
 		}
+	}
+}
+
+// TestReadBounded reads declarations that would cost, or have told, more than anybody has.
+func TestReadBounded(t *testing.T) {
+	const head = "apiVersion: schemawave.dev/v1alpha1\nkind: SchemaMigration\nmetadata: {name: orders}\nspec:\n"
+	nested := func(depth int) string {
+		return "  job: " + strings.Repeat("{a: ", depth) + "1" + strings.Repeat("}", depth) + "\n"
+	}
+	var unknown strings.Builder
+	for i := range 10000 {
+		fmt.Fprintf(&unknown, "  unknown%d: 1\n", i)
+	}
+	for _, c := range []struct{ why, spec, want string }{
+		{"deep", nested(200), "x.yaml:5: has values in more than 100 others (write it flatter: no Job is that deep)"},
+		{"deep, and often", strings.Repeat(nested(200)+"---\n"+head, 500), "x.yaml:5: has values in more than 100 others"},
+		{"much that is unknown", unknown.String(), "x.yaml:105: more is wrong than is told here (correct this first)"},
+		{"a name without end", "  environment: " + strings.Repeat("ä", 100000) + "\n", "x.yaml:5: spec.environment: \"ää"},
+	} {
+		var problems Problems
+		complete(read("x.yaml", []byte(head+c.spec), &problems), &kustomization{file: "kustomization.yaml"}, &problems)
+		if err := problems.err(); err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 20000 {
+			t.Errorf("%s: %.20000v\nwant %s", c.why, err, c.want)
+		}
+	}
+	var problems Problems
+	if all := read("x.yaml", []byte(head+nested(90)), &problems); len(all) != 1 || len(problems) > 0 {
+		t.Errorf("not so deep: %v", problems)
 	}
 }

@@ -66,11 +66,12 @@ func (v *validator) name(field, name, why string) {
 
 // dependsOn looks at the form alone: who else there is, the overlay knows.
 func (v *validator) dependsOn(entries []string) {
+	seen := map[string]bool{}
 	for i, e := range entries {
 		field := fmt.Sprintf("spec.dependsOn[%d]", i)
 		_, err := ParseTarget(e)
 		switch name, _, versioned := strings.Cut(e, "@"); {
-		case slices.Contains(entries[:i], e):
+		case seen[e]:
 			v.add(field, e+" is given twice", "keep one of them")
 		case !strings.Contains(e, "/") && versioned:
 			v.add(field, e+" names a version", "leave it out: a database of the same overlay is migrated first, to the version of its own directory; "+
@@ -80,6 +81,7 @@ func (v *validator) dependsOn(entries []string) {
 		case strings.Contains(e, "/") && err != nil:
 			v.add(field, err.Error(), "name a database of this overlay, or environment/database of another Application")
 		}
+		seen[e] = true
 	}
 }
 
