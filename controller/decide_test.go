@@ -122,6 +122,12 @@ func withResult(change func(*result)) func(*application) {
 	return func(a *application) { change(&a.Operations[0].Results[0]) }
 }
 
+// plain is a Job of the Sync phase that was applied.
+func plain(a *application) {
+	r := &a.Operations[0].Results[0]
+	r.Hook, r.Status = false, "Synced"
+}
+
 // published is a state in which a version is ready since minute 1 by the Job that then ended.
 func published(version string, change ...func(*events.State)) events.State {
 	s := events.State{
@@ -239,14 +245,18 @@ func TestDecide(t *testing.T) {
 		{name: "it runs, says Argo CD", apps: apps(word("1", "Running", "job.batch/x created", unfinished)), want: []string{"started 1"}},
 		{name: "where Jobs can be read they say so", apps: apps(word("1", "Running", "job.batch/x created", unfinished, readable)), want: nil},
 		{name: "an operation that is over runs nothing", apps: apps(word("1", "Running", "job.batch/x created")), want: nil},
-		{name: "a plain Job that did not change does not run", apps: apps(word("1", "Running", "job.batch/x unchanged", unfinished, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" }))), want: nil},
+		{name: "a plain Job that did not change does not run", apps: apps(word("1", "Running", "job.batch/x unchanged", unfinished, plain)), want: nil},
+		{name: "one that was replaced does", apps: apps(word("1", "Running", "job.batch \"x\" deleted\njob.batch/x replaced", unfinished, plain)), want: []string{"started 1"}},
+		{name: "a plain Job that Argo CD found complete", apps: apps(word("1", "Succeeded", reached, plain)), want: []string{"succeeded 1 ready=1 application"}},
+		{name: "one after which nothing was to be applied may still run when its sync has succeeded", apps: apps(word("1", "Running", "job.batch/x created", plain)), want: nil},
+		{name: "one that was applied proves nothing by that", apps: apps(word("1", "Succeeded", "job.batch/x created", plain)), doubt: `because "job.batch/x created"`},
 		{name: "Argo CD's failure", apps: apps(word("2", "Failed", backoff)), state: published("1"), want: []string{"failed 2 ready=1 report"}},
 		{name: "of two syncs that began in one second the second failed", apps: apps(word("2", "Failed", backoff)), state: published("1", func(s *events.State) {
 			s.LastAttempt.Run, s.LastAttempt.Started, s.LastAttempt.Finished = "argocd/orders@2026-11-22T12:10:00Z", minute(10), minute(14)
 		}), want: []string{"failed 2 ready=1 report"}},
 		{name: "the Job told of this failure before it was deleted", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 12)), want: nil},
 		{name: "that was another operation's", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 8)), want: []string{"failed 2 ready=1 report"}},
-		{name: "a plain Job's failure may be of an earlier sync", apps: apps(word("2", "Failed", backoff, readable, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" }))), want: nil},
+		{name: "a plain Job's failure may be of an earlier sync", apps: apps(word("2", "Failed", backoff, readable, plain)), want: nil},
 		{name: "the Job told of this success before", apps: apps(word("1", "Succeeded", reached, readable)), state: published("1"), want: nil},
 		{name: "a partial sync runs no hooks", apps: apps(passedOver("2")), state: published("1"), want: []string{"skipped 2"}},
 		{name: "nor does a rollback", apps: apps(passedOver("2", rolledBack)), state: published("1"), want: []string{"skipped 2"}},
@@ -257,7 +267,7 @@ func TestDecide(t *testing.T) {
 		{name: "while the sync goes on, the Job may yet come", apps: apps(passedOver("2", unfinished)), state: published("1"), want: nil},
 		{name: "a sync that another has replaced", apps: apps(passedOver("2", unfinished, func(a *application) { a.Operations[0].Past = true })), state: published("1"), want: []string{"skipped 2"}},
 		{name: "a plain Job runs in a partial sync as well", apps: apps(passedOver("2", func(a *application) {
-			a.Operations[0].Results = word("2", "Succeeded", reached, withResult(func(r *result) { r.Hook, r.Status = false, "Synced" })).Operations[0].Results
+			a.Operations[0].Results = word("2", "Succeeded", reached, plain).Operations[0].Results
 		})), state: published("1"), want: []string{"succeeded 2 ready=2 application"}},
 		{name: "nobody knows what was there before", apps: apps(passedOver("2")), doubt: "is not known"},
 		{name: "unless an attempt failed", apps: apps(passedOver("2")), state: published("1", lastFailed("1", "x", 5), func(s *events.State) { s.Ready = nil }), want: []string{"skipped 2"}},

@@ -177,7 +177,7 @@ func judgeResult(a application, o operation, r result) verdict {
 	}
 	switch {
 	case r.Phase == "Running":
-		if r.Readable || !o.running() || o.Ending || !r.Hook && !strings.HasSuffix(r.Message, " created") {
+		if r.Readable || !o.running() || o.Ending || !r.Hook && !madeAnew(r.Message) {
 			return v.silenced("") // the Job will tell, or does not run
 		}
 		v.Kind = running
@@ -197,6 +197,12 @@ func judgeResult(a application, o operation, r result) verdict {
 		return v.silenced("")
 	}
 	return v
+}
+
+// madeAnew reports whether Argo CD's message on a plain Job, kubectl's words, says that this sync has made it: by creating it or,
+// with Force=true,Replace=true, by deleting it and replacing it.
+func madeAnew(message string) bool {
+	return strings.HasSuffix(message, " created") || strings.HasSuffix(message, " replaced")
 }
 
 // recall fills in the version of a Job that does not know its own, where what is ready came by the same digest: the same image
