@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,6 +69,7 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 			a, err := s.Cluster.Application(ctx, "stock-staging")
 			return err == nil && a.Status.Sync.Status == argo.SyncStatusCodeSynced && a.Status.OperationState.Phase.Completed()
 		})
+		wantAwaited(t, s, "schema-stock-"+version+"-")
 		wantEventually(t, "the Jobs before that of version "+version+" are pruned", func(context.Context) bool {
 			names := jobsOf(t, s, database)
 			return len(names) == 1 && strings.HasPrefix(names[0], "schema-stock-"+version+"-")
@@ -114,6 +116,24 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 	if columns, err := story.Columns(t.Context(), u.String(), "stock"); err != nil || columns != "id, shelf, bin" {
 		t.Errorf("table stock has the columns %s (%v)", columns, err)
 	}
+}
+
+// wantAwaited holds Argo CD to the words by which a controller that can read no Jobs takes a plain one as complete.
+func wantAwaited(t *testing.T, s *story.Story, job string) {
+	t.Helper()
+	a, err := s.Cluster.Application(t.Context(), "stock-staging")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range a.Status.OperationState.SyncResult.Resources {
+		if r.Kind == "Job" && strings.HasPrefix(r.Name, job) && r.Status == common.ResultCodeSynced {
+			if r.HookType != "" || r.HookPhase != common.OperationSucceeded || r.Message != "Reached expected number of succeeded pods" {
+				t.Errorf("Argo CD says of Job %s: hook %q, phase %s, %q", r.Name, r.HookType, r.HookPhase, r.Message)
+			}
+			return
+		}
+	}
+	t.Errorf("Argo CD says nothing of the Job %s…", job)
 }
 
 // jobsOf lists the names of a database's migration Jobs in staging.
