@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -79,7 +78,7 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 			return nil, problem
 		}
 	}
-	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(name)) && bytes.Contains(content, []byte("openapi")) {
+	if isKustomization(name) && bytes.Contains(content, []byte("openapi")) {
 		if p.wantsSchema = true; !p.exclusive {
 			return nil, errors.New("its schema is in use")
 		}

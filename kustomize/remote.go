@@ -61,7 +61,7 @@ func remoteIn(n *yaml.Node, all bool, keys []string) *yaml.Node {
 	return nil
 }
 
-// withoutUser leaves out who asks, which may include a token.
+// withoutUser leaves out of a URL who asks, which may include a token.
 func withoutUser(url string) string {
 	if scheme, rest, ok := strings.Cut(url, "://"); ok {
 		if _, host, ok := strings.Cut(rest, "@"); ok {

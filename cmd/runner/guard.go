@@ -177,10 +177,7 @@ func (g *guard) absentOfDirectory() func([]migrations.Applied) (string, error) {
 // ask does the work. The report is usable in any case.
 func (g *guard) ask(ctx context.Context, q postgres.Question) (report migrations.Report, err error) {
 	if g.Conn, err = postgres.ParseConfig(g.getenv); err != nil {
-		return migrations.Report{
-			Format: migrations.ReportFormat, Database: g.Database, Environment: g.Environment, Digest: g.Digest,
-			Started: time.Now().UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
-		}, err
+		return notBegun(g.Config, time.Now(), err), err
 	}
 	if g.ofTenants {
 		return postgres.GuardTenants(ctx, g.Config, q, g.Tenants)

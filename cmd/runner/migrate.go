@@ -135,10 +135,8 @@ func (m *migrate) migrate(ctx context.Context) (migrations.Report, error) {
 	started := time.Now()
 	set, err := m.load()
 	if err = cmp.Or(err, unset); err != nil {
-		return migrations.Report{
-			Format: migrations.ReportFormat, Database: m.Database, Environment: m.Environment, Digest: cmp.Or(m.Digest, set.Digest()),
-			Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
-		}, err
+		m.Digest = cmp.Or(m.Digest, set.Digest())
+		return notBegun(m.Config, started, err), err
 	}
 	return postgres.MigrateTenants(ctx, m.Config, set, m.Tenants)
 }
@@ -182,6 +180,14 @@ func (m *migrate) deliver(r migrations.Report) error {
 		fmt.Fprintln(m.stdout, summary(r))
 	}
 	return writeReport(m.report, b)
+}
+
+// notBegun is the report of a run that was told what it cannot do before it asked the database anything.
+func notBegun(cfg postgres.Config, started time.Time, err error) migrations.Report {
+	return migrations.Report{
+		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: cfg.Digest,
+		Started: started.UTC(), Finished: time.Now().UTC(), Outcome: migrations.OutcomeFailed, Failure: postgres.FailureOf(err),
+	}
 }
 
 // writeReport writes an encoded report to the file that --report names, if it names one.
