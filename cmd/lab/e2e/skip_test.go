@@ -70,10 +70,10 @@ func unskipped(t *testing.T, s *story.Story) {
 	if rows, err := story.Ledger(t.Context(), s.Databases["production"]); err != nil || rows[len(rows)-1].Version != "20" {
 		t.Errorf("the ledger holds %v (%v), want version 20 to be the last", rows, err)
 	}
-	state, err := s.State(t.Context(), "production", story.Database)
-	if err != nil || state.Ready == nil || state.Ready.Version != "20" {
-		t.Errorf("ready is %+v (%v), want version 20", state.Ready, err)
-	}
+	wantEventually(t, "production is ready at version 20", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Ready != nil && state.Ready.Version == "20"
+	})
 
 	// A person may do what Argo CD may not. It is told as what it is, and changes nothing of what is ready.
 	sync(t, s, app, argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]})
