@@ -85,7 +85,7 @@ func unpack(fsys fs.FS, name string, found *problems) []entry {
 		return nil
 	}
 	rest, ok := strings.CutPrefix(bundle, bundleHead)
-	files := make([]entry, 0, strings.Count(bundle, entryMid))
+	files := make([]entry, 0, len(bundle)/128) // few are smaller
 	for ok && len(rest) > 0 {
 		var e entry
 		if e, rest, ok = nextEntry(rest); ok {

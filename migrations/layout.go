@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -89,11 +90,16 @@ func choose(layout Layout, files []source) (convention, error) {
 		_, err := ParseLayout(string(layout))
 		return convention{}, err
 	}
+	marked := make([]*convention, len(files))
+	spread(len(files), func(mine iter.Seq[int]) {
+		for i := range mine {
+			marked[i] = &all[slices.IndexFunc(all, func(c convention) bool { return c.marks(files[i]) })]
+		}
+	})
 	var first *convention
 	firstFile := ""
-	for _, f := range files {
-		i := slices.IndexFunc(all, func(c convention) bool { return c.marks(f) })
-		c := &all[i]
+	for i, f := range files {
+		c := marked[i]
 		switch {
 		case first == nil || first.layout == LayoutPlain && c.layout == LayoutTern:
 			first, firstFile = c, f.path
