@@ -21,8 +21,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // of those that go in "removed"; CASE/build what the kustomize command then makes of the overlays, in every version.
 func TestGolden(t *testing.T) {
 	var commands []string
-	for _, version := range kustomizeVersions {
-		commands = append(commands, kustomizeCommand(t, version))
+	for _, name := range kustomizes {
+		commands = append(commands, kustomizeCommand(t, name))
 	}
 	cases, err := filepath.Glob("testdata/golden/*")
 	if err != nil || len(cases) == 0 {
@@ -48,7 +48,7 @@ func TestGolden(t *testing.T) {
 				for i, command := range commands {
 					out := buildWith(t, command, overlay)
 					if diff := cmp.Diff(builds[file], out); i > 0 && diff != "" {
-						t.Errorf("%s is built otherwise by kustomize %s (-before +then):\n%s", name, kustomizeVersions[i], diff)
+						t.Errorf("%s is built otherwise by %s (-before +then):\n%s", name, kustomizes[i], diff)
 					}
 					builds[file] = out
 				}

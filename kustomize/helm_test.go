@@ -63,9 +63,9 @@ func TestHelm(t *testing.T) {
 			t.Errorf("%s became %q", name, after[name])
 		}
 	}
-	for _, version := range kustomizeVersions {
-		if out := buildWith(t, kustomizeCommand(t, version), overlay, "--enable-helm", "--helm-command", command); !strings.Contains(out, "name: wait-for-schema") {
-			t.Errorf("kustomize %s yields no gate:\n%s", version, out)
+	for _, kustomize := range kustomizes {
+		if out := buildWith(t, kustomizeCommand(t, kustomize), overlay, "--enable-helm", "--helm-command", command); !strings.Contains(out, "name: wait-for-schema") {
+			t.Errorf("%s yields no gate:\n%s", kustomize, out)
 		}
 	}
 }

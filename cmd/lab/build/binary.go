@@ -24,7 +24,8 @@ type Binary struct {
 // Versions of what is built from modules of its own. The kube and coredns versions are in their go.mod.
 const (
 	argoCDVersion    = "v2.14.21"
-	kustomizeVersion = "v5.8.1"
+	kustomizeVersion = "v5.8.1" // that of Argo CD 3.5, and of the library used here
+	oldKustomize     = "v5.4.3" // that of Argo CD 2.14
 	argoCDModule     = "github.com/argoproj/argo-cd/v2@" + argoCDVersion
 )
 
@@ -37,8 +38,8 @@ const kubeLDFlags = "-X k8s.io/component-base/version.gitVersion=v1.33.13" +
 func ControlPlane() []Binary {
 	return []Binary{
 		nested("kube", kubeLDFlags, "about 4 minutes"),
-		{Name: "kustomize", Module: "sigs.k8s.io/kustomize/kustomize/v5@" + kustomizeVersion, Dir: ".", Package: ".", Cold: "seconds",
-			LDFlags: "-X sigs.k8s.io/kustomize/api/provenance.version=" + kustomizeVersion},
+		kustomize("kustomize", kustomizeVersion),
+		kustomize("kustomize-5.4", oldKustomize),
 	}
 }
 
@@ -51,6 +52,12 @@ func All() []Binary {
 		Binary{Name: "nats-server", Dir: ".", Package: "github.com/nats-io/nats-server/v2", Inputs: []string{"go.mod", "go.sum"}, Cold: "seconds"},
 		Binary{Name: "pause", Dir: ".", Package: "./cmd/lab/pause", Inputs: []string{"cmd/lab/pause/main.go"}, Cold: "seconds"},
 	)
+}
+
+// kustomize is a version of its command.
+func kustomize(name, version string) Binary {
+	return Binary{Name: name, Module: "sigs.k8s.io/kustomize/kustomize/v5@" + version, Dir: ".", Package: ".", Cold: "seconds",
+		LDFlags: "-X sigs.k8s.io/kustomize/api/provenance.version=" + version}
 }
 
 // nested is a binary with a module of its own under cmd/lab, whose requirements must not rule the project's.

@@ -47,8 +47,7 @@ func (c Config) Environment(callers []string) []string {
 			path = c.path("bin") + ":" + value
 		}
 	}
-	env := append(append([]string{}, callers...), "PATH="+path, "LAB_DIR="+c.Dir, "KUBECACHEDIR="+c.path("home", ".kube"),
-		"KUSTOMIZE="+c.path("bin", "kustomize"))
+	env := append(append([]string{}, callers...), "PATH="+path, "LAB_DIR="+c.Dir, "KUBECACHEDIR="+c.path("home", ".kube"))
 	for _, v := range c.Variables() {
 		env = append(env, v.Name+"="+v.Value)
 	}
@@ -71,10 +70,11 @@ func (c Config) MakeDirectories() error {
 		}
 	}
 	for name, target := range map[string]string{
-		"kubectl":   c.Binaries["kube"],
-		"argocd":    c.Binaries["argocd"],
-		"kustomize": c.Binaries["kustomize"],
-		"psql":      filepath.Join(c.PostgreSQL, "psql"),
+		"kubectl":       c.Binaries["kube"],
+		"argocd":        c.Binaries["argocd"],
+		"kustomize":     c.Binaries["kustomize"],
+		"kustomize-5.4": c.Binaries["kustomize-5.4"],
+		"psql":          filepath.Join(c.PostgreSQL, "psql"),
 	} {
 		if !filepath.IsAbs(target) {
 			continue // not part of this lab

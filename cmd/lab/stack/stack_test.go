@@ -74,7 +74,6 @@ func TestEnvironmentOfACommand(t *testing.T) {
 		"PATH":         c.Dir + "/bin:/usr/bin",
 		"LAB_DIR":      c.Dir,
 		"KUBECONFIG":   c.Dir + "/kubeconfig",
-		"KUSTOMIZE":    c.Dir + "/bin/kustomize",
 		"DATABASE_URL": "postgres://postgres:p%3Aw%2Fd@postgres.lab.svc.cluster.local:5432/postgres",
 		"NATS_URL":     "nats://nats.lab.svc.cluster.local:4222",
 		"ARGOCD_URL":   "http://argocd.lab.svc.cluster.local",
