@@ -300,11 +300,14 @@ func tryGo(t *testing.T, text string) {
 
 import (
 	"context"
+	"net/http"
 	"os"
 
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/events/jetstream"
 )
+
+var _ http.Handler // not every block serves
 
 func wait(ctx context.Context) error {
 %s}

@@ -13,8 +13,9 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
-// keep listens first and reads then, so that no change falls between the two.
-func (v *vigil) keep(ctx context.Context) error {
+// keep calls look after everything that may have changed what is known, until look says that it is done, ctx ends or the
+// connection is closed for good. It listens first and reads then, so that no change falls between the two.
+func (v *vigil) keep(ctx context.Context, look func() (done bool, err error)) error {
 	status := v.w.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	defer v.w.nc.RemoveStatusListener(status)
 	for _, t := range v.topics {
@@ -47,7 +48,7 @@ func (v *vigil) keep(ctx context.Context) error {
 			}
 			timer.Reset(pause + jitter(pause/2))
 		}
-		if done, err := v.judge(); done {
+		if done, err := look(); done {
 			return err
 		}
 	}
@@ -121,13 +122,17 @@ func (t *topic) accept(s stored) {
 func (v *vigil) judge() (done bool, err error) {
 	satisfied, open, lost := v.tally()
 	switch {
-	case v.q.Any && satisfied > 0, len(open)+len(lost) == 0:
+	case v.q.met(satisfied):
 		return true, nil
 	case len(lost) > 0 && (!v.q.Any || len(open) == 0):
 		return true, &WaitError{Unmet: lost}
 	}
 	v.say(open)
 	return false, nil
+}
+
+func (q Query) met(satisfied int) bool {
+	return satisfied == len(q.Targets) || q.Any && satisfied > 0
 }
 
 // tally judges every target: how many are satisfied, for which waiting may help, and for which it does not.
@@ -153,10 +158,10 @@ func (v *vigil) timedOut(why error) error {
 	if errors.As(why, &denied) {
 		return denied
 	}
-	_, open, _ := v.tally()
 	if trouble := v.trouble(); trouble != nil && !v.anyKnown() {
 		return &UnreachableError{What: "wait for " + v.q.Targets[0].String(), Err: fmt.Errorf("%w (%w)", trouble, why)}
 	}
+	_, open, _ := v.tally()
 	return &WaitError{Unmet: open, Cause: why}
 }
 

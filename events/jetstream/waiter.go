@@ -49,14 +49,16 @@ type Query struct {
 // every error.
 func (w *Waiter) Wait(ctx context.Context, q Query) ([]events.State, error) {
 	if len(q.Targets) == 0 {
-		return nil, &ConfigError{errors.New("nothing to wait for: name a target, as in production/orders@20261122093000")}
+		return nil, errNoTarget
 	}
 	v := newVigil(w, q)
 	ctx, release := w.guard(ctx, v.concerns)
 	defer release()
-	err := v.keep(ctx)
+	err := v.keep(ctx, v.judge)
 	return v.states(), err
 }
+
+var errNoTarget error = &ConfigError{errors.New("nothing to wait for: name a target, as in production/orders@20261122093000")}
 
 // topic is the subject of one or several targets and what is known of it.
 type topic struct {
