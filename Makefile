@@ -14,7 +14,7 @@ export CGO_ENABLED = 0
 export GOFLAGS     = -trimpath -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down build test e2e e2e-npm lint bench bench-engine clean deps
+.PHONY: help demo demo-down build test e2e e2e-matrix e2e-npm lint bench bench-engine clean deps
 
 help: ## what this Makefile can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,12 @@ test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kub
 	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/lab/e2e)
 	@cd $(PEERS) && $(GO) test ./...
 
-e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD
-	@$(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -skip FromNPM ./cmd/lab/e2e
+e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD (ARGOCD=2.14)
+	@$(LAB) run --argocd $(or $(ARGOCD),2.14) --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -skip FromNPM ./cmd/lab/e2e
+
+e2e-matrix: ## the same on every Argo CD that a lab has
+	@$(MAKE) --no-print-directory e2e ARGOCD=2.14
+	@$(MAKE) --no-print-directory e2e ARGOCD=3.5
 
 e2e-npm: deps build ## the same for tools that npm installs from its registry: Knex, Liquibase (nothing else here needs that)
 	@apps=$$(mktemp -d) && trap 'rm -rf "$$apps"' EXIT && \

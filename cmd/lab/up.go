@@ -53,6 +53,7 @@ func upCommand() *cobra.Command {
 func optionFlags(cmd *cobra.Command) *stack.Options {
 	var o stack.Options
 	cmd.Flags().BoolVar(&o.ControlPlane, "control-plane", false, "only the Kubernetes API and its controllers: no node, pods or other services")
+	cmd.Flags().StringVar(&o.ArgoCD, "argocd", "2.14", "the release of Argo CD: 2.14 or 3.5")
 	cmd.Flags().DurationVar(&o.SyncWaveDelay, "sync-wave-delay", 2*time.Second, "Argo CD's pause after each sync wave, in whole seconds")
 	cmd.Flags().DurationVar(&o.Reconciliation, "reconciliation", 3*time.Minute, "how often Argo CD polls repositories")
 	return &o
@@ -92,7 +93,11 @@ func bringUp(ctx context.Context, l host.Lab, options stack.Options, tied bool) 
 // provide installs and builds what the lab needs and returns its configuration.
 func provide(ctx context.Context, l host.Lab, options stack.Options, log *progress.Log) (stack.Config, error) {
 	config := stack.Config{Options: options, Dir: l.Dir, Password: rand.Text()}
-	packages, binaries := build.AllPackages(), build.All()
+	argoCD, ok := build.ArgoCDs()[options.ArgoCD]
+	if !ok {
+		return config, usage{fmt.Errorf("Argo CD %q: a lab has 2.14 and 3.5", options.ArgoCD)}
+	}
+	packages, binaries := build.AllPackages(), build.All(argoCD)
 	if options.ControlPlane {
 		packages, binaries = build.ControlPlanePackages(), build.ControlPlane()
 	}
@@ -117,7 +122,7 @@ func provide(ctx context.Context, l host.Lab, options stack.Options, log *progre
 	if options.ControlPlane {
 		return config, nil
 	}
-	if config.ArgoCD, err = tools.ArgoCDDir(ctx); err != nil {
+	if config.ArgoCDSource, err = tools.ModuleDir(ctx, argoCD.Module); err != nil {
 		return config, err
 	}
 	config.PostgreSQL, err = build.PostgreSQLDir()

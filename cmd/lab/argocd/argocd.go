@@ -39,6 +39,8 @@ type ArgoCD struct {
 	Program string
 	// Source is the directory of its source, which holds the CRDs.
 	Source string
+	// Bin is a directory on the PATH, for a script that Argo CD's image has there.
+	Bin string
 	// Dir is its directory; it is made.
 	Dir string
 	// Kubeconfig leads to the cluster, as an administrator.
@@ -57,11 +59,10 @@ func (a ArgoCD) Components(api string) []supervise.Component {
 		{Name: "argocd-install", After: []string{api}, Prepare: a.install},
 		a.redis(),
 		{
-			Name:  "argocd-repo-server",
-			After: []string{"argocd-install", "redis"},
-			Env:   a.environment("argocd-repo-server"),
-			Command: []string{a.Program, "--address", "127.0.0.1", "--disable-tls", "--redis", redis,
-				"--metrics-address", "127.0.0.1"},
+			Name:    "argocd-repo-server",
+			After:   []string{"argocd-install", "redis"},
+			Env:     a.environment("argocd-repo-server"),
+			Command: []string{a.Program, "--address", "127.0.0.1", "--redis", redis, "--metrics-address", "127.0.0.1"},
 			Ready: func(ctx context.Context) error {
 				return supervise.Answers(ctx, metrics+repoServerMetrics+"/healthz")
 			},
@@ -71,7 +72,7 @@ func (a ArgoCD) Components(api string) []supervise.Component {
 			After: []string{"argocd-install", "redis"},
 			Env:   a.environment("argocd-application-controller"),
 			Command: []string{a.Program, "--kubeconfig", a.Kubeconfig, "--namespace", Namespace,
-				"--repo-server", repoServer, "--repo-server-plaintext", "--redis", redis, "--metrics-port", controllerMetrics},
+				"--repo-server", repoServer, "--redis", redis, "--metrics-port", controllerMetrics},
 			Ready: func(ctx context.Context) error {
 				return supervise.Answers(ctx, metrics+controllerMetrics+"/healthz")
 			},
@@ -82,7 +83,7 @@ func (a ArgoCD) Components(api string) []supervise.Component {
 			Env:   a.environment("argocd-server"),
 			Command: []string{a.Program, "--kubeconfig", a.Kubeconfig, "--namespace", Namespace,
 				"--insecure", "--disable-auth", "--port", strconv.Itoa(Port), "--metrics-port", serverMetrics,
-				"--repo-server", repoServer, "--repo-server-plaintext", "--redis", redis, "--dex-server", "http://127.0.0.1:1"},
+				"--repo-server", repoServer, "--redis", redis, "--dex-server", "http://127.0.0.1:1"},
 			Ready: func(ctx context.Context) error {
 				return supervise.Answers(ctx, fmt.Sprintf("http://127.0.0.1:%d/healthz?full=true", Port))
 			},

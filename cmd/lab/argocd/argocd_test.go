@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,16 +24,14 @@ func (f clusterFunc) Apply(_ context.Context, path string, object []byte) error 
 
 func example(t *testing.T, cluster Cluster) ArgoCD {
 	source := t.TempDir()
+	files := fstest.MapFS{"hack/" + verifier: {Data: []byte("#!/bin/sh\n")}}
 	for _, kind := range crds {
-		dir := filepath.Join(source, "manifests", "crds")
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, kind+"-crd.yaml"), []byte("kind: "+kind), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		files["manifests/crds/"+kind+"-crd.yaml"] = &fstest.MapFile{Data: []byte("kind: " + kind)}
 	}
-	return ArgoCD{Program: "/bin/argocd", Source: source, Dir: t.TempDir(), Kubeconfig: "/kubeconfig", Cluster: cluster,
+	if err := os.CopyFS(source, files); err != nil {
+		t.Fatal(err)
+	}
+	return ArgoCD{Program: "/bin/argocd", Source: source, Bin: t.TempDir(), Dir: t.TempDir(), Kubeconfig: "/kubeconfig", Cluster: cluster,
 		SyncWaveDelay: 3 * time.Second, Reconciliation: 90 * time.Second}
 }
 
@@ -52,6 +52,9 @@ func TestInstallsDefinitionsBeforeWhatTheyDefine(t *testing.T) {
 	}))
 	if err := a.install(t.Context(), nil); err != nil {
 		t.Fatal(err)
+	}
+	if err := exec.Command(filepath.Join(a.Bin, verifier)).Run(); err != nil {
+		t.Error(err)
 	}
 	want := []string{"applications.argoproj.io", "applicationsets.argoproj.io", "appprojects.argoproj.io",
 		"argocd", "argocd-cm", "argocd-rbac-cm", "argocd-secret", "default"}

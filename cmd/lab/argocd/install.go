@@ -20,6 +20,9 @@ type Cluster interface {
 // crds are Argo CD's custom resources; its API server wants all three.
 var crds = []string{"application", "applicationset", "appproject"}
 
+// verifier is what 3.5 runs to learn that a commit has no signature; 2.14 has it, too.
+const verifier = "git-verify-wrapper.sh"
+
 // install makes Argo CD's directories, its CRDs and the objects that it expects in its namespace
 // (Argo CD's manifests/base/config).
 func (a ArgoCD) install(ctx context.Context, _ io.Writer) error {
@@ -27,6 +30,13 @@ func (a ArgoCD) install(ctx context.Context, _ io.Writer) error {
 		if err := os.MkdirAll(filepath.Join(a.Dir, d.name), 0o755); err != nil {
 			return fmt.Errorf("make a directory for Argo CD: %w", err)
 		}
+	}
+	script, err := os.ReadFile(filepath.Join(a.Source, "hack", verifier))
+	if err != nil {
+		return fmt.Errorf("install Argo CD: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(a.Bin, verifier), script, 0o755); err != nil {
+		return fmt.Errorf("install Argo CD: %w", err)
 	}
 	for _, kind := range crds {
 		crd, err := os.ReadFile(filepath.Join(a.Source, "manifests", "crds", kind+"-crd.yaml"))

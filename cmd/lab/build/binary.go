@@ -23,10 +23,8 @@ type Binary struct {
 
 // Versions of what is built from modules of its own. The kube and coredns versions are in their go.mod.
 const (
-	argoCDVersion    = "v2.14.21"
 	kustomizeVersion = "v5.8.1" // that of Argo CD 3.5, and of the library used here
 	oldKustomize     = "v5.4.3" // that of Argo CD 2.14
-	argoCDModule     = "github.com/argoproj/argo-cd/v2@" + argoCDVersion
 )
 
 // kube's version has to be stamped in: clients and kubelet compare it.
@@ -44,10 +42,8 @@ func ControlPlane() []Binary {
 }
 
 // All is what the whole lab needs.
-func All() []Binary {
-	return append(ControlPlane(),
-		Binary{Name: "argocd", Module: argoCDModule, Dir: ".", Package: "./cmd", Cold: "about 3 minutes",
-			LDFlags: "-X github.com/argoproj/argo-cd/v2/common.version=" + argoCDVersion[1:]},
+func All(argoCD ArgoCD) []Binary {
+	return append(ControlPlane(), argoCD.Binary,
 		nested("coredns", "", "about a minute"),
 		Binary{Name: "nats-server", Dir: ".", Package: "github.com/nats-io/nats-server/v2", Inputs: []string{"go.mod", "go.sum"}, Cold: "seconds"},
 		Binary{Name: "pause", Dir: ".", Package: "./cmd/lab/pause", Inputs: []string{"cmd/lab/pause/main.go"}, Cold: "seconds"},

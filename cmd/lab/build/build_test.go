@@ -130,12 +130,36 @@ func TestEveryBinaryHasItsSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	cache := Cache{Dir: t.TempDir(), Toolchain: tools}
-	for _, b := range All() {
-		if _, err := cache.key(b); err != nil {
-			t.Error(err)
+	for _, argoCD := range ArgoCDs() {
+		for _, b := range All(argoCD) {
+			if _, err := cache.key(b); err != nil {
+				t.Error(err)
+			}
+			if b.Cold == "" || (b.Module == "" && len(b.Inputs) == 0) {
+				t.Errorf("%s: %+v", b.Name, b)
+			}
 		}
-		if b.Cold == "" || (b.Module == "" && len(b.Inputs) == 0) {
-			t.Errorf("%s: %+v", b.Name, b)
+	}
+}
+
+// TestArgoCDIsOfTheVersionThatItSays holds what is stamped into a binary, and whose CRDs are used, to what is compiled.
+func TestArgoCDIsOfTheVersionThatItSays(t *testing.T) {
+	tools, err := FindToolchain(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for release, mod := range map[string]string{"2.14": "go.mod", "3.5": "cmd/lab/argocd35/go.mod"} {
+		required, err := os.ReadFile(filepath.Join(tools.Root, mod))
+		if err != nil {
+			t.Fatal(err)
+		}
+		argoCD := ArgoCDs()[release]
+		path, version, _ := strings.Cut(argoCD.Module, "@")
+		if !strings.Contains(string(required), path+" "+version) {
+			t.Errorf("%s does not require %s", mod, argoCD.Module)
+		}
+		if want := "-X " + path + "/common.version=" + version[1:]; argoCD.Binary.LDFlags != want {
+			t.Errorf("%s is stamped %s", argoCD.Module, argoCD.Binary.LDFlags)
 		}
 	}
 }

@@ -53,11 +53,6 @@ func (t Toolchain) ModuleDir(ctx context.Context, module string) (string, error)
 	return m.Dir, nil
 }
 
-// ArgoCDDir is the directory of Argo CD's source, which also holds its CRDs.
-func (t Toolchain) ArgoCDDir(ctx context.Context) (string, error) {
-	return t.ModuleDir(ctx, argoCDModule)
-}
-
 // DownloadModules fetches what the checkout requires, so that commands in the lab, which has no way out, can build.
 func (t Toolchain) DownloadModules(ctx context.Context) error {
 	if _, err := t.run(ctx, t.Root, "mod", "download"); err != nil {

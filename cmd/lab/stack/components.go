@@ -36,7 +36,7 @@ func (c Config) Components(cgroup string) ([]supervise.Component, error) {
 		return nil, err
 	}
 	argo := argocd.ArgoCD{
-		Program: c.Binaries["argocd"], Source: c.ArgoCD, Dir: c.path("argocd"), Kubeconfig: cluster.Kubeconfig(), Cluster: cluster,
+		Program: c.Binaries["argocd"], Source: c.ArgoCDSource, Bin: c.path("bin"), Dir: c.path("argocd"), Kubeconfig: cluster.Kubeconfig(), Cluster: cluster,
 		SyncWaveDelay: c.SyncWaveDelay, Reconciliation: c.Reconciliation,
 	}
 	all = append(all, cluster.Node(c.Binaries["pause"], cgroup)...)

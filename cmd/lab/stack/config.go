@@ -12,6 +12,8 @@ import (
 
 // Options are what a person can choose.
 type Options struct {
+	// ArgoCD is the release of Argo CD, such as 2.14.
+	ArgoCD string
 	// ControlPlane leaves out everything but the Kubernetes API and its controllers.
 	ControlPlane bool
 	// SyncWaveDelay is how long Argo CD pauses after each sync wave.
@@ -27,8 +29,8 @@ type Config struct {
 	Dir string
 	// Binaries are the paths of the built programs by name.
 	Binaries map[string]string
-	// ArgoCD is the directory of Argo CD's source, which holds its CRDs.
-	ArgoCD string
+	// ArgoCDSource is the directory of Argo CD's source, which holds its CRDs.
+	ArgoCDSource string
 	// PostgreSQL is the directory of PostgreSQL's programs.
 	PostgreSQL string
 	// Password is the PostgreSQL superuser's.
