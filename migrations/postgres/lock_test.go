@@ -59,11 +59,11 @@ func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
 	url := freshURL(t)
 	first := config(t, url)
 	first.Pod = "first-pod"
-	wait := background(t, t.Context(), first, url, "SELECT 'hunter2', pg_sleep(2)")
+	wait := background(t, t.Context(), first, url, "SELECT 'hunter2', pg_sleep(6)")
 
 	var log logged
 	second := config(t, url)
-	second.Deadline = 300 * time.Millisecond
+	second.Deadline = 3 * time.Second
 	second.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	report, err := postgres.Migrate(t.Context(), second, load(t, numbered(1)))
 	if postgres.ExitCode(err) != migrations.ExitBusy || !errors.Is(err, context.DeadlineExceeded) || report.Failure.Permanent {
@@ -113,7 +113,7 @@ func TestInterruptedRunCancelsReportsAndUnlocks(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	cfg := config(t, freshURL(t))
-	cfg.Deadline = 500 * time.Millisecond
+	cfg.Deadline = 2 * time.Second
 	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", "SELECT pg_sleep(60)")))
 	if postgres.ExitCode(err) != migrations.ExitBusy || report.Failure.File != "1_x.sql" || !strings.Contains(report.Failure.Message, "deadline") {
 		t.Errorf("%v", err)

@@ -182,7 +182,7 @@ func TestALeaseOutlastsItsTermInATransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := cfg
-	waiting.Deadline = 500 * time.Millisecond
+	waiting.Deadline = 3 * time.Second
 	if _, err := postgres.Migrate(t.Context(), waiting, load(t, numbered(2))); postgres.ExitCode(err) != migrations.ExitBusy || !strings.Contains(err.Error(), "silent") {
 		t.Errorf("%v", err)
 	}
