@@ -23,7 +23,19 @@ func newApplication(a *argo.Application, readable func(server, name, namespace s
 		Key:         types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
 		Environment: a.Annotations[AnnotationEnvironment],
 		Namespace:   d.Namespace,
+		Named:       a.Annotations[AnnotationEnvironment] != "",
 		Readable:    readable(d.Server, d.Name, ""),
+		Compared:    revision(a.Status.Sync.Revision, a.Status.Sync.Revisions),
+		Wanted:      wanted(a),
+		Asked:       a.Operation != nil,
+	}
+	for _, c := range a.Status.Conditions {
+		if c.Type == argo.ApplicationConditionSyncError {
+			out.Refusal.Message = c.Message
+			if c.LastTransitionTime != nil {
+				out.Refusal.Since = c.LastTransitionTime.UTC()
+			}
+		}
 	}
 	if out.Environment == "" {
 		out.Environment = d.Namespace
@@ -50,7 +62,7 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	if s == nil {
 		return operation{}, false
 	}
-	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating}
+	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating, Message: s.Message}
 	if s.Phase.Completed() {
 		out.Finished = out.Started
 		if s.FinishedAt != nil {
@@ -65,6 +77,7 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	if s.SyncResult == nil {
 		return out, true
 	}
+	out.Failed = s.Phase.Failed() || s.Phase == common.OperationError
 	if r := revision(s.SyncResult.Revision, s.SyncResult.Revisions); r != "" {
 		out.Revision = r
 	}
@@ -82,6 +95,19 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 		}
 	}
 	return out, true
+}
+
+// wanted lists the markers and guards that an Application's commit holds and its cluster does not.
+func wanted(a *argo.Application) []marker {
+	var out []marker
+	for _, r := range a.Status.Resources {
+		n, ok := manifests.ParseName(r.Name)
+		if ok && (n.Marker && r.Kind == "ConfigMap" || n.Guard && r.Kind == "Job") &&
+			r.Status == argo.SyncStatusCodeOutOfSync && !r.RequiresPruning && !r.Hook {
+			out = append(out, marker{Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n})
+		}
+	}
+	return out
 }
 
 // revision joins what was synced: several sources have several revisions, in their order.

@@ -57,6 +57,14 @@ func stripApplication(obj any) (any, error) {
 	out.Spec.Destination = a.Spec.Destination
 	out.Spec.Source, out.Spec.Sources, out.Spec.SourceHydrator = a.Spec.Source, a.Spec.Sources, a.Spec.SourceHydrator
 	out.Status.Sync = argo.SyncStatus{Status: a.Status.Sync.Status, Revision: a.Status.Sync.Revision, Revisions: a.Status.Sync.Revisions}
+	if a.Operation != nil {
+		out.Operation = &argo.Operation{}
+	}
+	for _, c := range a.Status.Conditions {
+		if c.Type == argo.ApplicationConditionSyncError {
+			out.Status.Conditions = append(out.Status.Conditions, c)
+		}
+	}
 	for _, r := range a.Status.Resources {
 		if _, ours := manifests.ParseName(r.Name); ours {
 			out.Status.Resources = append(out.Status.Resources, r)
@@ -149,7 +157,7 @@ func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
 	return nil
 }
 
-// namedTargets lists the databases that the names in an Application's operation speak of.
+// namedTargets lists the databases that the names in an Application's operation speak of, and those in what it has still to apply.
 func (o Options) namedTargets(a *argo.Application) []target {
 	view := newApplication(a, o.readable)
 	seen := map[target]bool{}
@@ -167,6 +175,9 @@ func (o Options) namedTargets(a *argo.Application) []target {
 		for _, m := range op.Markers {
 			add(m.Key, m.Name)
 		}
+	}
+	for _, m := range view.Wanted {
+		add(m.Key, m.Name)
 	}
 	return out
 }

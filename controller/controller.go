@@ -112,7 +112,7 @@ func (c *Controller) wire() error {
 	}
 	captures := newCaptures(m.overflow)
 	r := &reconciler{
-		Options: o, world: world{Options: o, cluster: mgr.GetCache()}, captures: captures,
+		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader()}, captures: captures,
 		live: mgr.GetAPIReader(), jobs: mgr.GetClient(), metrics: m, memory: newMemory(),
 		people: people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -34,21 +35,24 @@ func decide(o observation) decision {
 	var d decision
 	state := o.State
 	state.Environment, state.Database = o.Target.Environment, o.Target.Database
-	for _, v := range judge(o) {
+	all := judge(o)
+	for _, v := range all {
 		v = v.recall(state.Ready)
 		switch {
 		case v.Kind == silent:
 			if v.Why != "" {
 				d.doubt(o.Target, v, v.Why)
 			}
-		case v.Kind == skipped:
+		case v.Kind == obstructed:
 			why, is := outstanding(state, v)
-			if is && (d.Skipped == nil || d.Skipped.Attempt.Run != v.Attempt.Run || d.Skipped.Attempt.Digest != v.Attempt.Digest) {
-				d.Skipped = &v // once, although it may be both captured and still there
-				d.Publications = append(d.Publications, publication{Event: tell(state, events.Skipped, v.Attempt)})
-			}
 			if why != "" {
 				d.doubt(o.Target, v, why)
+			}
+			if !is || v.neverBegun() && v.begun(state, all) {
+				continue
+			}
+			if p := obstruct(state, all, v); !d.tells(p) { // once, although it may be both captured and still there
+				d.add(p, &state)
 			}
 		case v.unversioned():
 			if last := state.LastAttempt; last == nil || !sameAttempt(*last, v) && compareAttempts(v.Attempt, *last) > 0 {
@@ -57,25 +61,29 @@ func decide(o observation) decision {
 			}
 		case v.Kind == running:
 			if begins(state, v) {
-				d.Publications = append(d.Publications, publication{Event: tell(state, events.Started, v.Attempt), Absent: v.Absent})
+				d.add(start(state, v), &state)
 			}
 		default:
 			d.Unversioned = nil // this attempt is newer than those before it
-			if v.Kind == succeeded {
-				d.Skipped = nil
+			if p, ok := advance(state, v); ok {
+				d.add(p, &state)
 			}
-			p, ok := advance(state, v)
-			if !ok {
-				continue
-			}
-			if p.State != nil {
-				state = *p.State
-			}
-			d.Publications = append(d.Publications, p)
 		}
 	}
 	d.Collect = superseded(o)
 	return d
+}
+
+// add has a fact published after those before it, and carries the state on.
+func (d *decision) add(p publication, state *events.State) {
+	if p.State != nil {
+		*state = *p.State
+	}
+	d.Publications = append(d.Publications, p)
+}
+
+func (d *decision) tells(p publication) bool {
+	return slices.ContainsFunc(d.Publications, func(q publication) bool { return q.Event.ID == p.Event.ID })
 }
 
 func (d *decision) doubt(t target, v verdict, why string) {
@@ -105,15 +113,17 @@ func judge(o observation) []verdict {
 				}
 			}
 		}
+		for _, m := range a.Wanted {
+			if t, ok := a.targetOf(m.Key, m.Name); ok && t == o.Target {
+				all = append(all, judgeWanted(a, m))
+			}
+		}
 	}
 	slices.SortStableFunc(all, func(a, b verdict) int {
-		late := func(v verdict) int {
-			if v.Kind == running {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Or(late(a)-late(b), compareAttempts(a.Attempt, b.Attempt), int(a.Kind)-int(b.Kind))
+		late := func(v verdict) int { return int(truth(v.Kind == running)) }
+		last := func(v verdict) int { return int(truth(v.Kind == obstructed)) }
+		return cmp.Or(late(a)-late(b), a.at().Compare(b.at()), last(a)-last(b), compareAttempts(a.Attempt, b.Attempt), int(a.Kind)-int(b.Kind),
+			strings.Compare(string(a.By), string(b.By)))
 	})
 	return all
 }
@@ -129,6 +139,16 @@ func begins(s events.State, v verdict) bool {
 	}
 	order := events.CompareVersions(v.Attempt.Version, s.Ready.Version)
 	return order > 0 || order == 0 && !sameDigest(s.Ready.Digest, v.Attempt.Digest)
+}
+
+// start tells of a running attempt, and that it has got over what was in the way before.
+func start(s events.State, v verdict) publication {
+	p := publication{Event: tell(s, events.Started, v.Attempt), Absent: v.Absent}
+	if next := s; s.Obstacle != nil && remaining(s.Obstacle, nil, v.Attempt) == nil {
+		next.Obstacle = nil
+		p.State = &next
+	}
+	return p
 }
 
 // advance says what a finished attempt adds to a state. It reports false if that is nothing.
@@ -154,7 +174,10 @@ func advance(s events.State, v verdict) (publication, bool) {
 	next.LastAttempt = &v.Attempt
 	if v.Kind == succeeded {
 		next.Ready = improve(s.Ready, v)
-		if next.Ready == s.Ready && s.LastAttempt != nil && s.LastAttempt.Outcome == events.OutcomeSucceeded {
+	}
+	next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
+	if v.Kind == succeeded {
+		if next.Ready == s.Ready && next.Obstacle == s.Obstacle && s.LastAttempt != nil && s.LastAttempt.Outcome == events.OutcomeSucceeded {
 			return publication{}, false // the migration ran once more and found everything in place
 		}
 	}
@@ -170,6 +193,7 @@ func late(s events.State, v verdict) (publication, bool) {
 	next := s
 	if r := s.Ready; r == nil || v.Ready.Since.After(r.Since) && events.CompareVersions(r.Version, v.Ready.Version) < 0 {
 		next.Ready = improve(r, v)
+		next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
 		return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
 	}
 	// Where the state holds it already, the event may still not be out.
@@ -204,31 +228,39 @@ func improve(old *events.Ready, v verdict) *events.Ready {
 	return &next
 }
 
-// tell makes the event of one fact; its id is made from that alone.
+// tell makes the event of an attempt.
 func tell(s events.State, p events.Predicate, a events.Attempt) events.Event {
-	e := events.Event{
-		Predicate: p, Time: attemptTime(a), Environment: s.Environment, Database: s.Database,
-		Attempt: &a, Ready: s.Ready, Reason: reason(s, p, a),
-	}
+	at := attemptTime(a)
 	if p == events.Started {
-		e.Time = a.Started
+		at = a.Started
+	}
+	return newEvent(s, p, a, at, reason(s, p, a))
+}
+
+// newEvent makes the event of one fact; its id is made from that alone.
+func newEvent(s events.State, p events.Predicate, a events.Attempt, at time.Time, reason string) events.Event {
+	e := events.Event{
+		Predicate: p, Time: at, Environment: s.Environment, Database: s.Database, Attempt: &a, Ready: s.Ready, Reason: reason,
 	}
 	e.ID = events.EventID(e)
 	return e
 }
 
-// reason says it to a person.
-func reason(s events.State, p events.Predicate, a events.Attempt) string {
-	name := s.Environment + "/" + s.Database
-	migration := "the migration of " + name
+// migrationOf names what was tried.
+func migrationOf(s events.State, a events.Attempt) string {
+	migration := "the migration of " + s.Environment + "/" + s.Database
 	if a.Version != "" {
 		migration += " to " + a.Version
 	}
+	return migration
+}
+
+// reason says it to a person.
+func reason(s events.State, p events.Predicate, a events.Attempt) string {
+	name, migration := s.Environment+"/"+s.Database, migrationOf(s, a)
 	switch p {
 	case events.Started:
 		return migration + " runs"
-	case events.Skipped:
-		return fmt.Sprintf("%s was left out by a sync that runs no hooks; sync the whole application %s", migration, a.Application)
 	case events.Failed:
 		why := "no reason is known"
 		if a.Failure != nil {

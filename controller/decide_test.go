@@ -234,8 +234,10 @@ func TestDecide(t *testing.T) {
 
 		{name: "Argo CD's word counts where no Job can be read", apps: apps(word("1", "Succeeded", reached)), want: []string{"succeeded 1 ready=1 application"}},
 		{name: "also before its operation ends", apps: apps(word("1", "Succeeded", reached, unfinished)), want: []string{"succeeded 1 ready=1 application"}},
-		{name: "a terminated hook succeeded only in being deleted", apps: apps(word("1", "Succeeded", "Deleted")), doubt: `because "Deleted"`},
-		{name: "as one says in Argo CD 3", apps: apps(word("1", "Succeeded", "Terminated")), doubt: `because "Terminated"`},
+		{name: "a terminated hook succeeded only in being deleted", apps: apps(word("1", "Succeeded", "Deleted")), want: []string{"terminated 1"}},
+		{name: "as one says in Argo CD 3", apps: apps(word("1", "Failed", "Terminated")), want: []string{"terminated 1"}},
+		{name: "or where the Job was gone already", apps: apps(word("1", "Succeeded", "Terminated")), want: []string{"terminated 1"}},
+		{name: "a hook that succeeded with any other word", apps: apps(word("1", "Succeeded", "odd")), doubt: `because "odd"`},
 		{name: "a pruned Job proves nothing", apps: apps(word("1", "Succeeded", "pruned", withResult(func(r *result) { r.Status = "Pruned" }))), want: nil},
 		{name: "nor one that is left to be pruned", apps: apps(word("1", "Succeeded", "ignored (requires pruning)", withResult(func(r *result) { r.Status = "PruneSkipped" }))), want: nil},
 		{name: "a Job that was refused did not fail, it never ran", apps: apps(word("1", "Failed", "field is immutable", withResult(func(r *result) { r.Status = "SyncFailed" }))), want: nil},
@@ -300,7 +302,7 @@ func lines(d decision) []string {
 	for _, p := range d.Publications {
 		line := string(p.Event.Predicate) + " " + p.Event.Attempt.Version
 		switch {
-		case p.Event.Predicate == events.Started, p.Event.Predicate == events.Skipped:
+		case p.Event.Predicate == events.Started, p.Event.Predicate.Obstructs():
 		case p.State == nil:
 			line += " (again)"
 		case p.State.Ready != nil:

@@ -49,6 +49,7 @@ func disorder(t *testing.T, rec []delivery, proof map[string]bool, o Options, rn
 	for _, d := range rec {
 		key := kind(d.object) + " " + client.ObjectKeyFromObject(d.object).String()
 		pending[key] = d
+		s.happen(d)
 		if chance(40) {
 			flush(key)
 		}

@@ -15,7 +15,7 @@ type metrics struct {
 	success   *prometheus.GaugeVec
 	finished  *prometheus.GaugeVec
 	unknown   *prometheus.GaugeVec
-	skips     *prometheus.GaugeVec
+	obstacles *prometheus.GaugeVec
 	publishes *prometheus.CounterVec
 	overflow  prometheus.Counter
 }
@@ -34,9 +34,10 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "schemawave_version_unknown", Help: "Whether the last attempt to migrate a database succeeded at a version that nobody knows, 1 or 0.",
 		}, []string{"environment", "database"}),
-		skips: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "schemawave_migration_skipped", Help: "Whether a sync went by without running the migration it carries, and none succeeded since, 1 or 0.",
-		}, []string{"environment", "database"}),
+		obstacles: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_migration_obstacle",
+			Help: "What keeps the newest migration of a database from a result (skipped, terminated, deleted, unattempted, blocked, stuck), always 1.",
+		}, []string{"environment", "database", "kind"}),
 		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
 		}, []string{"what", "result"}),
@@ -45,7 +46,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.skips, m.publishes, m.overflow} {
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.obstacles, m.publishes, m.overflow} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -67,11 +68,6 @@ func (m *metrics) unversioned(t target, is bool) {
 	m.unknown.WithLabelValues(t.Environment, t.Database).Set(truth(is))
 }
 
-// skipped shows whether a migration was passed over.
-func (m *metrics) skipped(t target, is bool) {
-	m.skips.WithLabelValues(t.Environment, t.Database).Set(truth(is))
-}
-
 // truth is how a gauge shows whether something is so.
 func truth(is bool) float64 {
 	if is {
@@ -86,6 +82,10 @@ func (m *metrics) state(s events.State) {
 	if r := s.Ready; r != nil {
 		m.ready.DeletePartialMatch(of)
 		m.ready.WithLabelValues(s.Environment, s.Database, r.Version, string(r.Evidence)).Set(1)
+	}
+	m.obstacles.DeletePartialMatch(of)
+	if o := s.Obstacle; o != nil {
+		m.obstacles.WithLabelValues(s.Environment, s.Database, string(o.Kind)).Set(1)
 	}
 	if a := s.LastAttempt; a != nil {
 		m.success.With(of).Set(truth(a.Outcome == events.OutcomeSucceeded))

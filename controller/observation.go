@@ -74,9 +74,20 @@ type application struct {
 	Key         types.NamespacedName
 	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
 	Namespace   string // that it deploys to
+	Named       bool   // the environment is that of its annotation
 	Readable    bool   // it deploys to this cluster, whose Jobs are watched
 	Operations  []operation
 	History     []deployment
+	Compared    string   // the revision that it was last compared with; several sources give several, joined by commas
+	Wanted      []marker // markers and guards of that revision that are still to be applied
+	Asked       bool     // an operation is asked for, or in progress
+	Refusal     refusal
+}
+
+// refusal is why Argo CD does not sync an Application by itself, in its own words; empty if it has said nothing.
+type refusal struct {
+	Message string
+	Since   time.Time
 }
 
 // operation is one sync. Argo CD shows one at a time; those before it were captured as they passed by.
@@ -84,6 +95,8 @@ type operation struct {
 	Started  time.Time
 	Finished time.Time // zero while it runs, between two retries too
 	Ending   bool      // it is being terminated
+	Failed   bool      // it is over, and so that its results are known
+	Message  string    // of its end, or of what it waits for
 	Past     bool      // another operation has taken its place; its end may be unknown
 	Revision string    // what is synced, never what is merely newest in git; several sources give several, joined by commas
 	Results  []result
@@ -104,12 +117,25 @@ type result struct {
 	Message string
 	// Readable says that the Job could be read if it existed, HasJob that it does, and speaks for itself.
 	Readable, HasJob bool
+	// Lost says that the Job is not there although its operation goes on waiting for it, by the word of the API server itself: a
+	// cache may learn of the two in any order.
+	Lost bool
 }
 
 // marker is a marker that an operation has put into the cluster, or a guard that failed in it. One that succeeded found the migration.
 type marker struct {
 	Key  types.NamespacedName
 	Name manifests.Name
+}
+
+// last is the operation that Argo CD shows. It reports false if there is none.
+func (a application) last() (operation, bool) {
+	for _, o := range a.Operations {
+		if !o.Past {
+			return o, true
+		}
+	}
+	return operation{}, false
 }
 
 // deployment is one entry of an Application's history: a full sync that succeeded.

@@ -3,10 +3,14 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -15,6 +19,7 @@ import (
 type world struct {
 	Options
 	cluster client.Reader // the cache
+	live    client.Reader // the API server itself
 }
 
 // observe gathers everything but the published state.
@@ -149,9 +154,45 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 					}
 					has = err == nil
 				}
-				o.Applications[i].Operations[k].Results[n].HasJob = has
+				lost := false
+				if !has && op.awaits(r) {
+					var err error
+					if lost, err = w.lost(ctx, a.Key, op, r.Key); err != nil {
+						return err
+					}
+				}
+				o.Applications[i].Operations[k].Results[n].HasJob, o.Applications[i].Operations[k].Results[n].Lost = has, lost
 			}
 		}
 	}
 	return nil
+}
+
+// awaits reports whether an operation has made a hook and waits for its end.
+func (o operation) awaits(r result) bool {
+	return r.Hook && r.Phase == string(common.OperationRunning) && o.running() && !o.Ending
+}
+
+// lost asks the API server whether a hook is gone that an operation still waits for. Argo CD says that it terminates an operation before
+// it deletes the hooks, so the Application is asked last.
+func (w world) lost(ctx context.Context, application types.NamespacedName, o operation, hook types.NamespacedName) (bool, error) {
+	var j metav1.PartialObjectMetadata
+	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
+	if err := w.live.Get(ctx, hook, &j); err == nil || !apierrors.IsNotFound(err) {
+		return false, wrap("look for job "+hook.String(), err)
+	}
+	var a argo.Application
+	if err := w.live.Get(ctx, application, &a); err != nil {
+		return false, wrap("look for application "+application.String(), client.IgnoreNotFound(err))
+	}
+	now, ok := newOperation(a.Status.OperationState)
+	return ok && now.Started.Equal(o.Started) && slices.ContainsFunc(now.Results, func(r result) bool { return r.Key == hook && now.awaits(r) }), nil
+}
+
+// wrap says what failed, if anything did.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

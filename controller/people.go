@@ -23,9 +23,18 @@ type people struct {
 const (
 	reasonSucceeded   = "MigrationSucceeded"
 	reasonFailed      = "MigrationFailed"
-	reasonSkipped     = "MigrationSkipped"
 	reasonUnversioned = "MigrationVersionUnknown"
 )
+
+// reasonsObstructed are those of the obstacles.
+var reasonsObstructed = map[events.Predicate]string{
+	events.Skipped:     "MigrationSkipped",
+	events.Terminated:  "MigrationTerminated",
+	events.Deleted:     "MigrationJobDeleted",
+	events.Unattempted: "MigrationNotAttempted",
+	events.Blocked:     "MigrationBlocked",
+	events.Stuck:       "MigrationStuck",
+}
 
 // tell says once what has just been published. It does not fail: the cluster's Events are a courtesy.
 func (p people) tell(ctx context.Context, e events.Event) {
@@ -34,8 +43,9 @@ func (p people) tell(ctx context.Context, e events.Event) {
 		p.say(ctx, e.Attempt.Application, corev1.EventTypeNormal, reasonSucceeded, e.Reason)
 	case events.Failed:
 		p.warn(ctx, e.Attempt.Application, reasonFailed, e.Reason)
-	case events.Skipped:
-		p.warn(ctx, e.Attempt.Application, reasonSkipped, e.Reason)
+	case events.Started:
+	default:
+		p.warn(ctx, e.Attempt.Application, reasonsObstructed[e.Predicate], e.Reason)
 	}
 }
 

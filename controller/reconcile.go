@@ -61,7 +61,6 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	state, err = r.publish(ctx, o, d, revision)
 	r.metrics.state(state)
 	r.metrics.unversioned(t, d.Unversioned != nil)
-	r.metrics.skipped(t, d.Skipped != nil)
 	if err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			return state, err
 		}
 		told[p.Event.ID] = true
-		if p.Event.Predicate == events.Started || p.Event.Predicate == events.Skipped {
+		if p.State == nil && p.Event.Predicate == events.Started {
 			r.announce(ctx, p)
 		}
 	}
@@ -142,10 +141,10 @@ func (r *reconciler) publishEvent(ctx context.Context, e events.Event) error {
 // announce tells people what has just been published.
 func (r *reconciler) announce(ctx context.Context, p publication) {
 	level := slog.LevelInfo
-	switch p.Event.Predicate {
-	case events.Failed:
+	switch {
+	case p.Event.Predicate == events.Failed:
 		level = slog.LevelError
-	case events.Skipped:
+	case p.Event.Predicate.Obstructs():
 		level = slog.LevelWarn
 	}
 	a := p.Event.Attempt

@@ -30,7 +30,9 @@ type shelf struct {
 	client.Writer // only Delete is ever called
 	stores        map[string]toolscache.Indexer
 	indexers      map[string]toolscache.Indexers
-	deleted       []string // Jobs, which stay on the shelf until the recording says that they are gone
+	// ahead is what the API server knows and the shelf does not know yet, by kind and key; nil is what it no longer has.
+	ahead   map[string]client.Object
+	deleted []string // Jobs, which stay on the shelf until the recording says that they are gone
 }
 
 func kind(obj any) string {
@@ -49,7 +51,7 @@ func kind(obj any) string {
 
 func newShelf(t *testing.T, o Options) *shelf {
 	t.Helper()
-	s := &shelf{stores: map[string]toolscache.Indexer{}, indexers: map[string]toolscache.Indexers{}}
+	s := &shelf{stores: map[string]toolscache.Indexer{}, indexers: map[string]toolscache.Indexers{}, ahead: map[string]client.Object{}}
 	if err := o.index(context.Background(), s); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +103,32 @@ func (s *shelf) List(_ context.Context, list client.ObjectList, opts ...client.L
 	return meta.SetList(list, items)
 }
 
+// server is the API server behind the shelf.
+type server struct{ *shelf }
+
+// Get answers for what is ahead of the shelf, then from the shelf.
+func (s server) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	found, ahead := s.ahead[kind(obj)+" "+key.String()]
+	if !ahead {
+		return s.shelf.Get(ctx, key, obj, opts...)
+	}
+	if found == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: kind(obj)}, key.String())
+	}
+	if a, ok := obj.(*argo.Application); ok {
+		found.(*argo.Application).DeepCopyInto(a)
+	}
+	return nil
+}
+
+// happen says that the API server has a delivery before the shelf gets it.
+func (s *shelf) happen(d delivery) {
+	key := kind(d.object) + " " + client.ObjectKeyFromObject(d.object).String()
+	if s.ahead[key] = d.object; d.deleted {
+		s.ahead[key] = nil
+	}
+}
+
 // Delete notes the Job and checks that it is the one that was looked at.
 func (s *shelf) Delete(_ context.Context, obj client.Object, opts ...client.DeleteOption) error {
 	var o client.DeleteOptions
@@ -137,7 +165,7 @@ func newReplica(t *testing.T, s *shelf, o Options, p Publisher) *replica {
 		watch: &watcher{Options: o, cluster: s, captures: c},
 		queue: workqueue.NewTypedRateLimitingQueue(patience()),
 		rec: &reconciler{
-			Options: o, world: world{Options: o, cluster: s}, captures: c, live: s, jobs: s, metrics: m, memory: newMemory(),
+			Options: o, world: world{Options: o, cluster: s, live: server{s}}, captures: c, live: server{s}, jobs: s, metrics: m, memory: newMemory(),
 			people: people{cluster: s, recorder: record.NewFakeRecorder(1000)},
 		},
 	}
@@ -163,6 +191,9 @@ func (r *replica) deliver(d delivery) {
 	}
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if at := kind(d.object) + " " + client.ObjectKeyFromObject(d.object).String(); r.shelf.ahead[at] == d.object || d.deleted {
+		delete(r.shelf.ahead, at)
 	}
 	if !had {
 		old = nil

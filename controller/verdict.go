@@ -16,12 +16,15 @@ import (
 type verdict struct {
 	Kind    verdictKind
 	Attempt events.Attempt
-	Ready   *events.Ready // if it succeeded: what is ready by this evidence alone
-	Why     string        // if nothing is said: the reason, for the log
-	Hint    string        // if it succeeded at no version: how to get one, as its report says
+	Ready   *events.Ready    // if it succeeded: what is ready by this evidence alone
+	By      events.Predicate // if it is obstructed: what by
+	Since   time.Time        // if it is obstructed: since when
+	Why     string           // if nothing is said: the reason, for the log; if it is obstructed, in Argo CD's words, where it said any
+	Hint    string           // if it succeeded at no version: how to get one, as its report says
 	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
 	Absent  *types.NamespacedName
 	Partial bool // of a skipped one: only a part of the Application was synced
+	Guessed bool // of an obstructed one: its environment is told by the namespace alone, although Jobs could be read
 	Plain   bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
@@ -34,13 +37,20 @@ const (
 	running
 	succeeded
 	failed
-	skipped
+	obstructed
 )
 
 // reached is the message of the condition Complete on a Job that has no success policy (Kubernetes 1.31 and later,
 // pkg/controller/job), which Argo CD passes on. A result that "Succeeded" with any other message is no proof: that of a
 // hook whose operation was terminated says "Deleted", those of plain Jobs "pruned" and "ignored (requires pruning)".
 const reached = "Reached expected number of succeeded pods"
+
+// What Argo CD says of a hook that ran when its operation was terminated, up to 3.2 and from 3.3 on. It calls the former
+// "Succeeded" (gitops-engine, pkg/sync: syncContext.Terminate).
+const (
+	deleted    = "Deleted"
+	terminated = "Terminated"
+)
 
 // judgeJob lets a Job and the report of its Pods speak.
 func judgeJob(j job, o observation) verdict {
@@ -164,7 +174,7 @@ func judgeResult(a application, o operation, r result) verdict {
 	v := verdict{
 		Attempt: events.Attempt{
 			Version: string(r.Name.Version), Digest: "sha256:" + r.Name.Digest8, Revision: o.Revision, Application: a.Key.String(),
-			Evidence: events.EvidenceApplication, Run: a.Key.String() + "@" + o.Started.Format(time.RFC3339),
+			Evidence: events.EvidenceApplication, Run: run(a, o),
 			Started: o.Started, Finished: o.Finished,
 		},
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
@@ -176,6 +186,8 @@ func judgeResult(a application, o operation, r result) verdict {
 		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused
 	}
 	switch {
+	case r.Lost:
+		return v.obstructedBy(events.Deleted, o.Started)
 	case r.Phase == "Running":
 		if r.Readable || !o.running() || o.Ending || !r.Hook && !madeAnew(r.Message) {
 			return v.silenced("") // the Job will tell, or does not run
@@ -188,6 +200,8 @@ func judgeResult(a application, o operation, r result) verdict {
 			Version: v.Attempt.Version, Digest: v.Attempt.Digest, Revision: o.Revision, Application: v.Attempt.Application,
 			Evidence: events.EvidenceApplication, Since: v.at(),
 		}
+	case r.Hook && (r.Message == deleted || r.Message == terminated):
+		return v.obstructedBy(events.Terminated, v.at())
 	case r.Phase == "Succeeded":
 		return v.silenced(fmt.Sprintf("Argo CD says that the Job succeeded, but only because %q", r.Message))
 	case r.Phase == "Failed" && (r.Hook || !r.Readable):
@@ -240,9 +254,14 @@ func (v verdict) whyUnversioned() string {
 	return what + "only its Pod's report tells it, and that is gone; sync again"
 }
 
-// at is when the attempt happened, for the order of attempts. While an operation runs, its results bear no time of their
-// own: then the operation's start has to do.
-func (v verdict) at() time.Time { return attemptTime(v.Attempt) }
+// at is when the attempt happened, or its obstacle came to be, for their order. While an operation runs, its results bear no
+// time of their own: then the operation's start has to do.
+func (v verdict) at() time.Time {
+	if v.Kind == obstructed {
+		return v.Since
+	}
+	return attemptTime(v.Attempt)
+}
 
 // sameDigest compares two digests of which either may be known by its first eight digits alone, as names hold them.
 func sameDigest(a, b string) bool {

@@ -84,7 +84,7 @@ func (w *watcher) captureResults(a *argo.Application) {
 
 // captureOperation keeps an operation for what it says of one database.
 func (w *watcher) captureOperation(t target, a application, o operation, what string) {
-	o.Past, a.Operations = true, []operation{o}
+	o.Past, a.Operations, a.Wanted = true, []operation{o}, nil
 	w.put(t, capture{key: fmt.Sprintf("%s@%s %s", a.Key, o.Started, what), application: &a})
 }
 

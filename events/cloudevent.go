@@ -55,6 +55,9 @@ func (s State) Headers(id string) map[string]string {
 	if s.LastAttempt != nil && s.LastAttempt.Finished.After(t) {
 		t = s.LastAttempt.Finished
 	}
+	if s.Obstacle != nil && s.Obstacle.Since.After(t) {
+		t = s.Obstacle.Since
+	}
 	return headers(id, stateSource, changed, t, s.Name())
 }
 

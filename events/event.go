@@ -24,5 +24,12 @@ const (
 	Started   Predicate = "started"   // a migration Job runs
 	Succeeded Predicate = "succeeded" // the schema is ready
 	Failed    Predicate = "failed"    // an attempt failed; the last ready schema stays ready
-	Skipped   Predicate = "skipped"   // a sync went by without running the migration it carries
+
+	// The obstacles: a migration that was due has no result. See Obstacle.
+	Skipped     Predicate = "skipped"     // a sync went by without running the migration it carries
+	Terminated  Predicate = "terminated"  // the sync was terminated while the migration ran
+	Deleted     Predicate = "deleted"     // the Job was deleted before its result was seen, and the sync still waits for it
+	Unattempted Predicate = "unattempted" // the sync failed before the migration was begun
+	Blocked     Predicate = "blocked"     // a sync window, or the admission policy, keeps the sync from beginning or going on
+	Stuck       Predicate = "stuck"       // Argo CD takes the commit for one that it has tried, and will not sync it by itself
 )

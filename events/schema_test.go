@@ -57,6 +57,9 @@ func (s schema) resolve(root schema) schema {
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[events.Outcome]():  {string(events.OutcomeSucceeded), string(events.OutcomeFailed)},
 	reflect.TypeFor[events.Evidence](): {string(events.EvidenceReport), string(events.EvidenceJob), string(events.EvidenceApplication), string(events.EvidenceLedger)},
+	reflect.TypeFor[events.Predicate](): {
+		string(events.Skipped), string(events.Terminated), string(events.Deleted), string(events.Unattempted), string(events.Blocked), string(events.Stuck),
+	},
 }
 
 // hold compares a Go type with its schema, both ways: every field and every property, what is required, and the types.
@@ -203,6 +206,10 @@ var (
 		Version: "20261122093000", MinCompatible: "20260101000000", Digest: "sha256:ab", Revision: "4f1c", Application: "argocd/shop",
 		Evidence: events.EvidenceReport, Since: when,
 	}
+	obstacle = &events.Obstacle{
+		Kind: events.Stuck, Version: "20261123000000", Digest: "sha256:cd", Run: "argocd/shop@2026-11-22T09:31:04Z", Since: when.Add(time.Minute),
+		Reason: "Argo CD will not sync it by itself; sync the whole application argocd/shop",
+	}
 )
 
 func TestMessagesValidate(t *testing.T) {
@@ -214,6 +221,7 @@ func TestMessagesValidate(t *testing.T) {
 		"state: first fails": events.State{Environment: "production", Database: "orders", LastAttempt: &bad},
 		"state: names alone": events.State{Environment: "production", Database: "orders"},
 		"state: by ledger":   events.State{Environment: "production", Database: "orders", Ready: &events.Ready{Version: "1", Evidence: events.EvidenceLedger, Since: when}},
+		"state: in the way":  events.State{Environment: "production", Database: "orders", Ready: ready, Obstacle: obstacle},
 		"event: started":     events.Event{Environment: "production", Database: "orders", Attempt: &running},
 		"event: succeeded":   events.Event{Environment: "production", Database: "orders", Attempt: good, Ready: ready},
 		"event: failed":      events.Event{Environment: "production", Database: "orders", Attempt: &bad, Reason: "a reason"},

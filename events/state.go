@@ -4,11 +4,12 @@ import "time"
 
 // State is what is true of one database in one environment, the last message on its state subject.
 type State struct {
-	Environment string   `json:"environment"`
-	Database    string   `json:"database"`
-	Tenant      string   `json:"tenant,omitempty"`
-	Ready       *Ready   `json:"ready,omitempty"`       // nil until a first migration is proven
-	LastAttempt *Attempt `json:"lastAttempt,omitempty"` // the newest attempt whose result is known, good or bad
+	Environment string    `json:"environment"`
+	Database    string    `json:"database"`
+	Tenant      string    `json:"tenant,omitempty"`
+	Ready       *Ready    `json:"ready,omitempty"`       // nil until a first migration is proven
+	LastAttempt *Attempt  `json:"lastAttempt,omitempty"` // the newest attempt whose result is known, good or bad
+	Obstacle    *Obstacle `json:"obstacle,omitempty"`    // why a newer migration has no result; nil once one is begun
 }
 
 // Ready is a schema that is proven to be in place.

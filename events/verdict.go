@@ -44,7 +44,8 @@ func (a Answer) String() string {
 //
 // A failed attempt below the required version is not held against it: the attempt that counts is still to come. Nor is one at a
 // version that nobody knows, unless any version will do: it may be of an older image, whose Job can run again after the reader
-// began to wait, so neither its time nor its place as the newest one tells what it was to reach.
+// began to wait, so neither its time nor its place as the newest one tells what it was to reach. An obstacle never ends the wait:
+// once it is out of the way, the attempt is still to come.
 func (s State) Satisfies(required string) Verdict {
 	if r := s.Ready; r != nil {
 		if required != "" && CompareVersions(required, r.MinCompatible) < 0 {
@@ -57,12 +58,15 @@ func (s State) Satisfies(required string) Verdict {
 	}
 	a := s.LastAttempt
 	failed := a != nil && a.Outcome == OutcomeFailed
-	if failed && CompareVersions(a.Version, required) >= 0 {
-		return Verdict{Answer: AttemptFailed, Failure: a.Failure, Reason: fmt.Sprintf("%s, and %s", s.standing(required), a.failed())}
-	}
 	v := Verdict{Reason: s.standing(required)}
 	if failed {
 		v.Reason += ", and " + a.failed()
+	}
+	if o := s.Obstacle; o != nil {
+		v.Reason += ", and " + o.Reason
+	}
+	if failed && CompareVersions(a.Version, required) >= 0 {
+		v.Answer, v.Failure = AttemptFailed, a.Failure
 	}
 	return v
 }

@@ -59,6 +59,26 @@ func TestSatisfies(t *testing.T) {
 }
 
 // Every combination of small versions, against the rule written as one formula per answer.
+// TestObstaclesAreNamed: whoever waits is told what is in the way and what to do, and goes on waiting.
+func TestObstaclesAreNamed(t *testing.T) {
+	obstacle := &events.Obstacle{Kind: events.Stuck, Version: "7", Reason: "it is stuck; sync the whole application"}
+	failed := &events.Attempt{Outcome: events.OutcomeFailed, Version: "7", Failure: failure}
+	for _, c := range []struct {
+		state events.State
+		want  events.Answer
+		says  string
+	}{
+		{events.State{Obstacle: obstacle}, events.NotYet, "no proven migration yet, and it is stuck; sync the whole application"},
+		{events.State{Obstacle: obstacle, Ready: &events.Ready{Version: "5"}}, events.NotYet, "is at 5, not yet at 7, and it is stuck"},
+		{events.State{Obstacle: obstacle, Ready: &events.Ready{Version: "7"}}, events.Satisfied, "is at 7"},
+		{events.State{Obstacle: obstacle, LastAttempt: failed}, events.AttemptFailed, "add it first, and it is stuck"},
+	} {
+		if v := c.state.Satisfies("7"); v.Answer != c.want || !strings.Contains(v.Reason, c.says) {
+			t.Errorf("got %v: %s\nwant %v: …%s…", v.Answer, v.Reason, c.want, c.says)
+		}
+	}
+}
+
 func TestSatisfiesEverywhere(t *testing.T) {
 	versions := []string{"", "1", "2", "3", "10"}
 	n := map[string]int{"": 0, "1": 1, "2": 2, "3": 3, "10": 10}

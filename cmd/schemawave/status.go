@@ -22,7 +22,7 @@ func newStatus(getenv func(string) string) *cobra.Command {
 		Use:   "status",
 		Short: "Show which schema every database is at, and how its last attempt went",
 		Long: `Show, from NATS alone, which schema every database of every environment is proven to be at, and how the last attempt
-to change it went.`,
+to change it went, and what keeps a newer migration from its turn.`,
 		Example: "  schemawave status\n  schemawave status -o json",
 		Args:    cobra.NoArgs,
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
@@ -48,7 +48,7 @@ to change it went.`,
 	return c
 }
 
-// printStatus prints a table of databases and, below it, the failures that are still the last word.
+// printStatus prints a table of databases and, below it, the failures that are still the last word and what is in the way.
 func printStatus(w io.Writer, states []events.State, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "DATABASE\tREADY\tSINCE\tEVIDENCE\tLAST ATTEMPT")
@@ -68,6 +68,9 @@ func printStatus(w io.Writer, states []events.State, now time.Time) error {
 	for _, s := range states {
 		if a := s.LastAttempt; a != nil && a.Failure != nil {
 			fmt.Fprintf(w, "\n%s: %s\n", s.Name(), a.Failure)
+		}
+		if o := s.Obstacle; o != nil {
+			fmt.Fprintf(w, "\n%s: %s: %s\n", s.Name(), o.Kind, o.Reason)
 		}
 	}
 	return nil
