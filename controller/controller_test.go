@@ -320,7 +320,7 @@ func TestApplicationsOnly(t *testing.T) {
 	c.sync(a, two)
 	c.hook(a, two, common.OperationFailed, "Job has reached the specified backoff limit")
 	c.end(a, common.OperationFailed)
-	n.expect(n2, "succeeded@1", "failed@2")
+	n.expect(n2, "succeeded@1", "terminated@2", "failed@2")
 	if s := n.state(c.home); s.Ready.Version != "1" || s.LastAttempt.Failure.Permanent {
 		t.Errorf("state: %s", pretty(s))
 	}
