@@ -317,6 +317,7 @@ func TestApplicationsOnly(t *testing.T) {
 	c.sync(a, two)
 	c.hook(a, two, common.OperationSucceeded, "Deleted") // terminated while it ran
 	c.end(a, common.OperationFailed)
+	n.expect(n2, "succeeded@1", "terminated@2")
 	c.sync(a, two)
 	c.hook(a, two, common.OperationFailed, "Job has reached the specified backoff limit")
 	c.end(a, common.OperationFailed)

@@ -48,10 +48,10 @@ func decide(o observation) decision {
 			if why != "" {
 				d.doubt(o.Target, v, why)
 			}
-			if !is || v.neverBegun() && v.begun(state, all) {
+			if !is || v.past(o.State) || v.neverBegun() && v.begun(state, all) {
 				continue
 			}
-			if p := obstruct(state, all, v); !d.tells(p) { // once, although it may be both captured and still there
+			if p := obstruct(state, all, v); p.State != nil || !d.tells(p) { // once, although it may be both captured and still there
 				d.add(p, &state)
 			}
 		case v.unversioned():

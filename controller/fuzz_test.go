@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -63,19 +64,25 @@ func (b *bits) job() job {
 	return j
 }
 
-func (b *bits) application() application {
+func (b *bits) application(name string) application {
 	a := application{
-		Key: types.NamespacedName{Namespace: "argocd", Name: "orders"}, Environment: one(b, "production", "", "staging"), Readable: b.next(2) == 0,
+		Key: types.NamespacedName{Namespace: "argocd", Name: name}, Environment: one(b, "production", "", "staging"), Readable: b.next(2) == 0,
+		Named: b.next(2) == 0, Compared: one(b, "", "new", "old"), Asked: b.next(4) == 0, Wanted: b.markers(),
+		Refusal: refusal{Message: one(b, "", tried+"new:", refused, "odd"), Since: b.time()},
 	}
 	for range b.next(3) {
-		op := operation{Started: b.time(), Finished: b.time(), Ending: b.next(2) == 0, Past: b.next(2) == 0}
+		op := operation{
+			Started: minute(8*len(a.Operations) + b.next(8)), Finished: b.time(), Ending: b.next(2) == 0, Past: b.next(2) == 0, Failed: b.next(2) == 0,
+			Partial: b.next(2) == 0, Applied: b.next(4) == 0, Revision: one(b, "", "new", "old"), Message: one(b, "", heldByWindow), Markers: b.markers(),
+		}
 		for range b.next(3) {
 			v := b.version()
 			op.Results = append(op.Results, result{
 				Key:  types.NamespacedName{Namespace: "shop", Name: "x"},
 				Name: manifests.Name{Database: one(b, "orders", "audit", "a-0123ab"), Version: v, Kind: one(b, "", "", "tool"), Digest8: short(digest(string(v) + "1"))},
-				Hook: b.next(2) == 0, HasJob: b.next(2) == 0, Readable: b.next(2) == 0, Status: one(b, "", "Synced", "Pruned"),
-				Phase: one(b, "", "Running", "Succeeded", "Failed", "Error"), Message: one(b, reached, "Deleted", "", backoff),
+				Lost: b.next(8) == 0,
+				Hook: b.next(2) == 0, HasJob: b.next(2) == 0, Readable: b.next(2) == 0, Status: one(b, "", "Synced", "Pruned", "SyncFailed"),
+				Phase: one(b, "", "Running", "Succeeded", "Failed", "Error"), Message: one(b, reached, deleted, terminated, "", backoff),
 			})
 		}
 		a.Operations = append(a.Operations, op)
@@ -83,8 +90,19 @@ func (b *bits) application() application {
 	return a
 }
 
+func (b *bits) markers() []marker {
+	var out []marker
+	for range b.next(3) {
+		v := b.version()
+		out = append(out, marker{Name: manifests.Name{
+			Database: "orders", Version: v, Kind: one(b, "", "", "tool"), Digest8: short(digest(string(v) + "1")), Marker: true,
+		}})
+	}
+	return out
+}
+
 // FuzzDecide holds decide to its promises under whatever is observed: it does not panic, calls nothing ready without a
-// success, settles after one pass, and keeps what is ready through a failure.
+// success, settles after one pass, and keeps what is ready through failures and obstacles.
 func FuzzDecide(f *testing.F) {
 	for n := range 64 {
 		seed := make([]byte, 160)
@@ -93,42 +111,47 @@ func FuzzDecide(f *testing.F) {
 		}
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		b := &bits{data}
-		o := observation{Target: orders}
-		seen := map[types.UID]bool{}
-		for range b.next(4) {
-			if j := b.job(); !seen[j.UID] {
-				seen[j.UID] = true
-				o.Jobs = append(o.Jobs, j)
-			}
+	f.Fuzz(fuzzDecide)
+}
+
+func fuzzDecide(t *testing.T, data []byte) {
+	b := &bits{data}
+	o := observation{Target: orders}
+	seen := map[types.UID]bool{}
+	for range b.next(4) {
+		if j := b.job(); !seen[j.UID] {
+			seen[j.UID] = true
+			o.Jobs = append(o.Jobs, j)
 		}
-		for range b.next(3) {
-			o.Applications = append(o.Applications, b.application())
-		}
+	}
+	for i := range b.next(3) {
+		o.Applications = append(o.Applications, b.application(fmt.Sprint("orders", i)))
+	}
+	if b.next(2) == 0 {
+		o.State = published(string(b.version()))
 		if b.next(2) == 0 {
-			o.State = published(string(b.version()))
+			inTheWay(one(b, events.Stuck, events.Skipped), string(b.version()), b.next(16))(&o.State)
 		}
-		d := decide(o)
-		state := o.State
-		for _, p := range d.Publications {
-			e := p.Event
-			if e.ID == "" || e.Attempt == nil || e.Reason == "" {
-				t.Fatalf("an event is not whole: %+v", e)
-			}
-			if p.State == nil {
-				continue
-			}
-			if e.Predicate == events.Failed && p.State.Ready != state.Ready {
-				t.Fatalf("a failure changed what is ready: %+v", p.State)
-			}
-			if r := p.State.Ready; r != nil && r != state.Ready && (r.Version == "" || !o.proves(r)) {
-				t.Fatalf("%+v is ready without proof", r)
-			}
-			state = *p.State
+	}
+	d := decide(o)
+	state := o.State
+	for _, p := range d.Publications {
+		e := p.Event
+		if e.ID == "" || e.Attempt == nil || e.Reason == "" {
+			t.Fatalf("an event is not whole: %+v", e)
 		}
-		settle(t, o.Jobs, o.Applications, o.State, d)
-	})
+		if p.State == nil {
+			continue
+		}
+		if (e.Predicate == events.Failed || e.Predicate.Obstructs()) && p.State.Ready != state.Ready {
+			t.Fatalf("what is no success changed what is ready: %+v", p.State)
+		}
+		if r := p.State.Ready; r != nil && r != state.Ready && (r.Version == "" || !o.proves(r)) {
+			t.Fatalf("%+v is ready without proof", r)
+		}
+		state = *p.State
+	}
+	settle(t, o.Jobs, o.Applications, o.State, d)
 }
 
 // proves looks for a proof of r, without the code under test.

@@ -35,16 +35,14 @@ func (v verdict) obstructedBy(p events.Predicate, since time.Time) verdict {
 // a schema that is ready, skips nothing, and neither does a rollback to an older one. Whether an older image or tool ever ran nobody
 // knows, so of skipped ones only a partial sync counts, which Argo CD makes of the newest commit.
 func outstanding(s events.State, v verdict) (doubt string, is bool) {
-	r, last := s.Ready, s.LastAttempt
-	unknown := r == nil && last == nil && s.Obstacle == nil
+	r := s.Ready
+	unknown := r == nil && s.LastAttempt == nil
 	switch {
 	case unknown && v.By == events.Skipped:
 		return "its marker was applied by a sync without hooks, but whether its schema was there before is not known", false
 	case unknown && v.Guessed:
 		return fmt.Sprintf("it is %s, but whether its environment is called like its namespace only its first Job tells; "+
 			"annotate the Application with %s", v.By, AnnotationEnvironment), false
-	case last != nil && last.Outcome == events.OutcomeSucceeded && attemptTime(*last).After(v.Since):
-		return "", false
 	case r == nil:
 		return "", true
 	case sameDigest(r.Digest, v.Attempt.Digest):
@@ -53,6 +51,12 @@ func outstanding(s events.State, v verdict) (doubt string, is bool) {
 		return "", v.By != events.Skipped || v.Partial
 	}
 	return "", events.CompareVersions(v.Attempt.Version, r.Version) >= 0
+}
+
+// past reports whether a result has come since. Then the obstacle was told before it, or is of no use to anybody.
+func (v verdict) past(published events.State) bool {
+	last := published.LastAttempt
+	return last != nil && (!last.Started.Before(v.Since) || attemptTime(*last).After(v.Since))
 }
 
 // neverBegun reports whether the obstacle came before the migration's Job.

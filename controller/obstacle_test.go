@@ -101,6 +101,9 @@ func TestObstacles(t *testing.T) {
 		{name: "a sync that has just been asked for may attempt it", apps: apps(due("2", syncFailed("no"), asked)), state: published("1"), want: nil},
 
 		{name: "Argo CD takes it for tried", apps: apps(due("2", says("Failed sync attempt to new: no"))), state: published("1"), want: []string{"stuck 2"}, left: "stuck 2"},
+		{name: "what it said of another revision is left over", apps: apps(due("2", says("Failed sync attempt to old: no"))), state: published("1"), want: nil},
+		{name: "of several sources it names no revision", apps: apps(due("2", says("Failed sync attempt to : no"), func(a *application) { a.Compared = "x,y" })), state: published("1"),
+			want: []string{"stuck 2"}, left: "stuck 2"},
 		{name: "it does not while it syncs", apps: apps(due("2", says("Failed sync attempt to new: no"), asked)), state: published("1"), want: nil},
 		{name: "what failed already is not stuck", apps: apps(due("2", says("Failed sync attempt to new: no"), withWord("2", "Failed", backoff))), state: published("1"), want: []string{"failed 2 ready=1 report"}},
 		{name: "although Argo CD has thrown the result away", apps: apps(due("2", says("Failed sync attempt to new: no"))), state: published("1", lastFailed("2", "x", 12)), want: nil},

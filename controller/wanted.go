@@ -34,10 +34,19 @@ func judgeWanted(a application, m marker) verdict {
 	case strings.HasPrefix(a.Refusal.Message, refused):
 		v.Why = a.Refusal.Message
 		return v.obstructedBy(events.Blocked, a.Refusal.Since)
-	case o.Revision != a.Compared && strings.HasPrefix(a.Refusal.Message, tried):
+	case o.Revision != a.Compared && strings.HasPrefix(a.Refusal.Message, tried+a.named()+":"):
 		return v.obstructedBy(events.Stuck, a.Refusal.Since)
 	}
 	return v.silenced("")
+}
+
+// named is how Argo CD names the revision that an Application was compared with where it refuses to sync it: not at all, if there are
+// several sources. What it said of another revision may be left over, for it says nothing while a sync window is closed.
+func (a application) named() string {
+	if strings.Contains(a.Compared, ",") {
+		return ""
+	}
+	return a.Compared
 }
 
 // began reports whether an operation has made the Job that a marker goes with.
