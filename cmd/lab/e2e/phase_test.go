@@ -60,6 +60,7 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 	}
 	succeeded := func(version string) {
 		t.Helper()
+		wantAwaited(t, s, "schema-stock-"+version+"-")
 		wantEventually(t, "stock is ready at version "+version, func(ctx context.Context) bool {
 			state, err := s.State(ctx, story.Staging, database)
 			return err == nil && state.Ready != nil && state.Ready.Version == version && state.Ready.Evidence == events.EvidenceReport
@@ -69,7 +70,6 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 			a, err := s.Cluster.Application(ctx, "stock-staging")
 			return err == nil && a.Status.Sync.Status == argo.SyncStatusCodeSynced && a.Status.OperationState.Phase.Completed()
 		})
-		wantAwaited(t, s, "schema-stock-"+version+"-")
 		wantEventually(t, "the Jobs before that of version "+version+" are pruned", func(context.Context) bool {
 			names := jobsOf(t, s, database)
 			return len(names) == 1 && strings.HasPrefix(names[0], "schema-stock-"+version+"-")
@@ -118,22 +118,25 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 	}
 }
 
-// wantAwaited holds Argo CD to the words by which a controller that can read no Jobs takes a plain one as complete.
+// wantAwaited holds Argo CD to the words by which a controller that can read no Jobs takes a plain one as complete. It looks while the
+// sync goes on: one that comes after it takes the place of its results.
 func wantAwaited(t *testing.T, s *story.Story, job string) {
 	t.Helper()
-	a, err := s.Cluster.Application(t.Context(), "stock-staging")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range a.Status.OperationState.SyncResult.Resources {
-		if r.Kind == "Job" && strings.HasPrefix(r.Name, job) && r.Status == common.ResultCodeSynced {
-			if r.HookType != "" || r.HookPhase != common.OperationSucceeded || r.Message != "Reached expected number of succeeded pods" {
-				t.Errorf("Argo CD says of Job %s: hook %q, phase %s, %q", r.Name, r.HookType, r.HookPhase, r.Message)
-			}
-			return
+	wantEventually(t, "Argo CD calls the Job "+job+"… complete", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, "stock-staging")
+		if err != nil || a.Status.OperationState == nil || a.Status.OperationState.SyncResult == nil {
+			return false
 		}
-	}
-	t.Errorf("Argo CD says nothing of the Job %s…", job)
+		for _, r := range a.Status.OperationState.SyncResult.Resources {
+			if r.Kind == "Job" && strings.HasPrefix(r.Name, job) && r.Status == common.ResultCodeSynced && r.HookPhase.Successful() {
+				if r.HookType != "" || r.Message != "Reached expected number of succeeded pods" {
+					t.Errorf("Argo CD says of Job %s: hook %q, %q", r.Name, r.HookType, r.Message)
+				}
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // jobsOf lists the names of a database's migration Jobs in staging.
