@@ -55,11 +55,13 @@ func (s *surroundings) meet(generated [][]manifests.Object) bool {
 		slices.ContainsFunc(s.patches, func(kind string) bool { return kinds[kind] }) || s.makes(needs)
 }
 
-// makes reports whether an object may be one of those needed. A name that it has by then has the one in its file within it.
+// makes reports whether an object may be one of those needed. A name that it has by then has the one in its file within
+// it; and what a Job is found by is its name within another one.
 func (s *surroundings) makes(needs []manifests.Reference) bool {
 	makers := makers()
 	return slices.ContainsFunc(s.objects, func(o manifests.Reference) bool {
-		return slices.ContainsFunc(makers, func(m maker) bool { return m.kind == o.Kind }) ||
-			slices.ContainsFunc(needs, func(n manifests.Reference) bool { return n.Kind == o.Kind && strings.Contains(n.Name, o.Name) })
+		return slices.ContainsFunc(makers, func(m maker) bool { return m.kind == o.Kind }) || slices.ContainsFunc(needs, func(n manifests.Reference) bool {
+			return n.Kind == o.Kind && (strings.Contains(n.Name, o.Name) || strings.Contains(o.Name, n.Name))
+		})
 	}) || slices.ContainsFunc(s.bases, func(base *surroundings) bool { return base.makes(needs) })
 }

@@ -11,20 +11,29 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// kustomization reads the overlay's own file.
+// kustomization reads the overlay's own file, which is one that can be edited.
 func (r *repository) kustomization() (*kustomization, error) {
-	entries, err := r.list(r.overlay)
+	k, err := r.kustomizationIn(r.overlay)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := r.Lstat(k.file); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, Problems{{k.file, 0, "is a symbolic link, which would be edited for all who share it", "make it a file of its own"}})
+	}
+	return k, nil
+}
+
+// kustomizationIn reads the one of a directory.
+func (r *repository) kustomizationIn(dir string) (*kustomization, error) {
+	entries, err := r.list(dir)
 	if err != nil {
 		return nil, err
 	}
 	name := kustomizationFile(entries)
 	if name == "" {
-		return nil, Problems{{r.overlay, 0, "has no kustomization file", "create kustomization.yaml, or name another directory"}}
+		return nil, Problems{{dir, 0, "has no kustomization file", "create kustomization.yaml, or name another directory"}}
 	}
-	file := r.in(name)
-	if info, err := r.Lstat(file); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, Problems{{file, 0, "is a symbolic link, which would be edited for all who share it", "make it a file of its own"}})
-	}
+	file := path.Join(dir, name)
 	content, err := readFile(r.FS(), file)
 	if err != nil {
 		return nil, Problems{refusal(file, err)}

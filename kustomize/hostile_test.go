@@ -83,6 +83,7 @@ func TestHostile(t *testing.T) {
 			"overlay/run.sh": "#!/bin/sh\ntouch OUTSIDE/ran\n"}, "overlay/kustomization.yaml"},
 		{"a chart", map[string]string{"overlay/kustomization.yaml": kustomization + "helmCharts: [{name: a, repo: 'http://" + remote + "'}]\n"}, "overlay/kustomization.yaml"},
 		{"a circle of bases", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: [../overlay]\n"}, "overlay/kustomization.yaml"},
+		{"a component of itself", map[string]string{"overlay/kustomization.yaml": kustomization + "components: [.]\n", "overlay/schema.yaml": strings.Replace(good, "directory: ../migrations", "image: {name: 'a:1', path: /m}", 1)}, "overlay/kustomization.yaml"},
 		{"a generator that reads outside", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator: [{name: a, files: [OUTSIDE/secret]}]\n"}, "overlay/kustomization.yaml"},
 		{"a resource outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE/secret]\n"}, "overlay/kustomization.yaml"},
 		{"a base outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE]\n"}, "overlay/kustomization.yaml"},

@@ -21,7 +21,7 @@ func (w *work) image() string {
 // transformed returns what the overlay's images make of an image, and those of its components.
 func (w *work) transformed(image string) string {
 	node := yaml.NewMapRNode(&map[string]string{"image": image})
-	for _, tag := range w.imagesOf(w.kustomization) {
+	for _, tag := range w.imagesOf(w.kustomization, map[string]bool{}) {
 		f := imagetag.Filter{ImageTag: tag, FsSlice: types.FsSlice{{Path: "image"}}}
 		if _, err := f.Filter([]*yaml.RNode{node}); err != nil {
 			return image // kustomize has complained about it
@@ -35,13 +35,13 @@ func (w *work) transformed(image string) string {
 }
 
 // imagesOf returns the images of a kustomization in the order in which kustomize applies them to what it lists: those of its
-// components first. The overlay has been built with them; a component out of the repository is not looked at.
-func (r *repository) imagesOf(k *kustomization) []types.Image {
+// components first. A component out of the repository is not looked at, and none twice.
+func (r *repository) imagesOf(k *kustomization, seen map[string]bool) []types.Image {
+	seen[k.file] = true
 	var all []types.Image
 	for _, component := range k.components {
-		within := &repository{Root: r.Root, dir: r.dir, overlay: path.Join(path.Dir(k.file), component)}
-		if c, err := within.kustomization(); err == nil {
-			all = append(all, within.imagesOf(c)...)
+		if c, err := r.kustomizationIn(path.Join(path.Dir(k.file), component)); err == nil && !seen[c.file] {
+			all = append(all, r.imagesOf(c, seen)...)
 		}
 	}
 	return slices.Concat(all, k.images)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
@@ -23,6 +24,7 @@ const localConfigAnnotation = konfig.IgnoredByKustomizeAnnotation
 type kustomization struct {
 	file       string // relative to the repository's root
 	content    []byte
+	root       *yaml.Node // of the content; nil if that is empty
 	namespace  string
 	images     []types.Image // as kustomize is told to change them
 	components []string      // directories, relative to its own
@@ -41,17 +43,23 @@ func kustomizationFile(entries []fs.DirEntry) string {
 
 // parseKustomization reads what matters; the rest is kustomize's to judge.
 func parseKustomization(file string, content []byte) (*kustomization, error) {
-	k := &kustomization{file: file, content: content}
 	root, err := parseMapping(content)
 	if err != nil {
 		line, what := syntaxError(err)
 		return nil, Problems{{file, line, what, "correct the YAML"}}
 	}
-	for i := 0; root != nil && i+1 < len(root.Content); i += 2 {
+	k := &kustomization{file: file, content: content, root: root}
+	if root == nil {
+		return k, nil
+	}
+	if problem := k.lost(); problem != nil {
+		return nil, Problems{problem}
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
 		value := root.Content[i+1]
 		switch root.Content[i].Value {
 		case "namespace":
-			k.namespace = value.Value
+			_ = value.Decode(&k.namespace)
 		case "images":
 			_ = value.Decode(&k.images) // if it is wrong, kustomize will say so
 		case "components":
@@ -66,6 +74,26 @@ func parseKustomization(file string, content []byte) (*kustomization, error) {
 		}
 	}
 	return k, nil
+}
+
+// lost returns the problem with a list of ours that kustomize would drop in silence: it takes the last of those by one name, in
+// whatever case.
+func (k *kustomization) lost() *Problem {
+	for _, l := range []listing{objectsListed, gatesListed} {
+		first := 0
+		for i := 0; i < len(k.root.Content); i += 2 {
+			switch key := k.root.Content[i]; {
+			case !strings.EqualFold(key.Value, l.key):
+			case key.Value != l.key:
+				return &Problem{k.file, key.Line, fmt.Sprintf("%s: kustomize takes it for %s, of which it reads one", key.Value, l.key), "write it " + l.key}
+			case first > 0:
+				return &Problem{k.file, key.Line, fmt.Sprintf("%s: given twice, first in line %d, and kustomize reads the last", l.key, first), "make one list of them"}
+			default:
+				first = key.Line
+			}
+		}
+	}
+	return nil
 }
 
 // parseMapping returns the mapping a file consists of; nil if it is empty.

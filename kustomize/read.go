@@ -23,12 +23,16 @@ type declaration struct {
 
 // mentions reports whether a file may hold a SchemaMigration, without parsing it.
 func mentions(content []byte) bool {
-	return bytes.Contains(content, []byte(manifests.Kind)) && bytes.Contains(content, []byte("schemawave.dev/"))
+	return bytes.Contains(content, []byte(manifests.Kind)) && bytes.Contains(content, []byte("schemawave.dev")) // JSON may write \/
 }
 
 // read returns the SchemaMigrations of a file, which may hold other documents too. Everything wrong with them is in
 // problems; what is returned is complete only if there are none.
 func read(file string, content []byte, problems *Problems) []*declaration {
+	if bytes.IndexByte(content, 0) >= 0 && mentions(bytes.ReplaceAll(content, []byte{0}, nil)) {
+		problems.add(file, 0, "is UTF-16, or holds zero bytes", "save it as UTF-8")
+		return nil
+	}
 	if !mentions(content) {
 		return nil
 	}

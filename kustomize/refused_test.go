@@ -221,6 +221,14 @@ func TestRefused(t *testing.T) {
 			`overlay/schema.yaml:16: metadata.name: orders is declared in overlay/schema.yaml:4 too (give each database of an overlay a name of its own)`}},
 		{"one name in two files", with(repo(good), "overlay/another.yml", "# the same\n"+good), []string{
 			`overlay/schema.yaml:4: metadata.name: orders is declared in overlay/another.yml:5 too (give each database of an overlay a name of its own)`}},
+		{"resources that are given twice", with(repo(good), "overlay/kustomization.yaml", "namespace: x\nresources: [a.yaml]\nresources: [schemawave]\n"), []string{
+			`overlay/kustomization.yaml:3: resources: given twice, first in line 2, and kustomize reads the last (make one list of them)`}},
+		{"resources in another case", with(repo(good), "overlay/kustomization.yaml", "namespace: x\nResources: [a.yaml]\n"), []string{
+			`overlay/kustomization.yaml:2: Resources: kustomize takes it for resources, of which it reads one (write it resources)`}},
+		{"a namespace that is nothing", with(repo(good), "overlay/kustomization.yaml", "namespace: null\n"), []string{
+			`overlay/schema.yaml:5: spec.environment: is missing, and the overlay sets no namespace to take it from (name the environment, as in environment: production, or set namespace in kustomization.yaml)`}},
+		{"a declaration in UTF-16", with(repo(good), "overlay/schema.yaml", "\xff\xfe"+strings.Join(strings.Split(good, ""), "\x00")+"\x00"), []string{
+			`overlay/schema.yaml: is UTF-16, or holds zero bytes (save it as UTF-8)`}},
 		{"listed, but not local", with(repo(good), "overlay/kustomization.yaml", "namespace: x\nresources:\n- ./schema.yaml\n"), []string{
 			`overlay/schema.yaml:3: overlay/kustomization.yaml:3 lists it, and no cluster knows the kind SchemaMigration (add the annotation config.kubernetes.io/local-config: "true", or take it out of the resources: it is found without them)`}},
 		{"an annotation that is no string", repo(good, "name: orders\n", "name: orders\n  annotations: {config.kubernetes.io/local-config: true}\n"), []string{

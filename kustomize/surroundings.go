@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"bytes"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -26,7 +27,7 @@ type surroundings struct {
 // surroundings reads those of the overlay; nil if not all can be said of it.
 func (w *work) surroundings() *surroundings {
 	s := surveyor{w.pass, w.dir, w.FS(), w.in(entry), []string{w.overlay}, &surroundings{}}
-	if !s.kustomization(w.overlay) {
+	if !literal(w.kustomization.content) || !s.does(w.overlay, w.kustomization.root) {
 		return nil
 	}
 	return s.found
@@ -52,7 +53,7 @@ func (s *surveyor) base(dir string) *surroundings {
 	if known {
 		return found
 	}
-	if !slices.Contains(s.within, dir) {
+	if !slices.Contains(s.within, dir) && s.isPlace(dir) {
 		b := surveyor{s.Pass, s.repository, s.fsys, "", append(slices.Clone(s.within), dir), &surroundings{}}
 		if b.kustomization(dir) {
 			found = b.found
@@ -67,13 +68,26 @@ func (s *surveyor) base(dir string) *surroundings {
 	return found
 }
 
-// unclear matches a text that may mean a name or a path which it does not show, or change what a patch otherwise cannot.
-var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change`)
+// isPlace reports whether a directory is where its path says. Behind a symbolic link the paths in it would be others.
+func (s *surveyor) isPlace(dir string) bool {
+	abs := filepath.Join(s.repository, filepath.FromSlash(dir))
+	real, err := filepath.EvalSymlinks(abs)
+	return err == nil && real == abs
+}
 
-// read returns the content of a file that can be taken by its words, and that annotates no workload.
+// unclear matches a text that may mean a name or a path which it does not show, or change what a patch otherwise cannot, or tell
+// kustomize what an object was called before.
+var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change|internal\.config\.kubernetes\.io`)
+
+// literal reports whether a text can be taken by its words, which UTF-16 does not show, and annotates no workload.
+func literal(content []byte) bool {
+	return bytes.IndexByte(content, 0) < 0 && !unclear.Match(content) && !Annotates(content)
+}
+
+// read returns the content of a file that is literal.
 func (s *surveyor) read(file string) ([]byte, bool) {
 	content, err := readFile(s.fsys, file)
-	return content, err == nil && !unclear.Match(content) && !Annotates(content)
+	return content, err == nil && literal(content)
 }
 
 // kustomization adds what the one of a directory does, and reports whether that is all.
@@ -84,8 +98,16 @@ func (s *surveyor) kustomization(dir string) bool {
 		return false
 	}
 	content, ok := s.read(path.Join(dir, name))
+	if !ok {
+		return false
+	}
 	root, err := parseMapping(content)
-	if !ok || err != nil || root == nil || indirect(root) {
+	return err == nil && s.does(dir, root)
+}
+
+// does adds what a kustomization in dir does, and reports whether that is all.
+func (s *surveyor) does(dir string, root *yaml.Node) bool {
+	if root == nil || indirect(root) {
 		return false
 	}
 	for key, value := range pairs(root) {
@@ -112,13 +134,18 @@ func (s *surveyor) field(dir, key string, value *yaml.Node) bool {
 		kind := map[string]string{"configMapGenerator": "ConfigMap", "secretGenerator": "Secret"}[key]
 		return each(value, func(n *yaml.Node) bool { return s.adds(kind, member(n, "name")) })
 	case "resources", "bases":
-		return each(value, func(n *yaml.Node) bool { return s.resource(path.Join(dir, n.Value)) })
+		return each(value, func(n *yaml.Node) bool { return isLocal(n) && s.resource(path.Join(dir, n.Value)) })
 	case "components":
-		return each(value, func(n *yaml.Node) bool { return s.component(path.Join(dir, n.Value)) })
+		return each(value, func(n *yaml.Node) bool { return isLocal(n) && s.component(path.Join(dir, n.Value)) })
 	case "patches":
 		return each(value, func(n *yaml.Node) bool { return s.patch(dir, n) })
 	}
 	return false
+}
+
+// isLocal reports whether a path leads on from where it stands.
+func isLocal(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && !path.IsAbs(n.Value) && !remote.MatchString(n.Value)
 }
 
 // setsAll adds the keys of labels or annotations.
@@ -164,7 +191,7 @@ func (s *surveyor) resource(name string) bool {
 
 // component adds one, which does to its kustomization's objects what that could do itself.
 func (s *surveyor) component(dir string) bool {
-	if slices.Contains(s.within, dir) || !fs.ValidPath(dir) {
+	if slices.Contains(s.within, dir) || !fs.ValidPath(dir) || !s.isPlace(dir) {
 		return false
 	}
 	s.within = append(s.within, dir)
@@ -177,13 +204,16 @@ func (s *surveyor) patch(dir string, n *yaml.Node) bool {
 		return false
 	}
 	var content []byte
-	if text := member(n, "patch"); text != nil {
+	switch text, file := member(n, "patch"), member(n, "path"); {
+	case text != nil && file == nil:
 		content = []byte(text.Value) // it has been read as part of the kustomization
-	} else if file := member(n, "path"); file != nil {
+	case text == nil && file != nil && isLocal(file):
 		var ok bool
 		if content, ok = s.read(path.Join(dir, file.Value)); !ok {
 			return false
 		}
+	default:
+		return false
 	}
 	target := member(n, "target")
 	if target != nil && !s.patchesTarget(target) {
@@ -218,7 +248,7 @@ func (s *surveyor) meets(kind string) bool {
 // changesContent reports whether an operation of a JSON patch changes something else than what an object is and is called.
 func changesContent(operation *yaml.Node) bool {
 	at := member(operation, "path")
-	return at != nil && slices.ContainsFunc([]string{"/spec", "/data/", "/metadata/labels", "/metadata/annotations"}, func(prefix string) bool {
+	return at != nil && member(operation, "from") == nil && slices.ContainsFunc([]string{"/spec", "/data/", "/metadata/labels", "/metadata/annotations"}, func(prefix string) bool {
 		return strings.HasPrefix(at.Value, prefix)
 	})
 }

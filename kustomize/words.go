@@ -26,9 +26,29 @@ func documents(content []byte, visit func(*yaml.Node) bool) bool {
 	}
 }
 
-// indirect reports whether a node holds aliases.
+// indirect reports whether a node does not mean what its words say: by an alias, a tag, another mapping that is merged in, or a key
+// that is given again.
 func indirect(n *yaml.Node) bool {
-	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, indirect)
+	if n.Kind == yaml.AliasNode || n.Style&yaml.TaggedStyle != 0 {
+		return true
+	}
+	if n.Kind == yaml.MappingNode && (member(n, "<<") != nil || repeated(n) != nil) {
+		return true
+	}
+	return slices.ContainsFunc(n.Content, indirect)
+}
+
+// repeated returns the first key of a mapping that it has already; nil if there is none.
+func repeated(n *yaml.Node) *yaml.Node {
+	seen := make(map[string]bool, len(n.Content)/2)
+	for i := 0; i < len(n.Content); i += 2 {
+		if key := n.Content[i]; !seen[key.Value] {
+			seen[key.Value] = true
+		} else {
+			return key
+		}
+	}
+	return nil
 }
 
 // pairs goes through the members of a mapping.
