@@ -39,6 +39,9 @@ func (w *work) current(found map[string][]byte) (bool, error) {
 func (s *surroundings) meet(generated [][]manifests.Object) bool {
 	keys, kinds := map[string]bool{}, map[string]bool{}
 	var needs []manifests.Reference
+	for _, hook := range hooks {
+		keys[hook] = true
+	}
 	for _, o := range slices.Concat(generated...) {
 		kinds[o.Kind()] = true
 		for _, some := range []map[string]string{o.Value.GetLabels(), o.Value.GetAnnotations()} {

@@ -65,15 +65,6 @@ func TestUnclear(t *testing.T) {
 					content = "namespace: production\n" + content
 				}
 				name = filepath.Join("overlay", strings.Replace(name, "ROOT", root, 1))
-				if to, is := strings.CutPrefix(content, "-> "); is {
-					if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.Symlink(to, filepath.Join(root, name)); err != nil {
-						t.Fatal(err)
-					}
-					continue
-				}
 				write(t, root, map[string]string{name: content})
 			}
 			command := krusty.MakeDefaultOptions()

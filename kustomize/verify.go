@@ -29,6 +29,9 @@ func (w *work) verify(b built) error {
 	return problems.err()
 }
 
+// hooks are the annotations that take an object out of the Sync phase (Argo CD, "Resource Hooks" and "Helm Hooks").
+var hooks = []string{"argocd.argoproj.io/hook", "helm.sh/hook"}
+
 // verifier checks the objects of one declaration.
 type verifier struct {
 	built
@@ -50,6 +53,11 @@ func (v *verifier) all(objects []manifests.Object) {
 		}
 		v.same(o, "label", o.Value.GetLabels(), r.GetLabels())
 		v.same(o, "annotation", o.Value.GetAnnotations(), r.GetAnnotations())
+		for _, hook := range hooks {
+			if r.GetAnnotations()[hook] != "" && o.Value.GetAnnotations()[hook] == "" {
+				v.report(fmt.Sprintf("the overlay makes a hook of %s %s, by the annotation %s", o.Kind(), o.Value.GetName(), hook))
+			}
+		}
 		if err := v.content(o, r); err != nil {
 			v.report(err.Error())
 		}
