@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -34,7 +35,24 @@ func (l listing) edit(content []byte, want bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.stands(root, want) {
+		return content, nil
+	}
 	list := l.of(root)
+	if edited := l.editText(content, list, want && l.count(list) == 0); edited != nil && l.sameButEntry(content, edited, want) {
+		return edited, nil
+	}
+	return l.rewrite(content, want)
+}
+
+// stands reports whether our entry is there exactly once, or not at all, as wanted.
+func (l listing) stands(root *yaml.Node, want bool) bool {
+	have := l.count(l.of(root))
+	return want && have == 1 || !want && have == 0
+}
+
+// count returns how many times our entry is in the list.
+func (l listing) count(list *yaml.Node) int {
 	have := 0
 	if list != nil {
 		for _, n := range list.Content {
@@ -43,13 +61,7 @@ func (l listing) edit(content []byte, want bool) ([]byte, error) {
 			}
 		}
 	}
-	if want && have == 1 || !want && have == 0 {
-		return content, nil
-	}
-	if edited := l.editText(content, list, want && have == 0); edited != nil && l.sameButEntry(content, edited, want) {
-		return edited, nil
-	}
-	return l.rewrite(content, want)
+	return have
 }
 
 // of returns the node of the list, nil if there is none.
@@ -116,7 +128,19 @@ func (l listing) rewrite(content []byte, want bool) ([]byte, error) {
 	if !l.sameButEntry(content, []byte(out), want) || slices.ContainsFunc(said, lost) {
 		return nil, fmt.Errorf("yaml: the %s cannot be edited", l.key)
 	}
-	return []byte(out), nil
+	return likeBefore(content, out), nil
+}
+
+// likeBefore gives a text the line ends of another, and its byte order mark.
+func likeBefore(before []byte, text string) []byte {
+	const mark = "\ufeff"
+	if lines := bytes.Count(before, []byte("\n")); lines > 0 && lines == bytes.Count(before, []byte("\r\n")) {
+		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")
+	}
+	if bytes.HasPrefix(before, []byte(mark)) {
+		text = mark + strings.TrimPrefix(text, mark)
+	}
+	return []byte(text)
 }
 
 // comments returns the lines of all comments of a node and what is within.

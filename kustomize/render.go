@@ -172,8 +172,12 @@ func (w *work) attempt(ctx context.Context, gates []gate) (map[string][]byte, bu
 func (w *work) list(files map[string][]byte) error {
 	w.edited = w.kustomization.content
 	for _, l := range []listing{objectsListed, gatesListed} {
+		want := files[l.file] != nil
+		if l.stands(w.kustomization.root, want) {
+			continue
+		}
 		var err error
-		if w.edited, err = l.edit(w.edited, files[l.file] != nil); err != nil {
+		if w.edited, err = l.edit(w.edited, want); err != nil {
 			return Problems{{w.kustomization.file, 0, err.Error(), "list " + l.entry + " in the " + l.key + " by hand"}}
 		}
 	}

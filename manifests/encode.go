@@ -23,12 +23,7 @@ func YAML(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	root, err := decode(d)
-	if err != nil {
-		return nil, err
-	}
+	root := (&parser{b}).value()
 	var w yamlWriter
 	if list, ok := root.([]any); ok {
 		w.items(list, 0)
@@ -46,46 +41,69 @@ type member struct {
 	value any // object, []any, string, json.Number, bool
 }
 
-// decode reads one value, leaving out members that are null.
-func decode(d *json.Decoder) (any, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t {
-	case json.Delim('{'):
+// parser reads what encoding/json wrote, which is valid and has no space between its parts.
+type parser struct{ rest []byte }
+
+// value reads one value, leaving out members that are null.
+func (p *parser) value() any {
+	switch p.rest[0] {
+	case '{':
 		var o object
-		for d.More() {
-			key, err := d.Token()
-			if err != nil {
-				return nil, err
+		p.parts('}', func() {
+			key := p.text()
+			p.rest = p.rest[len(":"):]
+			if value := p.value(); value != nil {
+				o = append(o, member{key, value})
 			}
-			value, err := decode(d)
-			if err != nil {
-				return nil, err
-			}
-			if value != nil {
-				o = append(o, member{key.(string), value})
-			}
-		}
-		_, err := d.Token()
-		return o, err
-	case json.Delim('['):
+		})
+		return o
+	case '[':
 		var a []any
-		for d.More() {
-			value, err := decode(d)
-			if err != nil {
-				return nil, err
-			}
-			a = append(a, value)
+		p.parts(']', func() { a = append(a, p.value()) })
+		return a
+	case '"':
+		return p.text()
+	}
+	end := bytes.IndexAny(p.rest, ",]}")
+	word := string(p.rest[:end])
+	p.rest = p.rest[end:]
+	switch word {
+	case "null":
+		return nil
+	case "true", "false":
+		return word == "true"
+	}
+	return json.Number(word)
+}
+
+// parts reads what is between brackets, each part by read.
+func (p *parser) parts(end byte, read func()) {
+	for p.rest = p.rest[1:]; p.rest[0] != end; {
+		read()
+		if p.rest[0] == ',' {
+			p.rest = p.rest[1:]
 		}
-		_, err := d.Token()
-		return a, err
 	}
-	if t == nil {
-		return nil, nil
+	p.rest = p.rest[1:]
+}
+
+// text reads a string.
+func (p *parser) text() string {
+	end, escapes := 1, false
+	for ; p.rest[end] != '"'; end++ {
+		if p.rest[end] == '\\' {
+			escapes = true
+			end++
+		}
 	}
-	return t, nil
+	quoted := p.rest[:end+1]
+	p.rest = p.rest[end+1:]
+	if !escapes {
+		return string(quoted[1:end])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s)
+	return s
 }
 
 // topLevel puts apiVersion before kind and drops the status.
