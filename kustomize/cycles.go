@@ -104,7 +104,7 @@ func (w *work) waiting() (*waiting, error) {
 	var overlays []string
 	overlays, found.err = w.depending()
 	for _, overlay := range overlays {
-		other := &repository{Root: w.Root, dir: w.dir, overlay: overlay}
+		other := &repository{tree: w.tree, dir: w.dir, overlay: overlay}
 		k, err := other.kustomization()
 		if err != nil {
 			continue

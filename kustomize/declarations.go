@@ -34,7 +34,7 @@ func (r *repository) kustomizationIn(dir string) (*kustomization, error) {
 		return nil, Problems{{dir, 0, "has no kustomization file", "create kustomization.yaml, or name another directory"}}
 	}
 	file := path.Join(dir, name)
-	content, err := readFile(r.FS(), file)
+	content, err := readFile(r.tree, file)
 	if err != nil {
 		return nil, Problems{refusal(file, err)}
 	}
@@ -55,12 +55,15 @@ func (r *repository) declarations(k *kustomization) ([]*declaration, error) {
 		if !isYAML(e) {
 			continue
 		}
-		content, err := readFile(r.FS(), r.in(e.Name()))
-		if err != nil {
-			problems = append(problems, refusal(r.in(e.Name()), err))
-			continue
+		file := r.in(e.Name())
+		content := k.content
+		if file != k.file {
+			if content, err = readFile(r.tree, file); err != nil {
+				problems = append(problems, refusal(file, err))
+				continue
+			}
 		}
-		some := read(r.in(e.Name()), content, &problems)
+		some := read(file, content, &problems)
 		if line := k.lists(e.Name()); line > 0 {
 			mustBeLocal(some, k.file, line, &problems)
 		}
@@ -124,7 +127,7 @@ func (r *repository) load(d *declaration) (manifests.Input, bool) {
 		d.problems.add(d.file, d.line(at), at+": "+wrong, remedy)
 		return in, false
 	}
-	fsys := bounded{r.FS(), dir, new(sync.Map)}
+	fsys := bounded{r.tree, dir, new(sync.Map), new(sync.Map)}
 	var err error
 	in.Set, err = migrations.Load(fsys, migrations.Layout(d.Source.Layout))
 	if wrong := (*migrations.LoadError)(nil); errors.As(err, &wrong) {

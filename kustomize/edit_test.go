@@ -15,7 +15,7 @@ func editCases() []struct{ why, without, with string } {
 		{"a list that is indented", "resources:\n    -   a.yaml\nnamespace: x\n", "resources:\n    -   a.yaml\n    -   schemawave\nnamespace: x\n"},
 		{"comments and empty lines", "# one\n\nresources: # two\n  # three\n  - a.yaml # four\n\n# five\nnamespace: x # six\n", "# one\n\nresources: # two\n  # three\n  - a.yaml # four\n  - schemawave\n\n# five\nnamespace: x # six\n"},
 		{"no end of the last line", "resources:\n- a.yaml", "resources:\n- a.yaml\n- schemawave\n"},
-		{"a mark and lines as on Windows, in a form that is written anew", "\ufeff{resources: [a.yaml],\r\nnamespace: x}\r\n", "\ufeff{resources: [a.yaml, schemawave], namespace: x}\r\n"},
+		{"a mark and lines as on Windows, in a form that is written anew", "\ufeff{resources: [a.yaml], namespace: x}\r\n", "\ufeff{resources: [a.yaml, schemawave], namespace: x}\r\n"},
 		{"lines that end as on Windows", "resources:\r\n- a.yaml\r\nnamespace: x\r\n", "resources:\r\n- a.yaml\r\n- schemawave\r\nnamespace: x\r\n"},
 		{"names in quotes", "resources:\n- \"a.yaml\"\n", "resources:\n- \"a.yaml\"\n- schemawave\n"},
 		{"brackets", "resources: [a.yaml] # all\n", "resources: [a.yaml, schemawave] # all\n"},

@@ -185,7 +185,7 @@ func (g *gateFinder) complain(load workload, value, what, remedy string) {
 
 // annotated finds where an annotation stands, in the overlay or in what it is built from; "" if it cannot be found.
 func (r *repository) annotated(value string) (file string, line int) {
-	builtFrom(r.FS(), r.overlay, func(name string, content []byte) bool {
+	builtFrom(r.tree, r.overlay, func(name string, content []byte) bool {
 		n := 0
 		for text := range bytes.Lines(content) {
 			n++

@@ -30,7 +30,7 @@ func (r *repository) generated() (map[string][]byte, error) {
 			problems.add(file, 0, "was not generated", "move it away: the directory "+entry+" belongs to the renderer")
 			continue
 		}
-		content, err := readFile(r.FS(), file)
+		content, err := readFile(r.tree, file)
 		if err != nil {
 			problems = append(problems, refusal(file, err))
 			continue

@@ -27,12 +27,14 @@ func (e *overLimit) Error() string { return e.what }
 // readFile reads a file of at most maxFile bytes that means at most maxNodes nodes. What is no regular file is not read: a pipe
 // would be waited for.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if err := limit(info); err != nil {
-		return nil, err
+	if _, limits := fsys.(*tree); !limits {
+		info, err := fs.Stat(fsys, name)
+		if err == nil {
+			err = limit(info)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	content, err := fs.ReadFile(fsys, name)
 	if err != nil {
@@ -41,11 +43,12 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	return content, meansLittle(content)
 }
 
-// bounded is a directory of SQL, of which no file is read that holds more than maxFile bytes, or is none.
+// bounded is a directory of SQL, of which no file is read that holds more than maxFile bytes, or is none, and none twice.
 type bounded struct {
-	root    fs.FS
+	root    *tree
 	dir     string
-	refused *sync.Map // errors, by what was not read; files are read by several at once
+	content *sync.Map // of what was read, by name; files are read by several at once
+	refused *sync.Map // errors, by what was not read
 }
 
 // Open implements fs.FS.
@@ -58,16 +61,18 @@ func (b bounded) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // ReadFile implements fs.ReadFileFS.
 func (b bounded) ReadFile(name string) ([]byte, error) {
-	at := path.Join(b.dir, name)
-	info, err := fs.Stat(b.root, at) // of fs.Sub it would open the file
+	if known, is := b.content.Load(name); is {
+		return known.([]byte), nil
+	}
+	content, err := b.root.ReadFile(path.Join(b.dir, name))
+	if err != nil && !errors.As(err, new(*fs.PathError)) {
+		b.refused.Store(name, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := limit(info); err != nil {
-		b.refused.Store(name, err)
-		return nil, err
-	}
-	return fs.ReadFile(b.root, at)
+	b.content.Store(name, content)
+	return content, nil
 }
 
 // limit refuses a file by what can be said of it without reading it.

@@ -13,7 +13,7 @@ import (
 // repository is an environment repository and the overlay in it that is being rendered. All paths in it are relative to the
 // repository's root and have slashes; no symbolic link leads out of it.
 type repository struct {
-	*os.Root
+	*tree
 	dir     string // absolute, without symbolic links
 	overlay string
 }
@@ -41,7 +41,7 @@ func open(root, overlay string) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &repository{Root: r, dir: dir, overlay: filepath.ToSlash(rel)}, nil
+	return &repository{tree: &tree{root: r}, dir: dir, overlay: filepath.ToSlash(rel)}, nil
 }
 
 func realPath(p string) (string, error) {
@@ -73,7 +73,7 @@ func (r *repository) abs(name string) string {
 
 // list returns the entries of a directory in order; none if it is not there.
 func (r *repository) list(dir string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(r.FS(), dir)
+	entries, err := r.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -86,7 +86,7 @@ func (r *repository) directory(rel string) (dir, wrong, remedy string) {
 	if path.IsAbs(rel) || dir == ".." || strings.HasPrefix(dir, "../") {
 		return "", rel + " is outside of the repository", "name a directory of this repository, relative to the overlay"
 	}
-	switch info, err := r.Stat(filepath.FromSlash(dir)); {
+	switch info, err := fs.Stat(r.tree, dir); {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", rel + " does not exist", "create " + dir + ", or correct the path: it is relative to the overlay"
 	case err != nil:

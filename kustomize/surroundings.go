@@ -26,7 +26,7 @@ type surroundings struct {
 
 // surroundings reads those of the overlay; nil if not all can be said of it.
 func (w *work) surroundings() *surroundings {
-	s := surveyor{w.pass, w.dir, w.FS(), w.in(entry), []string{w.overlay}, &surroundings{}}
+	s := surveyor{w.pass, w.dir, w.tree, w.in(entry), []string{w.overlay}, &surroundings{}}
 	if !literal(w.kustomization.content) || !s.does(w.overlay, w.kustomization.root) {
 		return nil
 	}
