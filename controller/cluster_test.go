@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -62,12 +63,13 @@ func newCluster(t *testing.T) *cluster {
 			t.Fatal(err)
 		}
 	}
-	installApplications(t, config)
+	c := &cluster{t: t, config: config}
+	c.install("application-crd.yaml", argo.ApplicationSchemaGroupVersionKind)
 	api, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, config: config, Client: api}
+	c.Client = api
 	c.apps, c.home = c.namespace("argocd-"), c.namespace("shop-")
 	return c
 }
@@ -94,36 +96,36 @@ func (c *cluster) restrictedNamespace() string {
 	return ns.Name
 }
 
-// installApplications creates the CRD as Argo CD ships it, once for all tests.
-func installApplications(t *testing.T, config *rest.Config) {
-	t.Helper()
+// install creates a CRD as Argo CD ships it, once for all tests.
+func (c *cluster) install(file string, kind schema.GroupVersionKind) {
+	c.t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
 	if err != nil {
-		t.Fatalf("find argo-cd: %v", err)
+		c.t.Fatalf("find argo-cd: %v", err)
 	}
-	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "manifests/crds/application-crd.yaml"))
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "manifests/crds", file))
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	var crd unstructured.Unstructured
 	if err := yaml.Unmarshal(text, &crd.Object); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	api, err := client.New(config, client.Options{})
+	api, err := client.New(c.config, client.Options{})
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	if err := api.Create(t.Context(), &crd); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
+	if err := api.Create(c.t.Context(), &crd); err != nil && !apierrors.IsAlreadyExists(err) {
+		c.t.Fatal(err)
 	}
-	within(t, "the kind Application", func() error {
-		_, err := api.RESTMapper().RESTMapping(argo.ApplicationSchemaGroupVersionKind.GroupKind(), "v1alpha1")
+	within(c.t, "the kind "+kind.Kind, func() error {
+		_, err := api.RESTMapper().RESTMapping(kind.GroupKind(), "v1alpha1")
 		if meta.IsNoMatchError(err) {
 			return err
 		}
 		var list unstructured.UnstructuredList
-		list.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-		return api.List(t.Context(), &list, client.Limit(1))
+		list.SetGroupVersionKind(kind)
+		return api.List(c.t.Context(), &list, client.Limit(1))
 	})
 }
 

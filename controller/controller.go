@@ -111,10 +111,11 @@ func (c *Controller) wire() error {
 		return err
 	}
 	captures := newCaptures(m.overflow)
+	p := people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")}
 	r := &reconciler{
 		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader()}, captures: captures,
 		live: mgr.GetAPIReader(), jobs: mgr.GetClient(), metrics: m, memory: newMemory(),
-		people: people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")},
+		people: p, healer: healer{live: mgr.GetAPIReader(), cluster: mgr.GetClient(), people: p, metrics: m},
 	}
 	w := &watcher{Options: o, cluster: mgr.GetCache(), captures: captures}
 	b := builder.TypedControllerManagedBy[target](mgr).Named("schemawave").

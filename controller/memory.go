@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+
+	"github.com/schemawave/schemawave/events"
 )
 
 // memory spares repetition: of calls for events that are known to be out, of log lines, and of warnings to people. Losing it
@@ -14,10 +16,11 @@ type memory struct {
 	doubts map[target]string
 	runs   map[target]string // the last one that succeeded at no version
 	said   map[string]bool
+	left   map[target]string // the last reason not to heal
 }
 
 func newMemory() memory {
-	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, said: map[string]bool{}}
+	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, said: map[string]bool{}, left: map[target]string{}}
 }
 
 func (m *memory) told(t target, id string) bool {
@@ -39,6 +42,7 @@ func (m *memory) forget(t target) {
 	delete(m.events, t)
 	delete(m.doubts, t)
 	delete(m.runs, t)
+	delete(m.left, t)
 }
 
 // unversioned reports whether it is news that this run succeeded at no version.
@@ -61,6 +65,18 @@ func (m *memory) doubt(log *slog.Logger, t target, doubts []string) {
 		for _, d := range doubts {
 			log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
 		}
+	}
+}
+
+// unhealed logs why nothing is done about an obstacle, if that changed; the empty reason is that something is done.
+func (m *memory) unhealed(log *slog.Logger, t target, o events.Obstacle, why string) {
+	text := fmt.Sprint(o.Kind, o.Run, why)
+	m.mu.Lock()
+	changed := m.left[t] != text
+	m.left[t] = text
+	m.mu.Unlock()
+	if changed && why != "" {
+		log.Info("not asked for a sync of "+o.Application+": "+why, "environment", t.Environment, "database", t.Database, "obstacle", o.Kind)
 	}
 }
 

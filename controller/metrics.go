@@ -16,6 +16,7 @@ type metrics struct {
 	finished  *prometheus.GaugeVec
 	unknown   *prometheus.GaugeVec
 	obstacles *prometheus.GaugeVec
+	heals     *prometheus.CounterVec
 	publishes *prometheus.CounterVec
 	overflow  prometheus.Counter
 }
@@ -38,6 +39,9 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 			Name: "schemawave_migration_obstacle",
 			Help: "What keeps the newest migration of a database from a result (skipped, terminated, deleted, unattempted, blocked, stuck), always 1.",
 		}, []string{"environment", "database", "kind"}),
+		heals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "schemawave_heals_total", Help: "Syncs of whole Applications that were asked for, by result (ok, error).",
+		}, []string{"result"}),
 		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
 		}, []string{"what", "result"}),
@@ -46,7 +50,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.obstacles, m.publishes, m.overflow} {
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.obstacles, m.heals, m.publishes, m.overflow} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -56,11 +60,16 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) published(what string, err error) {
-	result := "ok"
+	m.publishes.WithLabelValues(what, resultLabel(err)).Inc()
+}
+
+func (m *metrics) healed(err error) { m.heals.WithLabelValues(resultLabel(err)).Inc() }
+
+func resultLabel(err error) string {
 	if err != nil {
-		result = "error"
+		return "error"
 	}
-	m.publishes.WithLabelValues(what, result).Inc()
+	return "ok"
 }
 
 // unversioned shows whether nobody knows the version that a database was migrated to.

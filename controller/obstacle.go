@@ -56,7 +56,7 @@ func outstanding(s events.State, v verdict) (doubt string, is bool) {
 // past reports whether a result has come since. Then the obstacle was told before it, or is of no use to anybody.
 func (v verdict) past(published events.State) bool {
 	last := published.LastAttempt
-	return last != nil && (!last.Started.Before(v.Since) || attemptTime(*last).After(v.Since))
+	return last != nil && (last.Started.After(v.Since) || attemptTime(*last).After(v.Since))
 }
 
 // neverBegun reports whether the obstacle came before the migration's Job.

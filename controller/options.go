@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -43,6 +44,9 @@ type Options struct {
 	// LocalServers are further names under which Applications know the cluster of Config, as destination server or name.
 	LocalServers []string
 
+	// Heal says what is done about a migration that was left out. HealSync needs to patch Applications and to read AppProjects.
+	Heal Heal
+
 	LeaderElection *LeaderElection       // nil: this is the only replica
 	MetricsAddress string                // host:port; empty: no metrics are served
 	HealthAddress  string                // host:port of /healthz and /readyz; empty: none
@@ -70,6 +74,11 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Publisher == nil {
 		return o, errors.New("start controller: no publisher is given")
+	}
+	switch o.Heal = either(o.Heal, HealAlert); o.Heal {
+	case HealOff, HealAlert, HealSync:
+	default:
+		return o, fmt.Errorf("start controller: heal %q: want off, alert or sync", o.Heal)
 	}
 	if l := o.LeaderElection; l != nil {
 		c := *l

@@ -24,6 +24,7 @@ const (
 	reasonSucceeded   = "MigrationSucceeded"
 	reasonFailed      = "MigrationFailed"
 	reasonUnversioned = "MigrationVersionUnknown"
+	reasonHealed      = "MigrationSyncRequested"
 )
 
 // reasonsObstructed are those of the obstacles.
@@ -55,16 +56,22 @@ func (p people) warn(ctx context.Context, application, reason, text string) {
 }
 
 func (p people) say(ctx context.Context, application, kind, reason, text string) {
-	namespace, name, ok := strings.Cut(application, "/")
+	key, ok := applicationKey(application)
 	if !ok {
 		return
 	}
 	var a argo.Application
-	if err := p.cluster.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &a); err != nil {
+	if err := p.cluster.Get(ctx, key, &a); err != nil {
 		return
 	}
 	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
 	p.recorder.Event(&a, kind, reason, clip(text))
+}
+
+// applicationKey reads namespace/name. It reports false where no Application is known.
+func applicationKey(application string) (types.NamespacedName, bool) {
+	namespace, name, ok := strings.Cut(application, "/")
+	return types.NamespacedName{Namespace: namespace, Name: name}, ok
 }
 
 // clip cuts a text to what the message of an Event may hold (Kubernetes API, Event v1: 1,024 bytes).

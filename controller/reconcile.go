@@ -23,12 +23,13 @@ type reconciler struct {
 	live     client.Reader // the API server itself
 	jobs     client.Writer
 	people   people
+	healer   healer
 	metrics  *metrics
 	memory   memory
 }
 
 // Reconcile is one pass over one database: read the world, read what is published, decide, publish what is missing, and
-// only then forget and delete. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
+// only then forget, delete and heal. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
 func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result, error) {
 	err := r.pass(ctx, t)
 	if ctx.Err() != nil {
@@ -70,7 +71,12 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	r.captures.release(t, captured, func(c capture) bool {
 		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })
 	})
-	return r.collect(ctx, d.Collect)
+	if err := r.collect(ctx, d.Collect); err != nil || r.Heal != HealSync || state.Obstacle == nil {
+		return err
+	}
+	why, err := r.healer.heal(ctx, *state.Obstacle)
+	r.memory.unhealed(r.Log, t, *state.Obstacle, why)
+	return err
 }
 
 // publish carries out the publications in order and returns the state that is then published.
@@ -151,6 +157,9 @@ func (r *reconciler) announce(ctx context.Context, p publication) {
 	r.Log.Log(ctx, level, p.Event.Reason, "event", p.Event.Predicate, "environment", p.Event.Environment,
 		"database", p.Event.Database, "version", a.Version, "digest", a.Digest, "revision", a.Revision,
 		"application", a.Application, "evidence", a.Evidence, "run", a.Run)
+	if r.Heal == HealOff && p.Event.Predicate.Obstructs() {
+		return
+	}
 	r.people.tell(ctx, p.Event)
 }
 

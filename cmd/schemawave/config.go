@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/schemawave/schemawave/cmd/cli"
+	"github.com/schemawave/schemawave/controller"
 	"github.com/schemawave/schemawave/controller/environment"
 	"github.com/schemawave/schemawave/migrations"
 )
@@ -30,6 +31,8 @@ type argoConfig struct {
 	Namespaces       []string `json:"namespaces"`       // of Applications; none means everywhere
 	JobNamespaces    []string `json:"jobNamespaces"`    // of Jobs and Pods; none means everywhere
 	ApplicationsOnly bool     `json:"applicationsOnly"` // read no Jobs and Pods
+
+	Heal controller.Heal `json:"heal"` // off, alert or sync; alert if left out
 }
 
 type listenConfig struct {
@@ -50,6 +53,11 @@ func readConfig(path string) (config, error) {
 	}
 	if n := c.NATS.Replicas; n < 0 || n > 5 {
 		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: nats.replicas: %d: want 1 to 5", path, n))
+	}
+	switch c.ArgoCD.Heal {
+	case "", controller.HealOff, controller.HealAlert, controller.HealSync:
+	default:
+		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: argocd.heal: %q: want off, alert or sync", path, c.ArgoCD.Heal))
 	}
 	if len(c.Environments.Repositories) > 0 {
 		if err := c.Environments.Validate(); err != nil {

@@ -111,7 +111,7 @@ func newProof(c config, nc *nats.Conn, getenv func(string) string, log *slog.Log
 	}
 	o := controller.Options{
 		Config: cluster, Publisher: publisher, Log: log,
-		ApplicationNamespaces: c.ArgoCD.Namespaces, JobNamespaces: c.ArgoCD.JobNamespaces, ApplicationsOnly: c.ArgoCD.ApplicationsOnly,
+		ApplicationNamespaces: c.ArgoCD.Namespaces, JobNamespaces: c.ArgoCD.JobNamespaces, ApplicationsOnly: c.ArgoCD.ApplicationsOnly, Heal: c.ArgoCD.Heal,
 		MetricsAddress: c.Listen.Metrics, HealthAddress: c.Listen.Health,
 	}
 	if namespace := getenv("POD_NAMESPACE"); namespace != "" {

@@ -75,6 +75,12 @@ func unskipped(t *testing.T, s *story.Story) {
 		return err == nil && state.Ready != nil && state.Ready.Version == "20"
 	})
 
+	wantEventually(t, "who waits is told that the migration is held back", func(ctx context.Context) bool {
+		state, err := s.State(ctx, "production", story.Database)
+		return err == nil && state.Obstacle != nil && state.Obstacle.Kind == events.Blocked && state.Obstacle.Version == "21" &&
+			strings.Contains(state.Satisfies("21").Reason, "would be skipped")
+	})
+
 	// A person may do what Argo CD may not. It is told as what it is, and changes nothing of what is ready.
 	sync(t, s, app, argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]})
 	wantEventually(t, "the skipped migration is told", func(ctx context.Context) bool {
@@ -87,7 +93,7 @@ func unskipped(t *testing.T, s *story.Story) {
 	sync(t, s, app)
 	wantEventually(t, "production is ready at version 21", func(ctx context.Context) bool {
 		state, err := s.State(ctx, "production", story.Database)
-		return err == nil && state.Ready != nil && state.Ready.Version == "21"
+		return err == nil && state.Ready != nil && state.Ready.Version == "21" && state.Obstacle == nil
 	})
 }
 
