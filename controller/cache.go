@@ -56,6 +56,9 @@ func stripApplication(obj any) (any, error) {
 	out := &argo.Application{TypeMeta: a.TypeMeta, ObjectMeta: a.ObjectMeta}
 	out.Spec.Destination = a.Spec.Destination
 	out.Spec.Source, out.Spec.Sources, out.Spec.SourceHydrator = a.Spec.Source, a.Spec.Sources, a.Spec.SourceHydrator
+	if p := a.Spec.SyncPolicy; p != nil && p.Automated != nil {
+		out.Spec.SyncPolicy = &argo.SyncPolicy{Automated: p.Automated}
+	}
 	out.Status.Sync = argo.SyncStatus{Status: a.Status.Sync.Status, Revision: a.Status.Sync.Revision, Revisions: a.Status.Sync.Revisions}
 	if a.Operation != nil {
 		out.Operation = &argo.Operation{}

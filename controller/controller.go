@@ -113,7 +113,7 @@ func (c *Controller) wire() error {
 	captures := newCaptures(m.overflow)
 	p := people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")}
 	r := &reconciler{
-		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader()}, captures: captures,
+		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader(), stalls: newStalls()}, captures: captures,
 		live: mgr.GetAPIReader(), jobs: mgr.GetClient(), metrics: m, memory: newMemory(),
 		people: p, healer: healer{live: mgr.GetAPIReader(), cluster: mgr.GetClient(), people: p, metrics: m},
 	}

@@ -8,7 +8,6 @@ import (
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,9 +27,6 @@ const (
 // initiator is who asks for an operation, as Argo CD shows it.
 const initiator = "schemawave"
 
-// skipReconcile on an Application suspends it (argo-cd, common: AnnotationKeyAppSkipReconcile).
-const skipReconcile = "argocd.argoproj.io/skip-reconcile"
-
 // healer asks Argo CD to sync whole Applications.
 type healer struct {
 	live    client.Reader // the API server itself
@@ -47,34 +43,24 @@ func (h healer) heal(ctx context.Context, o events.Obstacle) (why string, err er
 	if !ok || o.Kind != events.Skipped && o.Kind != events.Stuck && o.Kind != events.Blocked {
 		return "", nil // a sync would not help, or fail as the last one did
 	}
-	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	if err := h.live.Get(ctx, key, raw); err != nil {
-		return "", wrap("look at application "+o.Application, client.IgnoreNotFound(err))
-	}
-	var a argo.Application
-	text, err := raw.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(text, &a)
-	}
-	if err != nil {
-		return "", fmt.Errorf("read application %s: %w", o.Application, err)
-	}
-	// Argo CD 3.1 can switch automated syncs off without forgetting their options; the types of 2.14 do not know that.
-	if enabled, found, err := unstructured.NestedBool(raw.Object, "spec", "syncPolicy", "automated", "enabled"); err == nil && found && !enabled {
-		return "automated sync is off", nil
-	}
-	if why := unhealable(&a, o); why != "" {
-		return why, nil
-	}
-	if why, err := h.window(ctx, &a); why != "" || err != nil {
+	a, why, err := automated(ctx, h.live, key)
+	if why != "" || err != nil {
 		return why, err
 	}
-	body, err := json.Marshal(cure(&a))
+	if why := unhealable(a, o); why != "" {
+		return why, nil
+	}
+	switch shut, err := windowShut(ctx, h.live, a); {
+	case unreadable(err):
+		return "its sync windows cannot be read: grant get on appprojects", nil
+	case err != nil || shut:
+		return "a sync window is closed", err
+	}
+	body, err := json.Marshal(cure(a))
 	if err != nil {
 		return "", fmt.Errorf("ask for a sync of %s: %w", o.Application, err)
 	}
-	err = h.cluster.Patch(ctx, &a, client.RawPatch(types.MergePatchType, body))
+	err = h.cluster.Patch(ctx, a, client.RawPatch(types.MergePatchType, body))
 	if apierrors.IsConflict(err) {
 		return "it has just changed", nil
 	}
@@ -89,19 +75,12 @@ func (h healer) heal(ctx context.Context, o events.Obstacle) (why string, err er
 // unhealable says why a sync of the whole Application is not to be asked for, by what the Application shows now; empty if it is.
 //
 // Nothing may have happened since the obstacle: its run is the last operation, so one that runs, waits between two retries, or was
-// asked for is left alone; a patch would restart it and kill the Pod of its migration. A person's partial sync or rollback, and an
-// Application that is not synced by itself, are a person's to go on with. The last operation is also the limit: what this asked for is
-// not asked for again at the same commit.
+// asked for is left alone; a patch would restart it and kill the Pod of its migration. What follows a person's partial sync or rollback
+// is a person's to say. The last operation is also the limit: what this asked for is not asked for again at the same commit.
 func unhealable(a *argo.Application, o events.Obstacle) string {
 	view := newApplication(a, func(_, _, _ string) bool { return false })
 	last, any := view.last()
 	switch {
-	case a.DeletionTimestamp != nil:
-		return "it is being deleted"
-	case a.Annotations[skipReconcile] == "true":
-		return "it is suspended"
-	case a.Spec.SyncPolicy == nil || a.Spec.SyncPolicy.Automated == nil:
-		return "automated sync is off"
 	case a.Operation != nil || any && last.running():
 		return "an operation is in progress"
 	case !any || run(view, last) != o.Run:
@@ -117,19 +96,6 @@ func unhealable(a *argo.Application, o events.Obstacle) string {
 		return "a person did the last sync"
 	}
 	return ""
-}
-
-// window says that a sync window of the Application's project keeps automated syncs from it now; empty if none does.
-func (h healer) window(ctx context.Context, a *argo.Application) (string, error) {
-	var p argo.AppProject
-	key := types.NamespacedName{Namespace: either(a.Status.ControllerNamespace, a.Namespace), Name: either(a.Spec.Project, argo.DefaultAppProjectName)}
-	if err := h.live.Get(ctx, key, &p); err != nil {
-		return "", fmt.Errorf("look for sync windows in project %s: %w", key, err)
-	}
-	if can, err := p.Spec.SyncWindows.Matches(a).CanSync(false); err != nil || !can {
-		return "a sync window keeps it from syncing", nil
-	}
-	return "", nil
 }
 
 // change is a merge patch of an Application. The API server refuses it if the Application is another by now.

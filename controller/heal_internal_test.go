@@ -12,7 +12,7 @@ import (
 )
 
 // TestUnhealable: of an Application that Argo CD has healed by a partial sync a whole one is asked for, but not if anything has happened
-// since, or somebody else decides.
+// since, or a person decides.
 func TestUnhealable(t *testing.T) {
 	at := func(n int) *metav1.Time { m := metav1.NewTime(minute(n)); return &m }
 	for _, c := range []struct {
@@ -37,15 +37,10 @@ func TestUnhealable(t *testing.T) {
 		{"one is being terminated", func(a *argo.Application) { a.Status.OperationState.Phase = common.OperationTerminating }, "in progress"},
 		{"one was since", func(a *argo.Application) { a.Status.OperationState.StartedAt = *at(12) }, "since"},
 		{"Argo CD has forgotten the operation", func(a *argo.Application) { a.Status.OperationState = nil }, "since"},
-		{"automated sync is off", func(a *argo.Application) { a.Spec.SyncPolicy.Automated = nil }, "is off"},
-		{"there is no policy", func(a *argo.Application) { a.Spec.SyncPolicy = nil }, "is off"},
-		{"it is suspended", func(a *argo.Application) { a.Annotations = map[string]string{skipReconcile: "true"} }, "suspended"},
-		{"it is being deleted", func(a *argo.Application) { a.DeletionTimestamp = at(12) }, "deleted"},
 		{"git cannot be read", func(a *argo.Application) { a.Status.Sync.Revision = "" }, "commit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := &argo.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "orders"}}
-			a.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{SelfHeal: true}}
 			a.Status.Sync = argo.SyncStatus{Status: argo.SyncStatusCodeSynced, Revision: "new"}
 			a.Status.OperationState = &argo.OperationState{
 				Operation: argo.Operation{

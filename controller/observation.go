@@ -22,6 +22,7 @@ type observation struct {
 	Jobs         []job         // its migration Jobs, those that are gone included
 	Applications []application // those that carry its Jobs, or carried them in an operation that is over
 	State        events.State  // as published; only the names are set if nothing is
+	Again        time.Duration // after which to look again although nothing may have happened; zero: never
 }
 
 // job is a migration Job together with what its Pods left behind.
@@ -82,6 +83,8 @@ type application struct {
 	Wanted      []marker // markers and guards of that revision that are still to be applied
 	Asked       bool     // an operation is asked for, or in progress
 	Refusal     refusal
+	Stalled     time.Time // since when it has waited in vain to be synced; zero: it has not, or not for long
+	Shut        bool      // a sync window is why
 }
 
 // refusal is why Argo CD does not sync an Application by itself, in its own words; empty if it has said nothing.

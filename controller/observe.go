@@ -20,6 +20,7 @@ type world struct {
 	Options
 	cluster client.Reader // the cache
 	live    client.Reader // the API server itself
+	stalls  *stalls
 }
 
 // observe gathers everything but the published state.
@@ -100,6 +101,13 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		for i := range list.Items {
 			a := newApplication(&list.Items[i], w.readable)
 			if _, ok := found[a.Key]; !ok {
+				again, err := w.stalled(ctx, &list.Items[i], &a)
+				if err != nil {
+					return err
+				}
+				if again > 0 && (o.Again == 0 || again < o.Again) {
+					o.Again = again
+				}
 				found[a.Key] = len(o.Applications)
 				o.Applications = append(o.Applications, a)
 			}

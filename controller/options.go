@@ -44,7 +44,7 @@ type Options struct {
 	// LocalServers are further names under which Applications know the cluster of Config, as destination server or name.
 	LocalServers []string
 
-	// Heal says what is done about a migration that was left out. HealSync needs to patch Applications and to read AppProjects.
+	// Heal says what is done about a migration that was left out. HealSync needs to patch Applications.
 	Heal Heal
 
 	LeaderElection *LeaderElection       // nil: this is the only replica

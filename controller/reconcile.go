@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,30 +32,31 @@ type reconciler struct {
 // Reconcile is one pass over one database: read the world, read what is published, decide, publish what is missing, and
 // only then forget, delete and heal. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
 func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result, error) {
-	err := r.pass(ctx, t)
+	again, err := r.pass(ctx, t)
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // the end of the process, not of the pass: the next leader looks again
 	}
-	return reconcile.Result{}, err
+	return reconcile.Result{RequeueAfter: again}, err
 }
 
-func (r *reconciler) pass(ctx context.Context, t target) error {
+// pass returns after what time to look again although nothing may have happened; zero: only when something has.
+func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) {
 	captured := r.captures.peek(t)
 	o, err := r.world.observe(ctx, t, captured)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if len(o.Jobs) == 0 && len(o.Applications) == 0 {
 		r.memory.forget(t)
 		r.captures.release(t, captured, func(capture) bool { return false })
-		return nil
+		return 0, nil
 	}
 	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
 	cancel()
 	if err != nil {
 		r.metrics.published("read", err)
-		return fmt.Errorf("read the state of %s: %w", t, err)
+		return 0, fmt.Errorf("read the state of %s: %w", t, err)
 	}
 	o.State = state
 	d := decide(o)
@@ -63,7 +65,7 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 	r.metrics.state(state)
 	r.metrics.unversioned(t, d.Unversioned != nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if v := d.Unversioned; v != nil && r.memory.unversioned(t, v.Attempt.Run) {
 		r.people.warn(ctx, v.Attempt.Application, reasonUnversioned, fmt.Sprintf("nothing is ready of %s: %s", t, v.whyUnversioned()))
@@ -72,11 +74,11 @@ func (r *reconciler) pass(ctx context.Context, t target) error {
 		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })
 	})
 	if err := r.collect(ctx, d.Collect); err != nil || r.Heal != HealSync || state.Obstacle == nil {
-		return err
+		return o.Again, err
 	}
 	why, err := r.healer.heal(ctx, *state.Obstacle)
 	r.memory.unhealed(r.Log, t, *state.Obstacle, why)
-	return err
+	return o.Again, err
 }
 
 // publish carries out the publications in order and returns the state that is then published.

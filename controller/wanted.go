@@ -36,6 +36,11 @@ func judgeWanted(a application, m marker) verdict {
 		return v.obstructedBy(events.Blocked, a.Refusal.Since)
 	case o.Revision != a.Compared && strings.HasPrefix(a.Refusal.Message, tried+a.named()+":"):
 		return v.obstructedBy(events.Stuck, a.Refusal.Since)
+	case !a.Stalled.IsZero() && a.Shut:
+		v.Why = "a sync window is closed"
+		return v.obstructedBy(events.Blocked, a.Stalled)
+	case !a.Stalled.IsZero() && any:
+		return v.obstructedBy(events.Stuck, a.Stalled)
 	}
 	return v.silenced("")
 }
