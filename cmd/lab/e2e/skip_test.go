@@ -26,30 +26,12 @@ func unskipped(t *testing.T, s *story.Story) {
 	app.Namespace, app.Name = "argocd", name
 	patch(t, s, app, map[string]any{"metadata": map[string]any{"annotations": map[string]string{"argocd.argoproj.io/manifest-generate-paths": "."}}})
 
-	promote := func(version, sql string) {
-		t.Helper()
-		for path, content := range map[string]string{
-			"orders/migrations/" + version + "_skip.sql":      sql,
-			"orders/overlays/production/schemamigration.yaml": productionUpTo(t, version),
-		} {
-			if err := s.Repo.Write(path, content); err != nil {
-				t.Fatal(err)
-			}
-		}
-		source, err := s.Repo.Push(t.Context(), "orders: production at "+version)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Repo.Rendered(t.Context(), source); err != nil {
-			t.Fatal(err)
-		}
-	}
-	promote("20", "SELECT pg_sleep(8);\n")
+	promote(t, s, "20", "SELECT pg_sleep(8);\n")
 	wantEventually(t, "migration 20 runs", func(ctx context.Context) bool {
 		jobs, err := s.Cluster.MigrationJobs(ctx, "production")
 		return err == nil && slices.ContainsFunc(jobs, func(j batchv1.Job) bool { return strings.HasPrefix(j.Name, "schema-orders-20-") && j.Status.Active > 0 })
 	})
-	promote("21", "CREATE TABLE not_skipped (id bigint);\n")
+	promote(t, s, "21", "CREATE TABLE not_skipped (id bigint);\n")
 
 	refused := ""
 	wantEventually(t, "the partial sync is refused", func(ctx context.Context) bool {

@@ -81,6 +81,7 @@ func TestStory(t *testing.T) {
 		{"a sync leaves the hook out", guarded},
 		{"a migration runs in the Sync phase", inSyncPhase},
 		{"Argo CD renders by a plugin", byPlugin},
+		{"a migration is interrupted", interrupted},
 		{"a hook would be skipped", unskipped},
 	}
 	for _, step := range steps {
