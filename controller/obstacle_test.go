@@ -290,3 +290,23 @@ func isRunning(d delivery, results int) bool {
 	}
 	return n >= results
 }
+
+// TestTerminatedIsNotDeleted: the cache learns that the Job is gone before it learns that Argo CD has begun to terminate the operation.
+func TestTerminatedIsNotDeleted(t *testing.T) {
+	o, b := modes["jobs"], newBroker(t)
+	s := newShelf(t, o)
+	r := newReplica(t, s, o, b)
+	rec := deletedByHand(recording(t, "terminated"))
+	for i, d := range rec {
+		if i == len(rec)-1 {
+			a := rec[i-1].object.(*argo.Application).DeepCopy()
+			a.Status.OperationState.Phase = common.OperationTerminating
+			s.happen(delivery{object: a})
+		}
+		r.deliver(d)
+		r.work()
+	}
+	if at := b.slot("c7", "orders").state.Obstacle; at != nil {
+		t.Errorf("%+v is in the way", at)
+	}
+}
