@@ -237,6 +237,23 @@ func tell(s events.State, p events.Predicate, a events.Attempt) events.Event {
 	return newEvent(s, p, a, at, reason(s, p, a))
 }
 
+// held are the events that a state itself still tells.
+func held(s events.State) []events.Event {
+	var out []events.Event
+	if a := s.LastAttempt; a != nil && a.Outcome == events.OutcomeSucceeded {
+		out = append(out, tell(s, events.Succeeded, *a))
+	} else if a != nil {
+		out = append(out, tell(s, events.Failed, *a))
+	}
+	if o := s.Obstacle; o != nil {
+		a := events.Attempt{
+			Version: o.Version, Digest: o.Digest, Revision: o.Revision, Application: o.Application, Evidence: events.EvidenceApplication, Run: o.Run,
+		}
+		out = append(out, newEvent(s, o.Kind, a, o.Since, o.Reason))
+	}
+	return out
+}
+
 // newEvent makes the event of one fact; its id is made from that alone.
 func newEvent(s events.State, p events.Predicate, a events.Attempt, at time.Time, reason string) events.Event {
 	e := events.Event{

@@ -85,7 +85,14 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 func (r *reconciler) publish(ctx context.Context, o observation, d decision, revision uint64) (events.State, error) {
 	state := o.State
 	told := map[string]bool{}
+	// Whoever published the state may have been stopped before it told its events, and the world may show them no more.
+	if err := r.settle(ctx, o.Target, told, held(state)...); err != nil {
+		return state, err
+	}
 	for _, p := range d.Publications {
+		if p.State == nil && told[p.Event.ID] {
+			continue
+		}
 		if p.State == nil && r.memory.told(o.Target, p.Event.ID) {
 			told[p.Event.ID] = true
 			continue
@@ -96,6 +103,11 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			}
 		}
 		if p.State != nil {
+			if p.Event.Predicate == events.Started { // the state will not tell it
+				if err := r.settle(ctx, o.Target, told, p.Event); err != nil {
+					return state, err
+				}
+			}
 			next, err := r.publishState(ctx, p, revision)
 			if err != nil {
 				return state, err
@@ -113,6 +125,19 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 	}
 	r.memory.tell(o.Target, told)
 	return state, nil
+}
+
+// settle publishes events that are not known to be out.
+func (r *reconciler) settle(ctx context.Context, t target, told map[string]bool, due ...events.Event) error {
+	for _, e := range due {
+		if !told[e.ID] && !r.memory.told(t, e.ID) {
+			if err := r.publishEvent(ctx, e); err != nil {
+				return err
+			}
+		}
+		told[e.ID] = true
+	}
+	return nil
 }
 
 // absent makes sure, by asking the API server itself, that the Job for which Argo CD speaks is not there: the cache may be

@@ -1,0 +1,38 @@
+package controller
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/schemawave/schemawave/events"
+)
+
+// TestEventOfAStateIsNotLost: a controller is killed between a state and its event, and by the time that the next one leads Argo CD
+// has deleted the Job and begun another sync.
+func TestEventOfAStateIsNotLost(t *testing.T) {
+	for name, o := range modes {
+		b, rec := newBroker(t), recording(t, "b-exit65-retry0")
+		whole := newReplica(t, newShelf(t, o), o, b)
+		for _, d := range rec {
+			whole.deliver(d)
+			whole.work()
+		}
+		all := len(b.log)
+		lost := b.log[all-1]
+		if lost.Predicate != events.Failed {
+			t.Fatalf("%s: the last event is %s", name, lost.Predicate)
+		}
+		b.log = b.log[:all-1]
+		delete(b.told, lost.ID)
+
+		// Nothing shows the attempt that failed any more.
+		next := newReplica(t, newShelf(t, o), o, b)
+		for _, d := range rec[:len(rec)/2] {
+			next.deliver(d)
+		}
+		next.work()
+		if !slices.ContainsFunc(b.log, func(e events.Event) bool { return e.ID == lost.ID }) {
+			t.Errorf("%s: of %d events, that of the state is missing", name, len(b.log))
+		}
+	}
+}
