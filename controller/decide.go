@@ -51,7 +51,8 @@ func decide(o observation) decision {
 			if !is || v.past(o.State) || v.neverBegun() && v.begun(state, all) {
 				continue
 			}
-			if p := obstruct(state, all, v); p.State != nil || !d.tells(p) { // once, although it may be both captured and still there
+			// once, although it may be both captured and still there
+			if p := obstruct(state, all, v); (p.State != nil || !d.tells(p)) && !behind(state.Obstacle, p.Event) {
 				d.add(p, &state)
 			}
 		case v.unversioned():

@@ -101,6 +101,16 @@ func obstruct(s events.State, all []verdict, v verdict) publication {
 	return p
 }
 
+// behind reports whether an obstacle of the same kind that came later stands in the state already: then this one comes too late to be
+// told in order.
+func behind(standing *events.Obstacle, e events.Event) bool {
+	if standing == nil || standing.Kind != e.Predicate {
+		return false
+	}
+	this := events.Obstacle{Kind: e.Predicate, Version: e.Attempt.Version, Digest: e.Attempt.Digest, Run: e.Attempt.Run, Since: e.Time}
+	return compareObstacles(this, *standing) < 0 && (this.Run == standing.Run || this.Since.Before(standing.Since)) && !sameObstacle(this, *standing)
+}
+
 // sameObstacle reports whether two tell the same, however often Argo CD has said it anew.
 func sameObstacle(a, b events.Obstacle) bool {
 	return a.Kind == b.Kind && a.Run == b.Run && a.Digest == b.Digest && a.Version == b.Version
@@ -109,7 +119,7 @@ func sameObstacle(a, b events.Obstacle) bool {
 // compareObstacles orders obstacles by their time, and those of one second in a way that is always the same.
 func compareObstacles(a, b events.Obstacle) int {
 	return cmp.Or(a.Since.Compare(b.Since), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Run, b.Run),
-		strings.Compare(a.Digest, b.Digest), strings.Compare(a.Version, b.Version))
+		events.CompareVersions(a.Version, b.Version), strings.Compare(a.Digest, b.Digest))
 }
 
 // remaining is what is still in the way after an attempt: nothing, if that began after the obstacle, or made ready what it kept back.

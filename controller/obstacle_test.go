@@ -124,6 +124,10 @@ func TestObstacles(t *testing.T) {
 		}), want: []string{"blocked 2"}, left: "blocked 2"},
 		{name: "a newer obstacle takes the place of an older one", apps: apps(due("3", says(denied))), state: published("1", inTheWay(events.Stuck, "2", 9)), want: []string{"blocked 3"}, left: "blocked 3"},
 		{name: "an older one does not", apps: apps(word("2", "Succeeded", "Deleted")), state: published("1", inTheWay(events.Stuck, "3", 20)), want: []string{"terminated 2"}, left: "stuck 3"},
+		{name: "one of the same kind that is older comes too late to be told", apps: apps(word("2", "Succeeded", "Deleted")), state: published("1", inTheWay(events.Terminated, "3", 20)), want: nil, left: "terminated 3"},
+		{name: "in one operation the newer commit takes its place", apps: apps(due("10", inProgress(heldByWindow))), state: published("1", func(s *events.State) {
+			s.Obstacle = &events.Obstacle{Kind: events.Blocked, Version: "9", Digest: "sha256:ffffffff", Run: "argocd/orders@2026-11-22T12:10:00Z", Since: minute(10)}
+		}), want: []string{"blocked 10"}, left: "blocked 10"},
 		{name: "the next run leaves it behind", apps: apps(word("2", "Succeeded", "Deleted")), jobs: jobs(madeJob("2", 20)), state: published("1", inTheWay(events.Terminated, "2", 14)),
 			want: []string{"terminated 2", "started 2"}},
 		{name: "a success does, of an older schema too", jobs: jobs(madeJob("1", 20, complete)), state: published("1", inTheWay(events.Stuck, "2", 14)), want: []string{"succeeded 1 ready=1 report"}},
