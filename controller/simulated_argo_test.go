@@ -1,0 +1,539 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/manifests"
+	"github.com/schemawave/schemawave/migrations"
+)
+
+// simWorld is git, Argo CD, the kubelet and the databases: what really happens. Its Applications and Jobs look as in
+// testdata/recordings, and go through the same steps.
+type simWorld struct {
+	server *simServer
+	clock  time.Time
+	ids    int
+	apps   []*simApp
+	runs   []*simRun
+	ledger map[target]migrations.Version // what each database really holds
+}
+
+// simSet is what a commit holds of one database's migrations.
+type simSet struct {
+	database string
+	version  string
+	digest   string
+	broken   bool // its SQL is wrong: it fails whenever it is run
+}
+
+type simCommit struct {
+	sha  string
+	sets []simSet // in the order of their waves
+}
+
+// simApp is an Application and what Argo CD knows of it.
+type simApp struct {
+	world  *simWorld
+	object *argo.Application
+	git    []simCommit
+	placed map[string]simSet // the markers in the cluster, by database
+	op     *simOperation     // in progress
+	ops    []*simOperation
+	stuck  []string // revisions of which Argo CD has said that it tried them, which need not be so
+	modern bool     // Argo CD 3.3 and later
+}
+
+// simOperation is a sync.
+type simOperation struct {
+	app     *simApp
+	commit  simCommit
+	partial []string // the databases whose markers are synced, and nothing else
+	apply   bool
+	started time.Time
+	stage   int // before the sets
+	set     int // the set whose hook is due
+	run     *simRun
+	retries int
+	invalid bool
+	held    bool // ever, by a sync window
+	window  bool // now
+	stale   bool // a retry that only deletes the old Job
+	ending  bool
+
+	ended      time.Time
+	failed     bool
+	terminated bool
+}
+
+// simRun is one Job.
+type simRun struct {
+	op       *simOperation
+	set      simSet
+	target   target
+	job      *batchv1.Job
+	pod      *corev1.Pod
+	stage    int
+	outcome  events.Outcome // once its condition says so
+	done     bool           // its migrations are in the database
+	advanced bool           // and were not there before
+	ended    time.Time
+	gone     bool
+	byHand   bool
+}
+
+func (w *simWorld) now() metav1.Time { return metav1.NewTime(w.clock.Truncate(time.Second)) }
+
+func (w *simWorld) id() string {
+	w.ids++
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, w.ids)))[:40]
+}
+
+func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
+	w := &simWorld{server: s, clock: minute(0), ledger: map[target]migrations.Version{}}
+	s.deleted = func(obj client.Object) { w.removeJob(obj.(*batchv1.Job), false) }
+	for i := range 1 + rnd.IntN(2) {
+		name := fmt.Sprintf("shop%d", i)
+		a := &simApp{world: w, placed: map[string]simSet{}, modern: rnd.IntN(2) == 0, object: &argo.Application{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, UID: types.UID(name)},
+			Spec:       argo.ApplicationSpec{Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: name}},
+		}}
+		c := simCommit{sha: w.id()}
+		for k := range 1 + rnd.IntN(2) {
+			c.sets = append(c.sets, w.set([]string{"orders", "audit"}[k], "", 0))
+		}
+		a.git = []simCommit{c}
+		w.apps = append(w.apps, a)
+		a.refresh(0)
+	}
+	return w
+}
+
+// set is the next version of a database's migrations, or its correction.
+func (w *simWorld) set(database, after string, broken int) simSet {
+	n := 20260101000000
+	if after != "" {
+		if _, err := fmt.Sscan(after, &n); err != nil {
+			panic(err)
+		}
+		n++
+	}
+	return simSet{database: database, version: fmt.Sprint(n), digest: digest(w.id()), broken: broken == 1}
+}
+
+func (s simSet) jobName() string    { return manifests.ObjectName(s.database, s.version, s.digest) }
+func (s simSet) markerName() string { return s.jobName() + "-marker" }
+
+func (a *simApp) target(s simSet) target {
+	return target{a.object.Spec.Destination.Namespace, s.database}
+}
+func (a *simApp) head() simCommit { return a.git[len(a.git)-1] }
+func (a *simApp) show()           { a.world.server.put(a.object) }
+
+// push commits: something else, the next version of a database, or a correction of the newest.
+func (a *simApp) push(rnd *rand.Rand) {
+	c := simCommit{sha: a.world.id(), sets: slices.Clone(a.head().sets)}
+	if i := rnd.IntN(len(c.sets) + 1); i < len(c.sets) {
+		s := c.sets[i]
+		if s.broken && rnd.IntN(2) == 0 {
+			c.sets[i] = simSet{database: s.database, version: s.version, digest: digest(a.world.id())}
+		} else {
+			c.sets[i] = a.world.set(s.database, s.version, rnd.IntN(3))
+		}
+	}
+	a.git = append(a.git, c)
+}
+
+// refresh compares git and cluster. Now and then Argo CD takes a new commit for one that it has tried.
+func (a *simApp) refresh(stick int) {
+	s := &a.object.Status
+	s.Sync = argo.SyncStatus{Status: argo.SyncStatusCodeSynced, Revision: a.head().sha}
+	s.Resources, s.Conditions = nil, nil
+	add := func(kind, name string, r argo.ResourceStatus) {
+		r.Kind, r.Namespace, r.Name = kind, a.object.Spec.Destination.Namespace, name
+		if kind == "Job" {
+			r.Group = "batch"
+		}
+		s.Resources = append(s.Resources, r)
+	}
+	for _, set := range a.head().sets {
+		there := a.placed[set.database]
+		status := argo.SyncStatusCodeSynced
+		if there != set {
+			status, s.Sync.Status = argo.SyncStatusCodeOutOfSync, argo.SyncStatusCodeOutOfSync
+			if there.version != "" {
+				add("ConfigMap", there.markerName(), argo.ResourceStatus{Status: argo.SyncStatusCodeOutOfSync, RequiresPruning: true})
+			}
+		}
+		add("ConfigMap", set.markerName(), argo.ResourceStatus{Status: status})
+	}
+	for _, r := range a.world.runs {
+		if r.op.app == a && !r.gone {
+			add("Job", r.job.Name, argo.ResourceStatus{Hook: true, RequiresPruning: true})
+		}
+	}
+	if o := a.last(); o != nil && a.op == nil && o.failed && s.Sync.Status == argo.SyncStatusCodeOutOfSync {
+		if o.commit.sha == a.head().sha || stick == 1 {
+			now := a.world.now()
+			s.Conditions = []argo.ApplicationCondition{{
+				Type: argo.ApplicationConditionSyncError, LastTransitionTime: &now, Message: tried + "[" + a.head().sha + "]: one or more tasks failed",
+			}}
+			a.stuck = append(a.stuck, a.head().sha)
+		}
+	}
+	a.show()
+}
+
+func (a *simApp) last() *simOperation {
+	if len(a.ops) == 0 {
+		return nil
+	}
+	return a.ops[len(a.ops)-1]
+}
+
+// begin asks for an operation, if there is none. The one before is no longer shown.
+func (a *simApp) begin(o *simOperation) {
+	if a.op != nil {
+		return
+	}
+	a.world.clock = a.world.clock.Add(time.Second)
+	o.app, o.started = a, a.world.now().Time
+	a.op, a.ops = o, append(a.ops, o)
+	a.object.Operation = &argo.Operation{}
+	a.object.Status.OperationState = nil
+	a.show()
+}
+
+// sync begins a full sync of what is newest, a partial one of what is out of sync, or a rollback.
+func (a *simApp) sync(rnd *rand.Rand) {
+	a.begin(&simOperation{commit: a.head(), retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
+}
+
+func (a *simApp) selfHeal() {
+	o := &simOperation{commit: a.head()}
+	for _, s := range o.commit.sets {
+		if a.placed[s.database] != s {
+			o.partial = append(o.partial, s.database)
+		}
+	}
+	if len(o.partial) > 0 {
+		a.begin(o)
+	}
+}
+
+func (a *simApp) rollback(rnd *rand.Rand) {
+	a.begin(&simOperation{commit: a.git[rnd.IntN(len(a.git))], apply: true})
+}
+
+func (a *simApp) terminate() {
+	if o := a.op; o != nil && o.stage > 0 && !o.ending {
+		o.ending = true
+		a.object.Status.OperationState.Phase = common.OperationTerminating
+		a.show()
+	}
+}
+
+// tick takes an operation one step further.
+func (a *simApp) tick(rnd *rand.Rand) {
+	o := a.op
+	if o == nil {
+		return
+	}
+	s := a.object.Status.OperationState
+	switch {
+	case o.stage == 0: // it is begun
+		sync := &argo.SyncOperation{Revision: o.commit.sha}
+		for _, d := range o.partial {
+			sync.Resources = append(sync.Resources, argo.SyncOperationResource{Kind: "ConfigMap", Name: a.setOf(o, d).markerName()})
+		}
+		if o.apply {
+			sync.SyncStrategy = &argo.SyncStrategy{Apply: &argo.SyncStrategyApply{}}
+		}
+		a.object.Status.OperationState = &argo.OperationState{
+			Phase: common.OperationRunning, StartedAt: metav1.NewTime(o.started), Operation: argo.Operation{Sync: sync},
+		}
+		o.stage++
+		a.show()
+	case o.ending:
+		o.terminate()
+	case o.window:
+		o.held, o.window = true, rnd.IntN(3) > 0
+		s.Message = heldByWindow
+		a.show()
+	case o.stage == 1: // its tasks are known
+		o.stage++
+		s.Message = "one or more tasks are running"
+		s.SyncResult = &argo.SyncOperationResult{Revision: o.commit.sha}
+		if o.invalid {
+			o.finish(common.OperationFailed, "one or more synchronization tasks are not valid")
+			return
+		}
+		a.show()
+	case s.FinishedAt != nil: // between two retries
+		s.FinishedAt = nil
+		o.set, o.run = 0, nil
+		o.stale = a.world.there(a, a.first(o)) != nil && !o.stale
+		if o.stale { // this retry deletes the old Job, and fails at what is still said of it
+			a.world.remove(a.world.there(a, a.first(o)), false)
+		}
+		a.show()
+	case o.stale:
+		o.fail()
+	case !o.skips() && o.set < len(o.commit.sets):
+		o.hook(rnd)
+	default:
+		o.place()
+	}
+}
+
+func (a *simApp) first(o *simOperation) simSet {
+	for _, r := range a.object.Status.OperationState.SyncResult.Resources {
+		if r.HookPhase == common.OperationFailed {
+			for _, s := range o.commit.sets {
+				if s.jobName() == r.Name {
+					return s
+				}
+			}
+		}
+	}
+	return o.commit.sets[0]
+}
+
+func (a *simApp) setOf(o *simOperation, database string) simSet {
+	return o.commit.sets[slices.IndexFunc(o.commit.sets, func(s simSet) bool { return s.database == database })]
+}
+
+func (o *simOperation) skips() bool { return o.apply || o.partial != nil }
+
+// say puts a line into the sync's results.
+func (o *simOperation) say(r argo.ResourceResult) {
+	r.Namespace = o.app.object.Spec.Destination.Namespace
+	all := &o.app.object.Status.OperationState.SyncResult.Resources
+	// What was shown before keeps what it said.
+	next := slices.DeleteFunc(slices.Clone(*all), func(old *argo.ResourceResult) bool { return old.Kind == r.Kind && old.Name == r.Name })
+	*all = append(next, &r)
+}
+
+func (o *simOperation) sayHook(s simSet, status common.ResultCode, phase common.OperationPhase, message string) {
+	o.say(argo.ResourceResult{
+		Group: "batch", Kind: "Job", Name: s.jobName(), HookType: common.HookTypePreSync, Status: status, HookPhase: phase, Message: message,
+	})
+}
+
+// hook makes the Job of the set that is due, waits for it, and passes on how it ended.
+func (o *simOperation) hook(rnd *rand.Rand) {
+	w, s := o.app.world, o.commit.sets[o.set]
+	switch r := o.run; {
+	case r == nil:
+		if old := w.there(o.app, s); old != nil { // BeforeHookCreation
+			w.remove(old, false)
+			return
+		}
+		o.run = w.makeJob(o, s)
+		o.sayHook(s, common.ResultCodeSynced, common.OperationRunning, "job.batch/"+s.jobName()+" created")
+		o.app.object.Status.OperationState.Message = "waiting for completion of hook batch/Job/" + s.jobName()
+		o.app.show()
+	case r.gone: // it waits for ever
+	case r.outcome == "":
+		r.step(rnd)
+	case r.outcome == events.OutcomeSucceeded:
+		o.sayHook(s, "", common.OperationSucceeded, reached)
+		o.set, o.run = o.set+1, nil
+		o.app.show()
+	default:
+		o.sayHook(s, "", common.OperationFailed, r.job.Status.Conditions[0].Message)
+		o.fail()
+	}
+}
+
+// fail ends a try.
+func (o *simOperation) fail() {
+	const message = "one or more synchronization tasks completed unsuccessfully"
+	if o.retries == 0 {
+		o.finish(common.OperationFailed, message)
+		return
+	}
+	o.retries--
+	now := o.app.world.now()
+	s := o.app.object.Status.OperationState
+	s.FinishedAt, s.Message = &now, message+". Retrying attempt"
+	s.RetryCount++
+	o.run = nil
+	o.app.show()
+}
+
+// place applies the markers, and with them all that is no hook.
+func (o *simOperation) place() {
+	for _, s := range o.commit.sets {
+		if o.partial != nil && !slices.Contains(o.partial, s.database) {
+			continue
+		}
+		if old, ok := o.app.placed[s.database]; ok && old != s {
+			o.say(argo.ResourceResult{Kind: "ConfigMap", Name: old.markerName(), Status: common.ResultCodePruned, HookPhase: common.OperationSucceeded, Message: "pruned"})
+		}
+		o.app.placed[s.database] = s
+		o.say(argo.ResourceResult{Kind: "ConfigMap", Name: s.markerName(), Status: common.ResultCodeSynced, HookPhase: common.OperationRunning, Message: "configmap/x created"})
+	}
+	if o.partial == nil {
+		started := metav1.NewTime(o.started)
+		o.app.object.Status.History = append(o.app.object.Status.History, argo.RevisionHistory{
+			Revision: o.commit.sha, DeployedAt: o.app.world.now(), DeployStartedAt: &started,
+		})
+	}
+	o.finish(common.OperationSucceeded, "successfully synced (all tasks run)")
+}
+
+func (o *simOperation) finish(phase common.OperationPhase, message string) {
+	a, now := o.app, o.app.world.now()
+	s := a.object.Status.OperationState
+	s.Phase, s.FinishedAt, s.Message = phase, &now, message
+	o.ended, o.failed = now.Time, phase != common.OperationSucceeded
+	a.object.Operation, a.op = nil, nil
+	a.show()
+}
+
+// terminate deletes the hook that runs. Up to 3.2 Argo CD says that it succeeded.
+func (o *simOperation) terminate() {
+	if r := o.run; r != nil {
+		o.terminated = true
+		if o.app.object.Status.OperationState.FinishedAt == nil {
+			phase, message := common.OperationSucceeded, deleted
+			if o.app.modern && !r.gone {
+				phase, message = common.OperationFailed, terminated
+			}
+			o.sayHook(r.set, "", phase, message)
+		}
+		if !r.gone {
+			o.app.world.remove(r, false)
+		}
+	}
+	o.finish(common.OperationFailed, "Operation terminated")
+}
+
+// there is the Job in the cluster that bears a set's name.
+func (w *simWorld) there(a *simApp, s simSet) *simRun {
+	for _, r := range w.runs {
+		if r.op.app == a && !r.gone && r.set == s {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *simWorld) remove(r *simRun, byHand bool) {
+	r.gone, r.byHand = true, byHand
+	w.server.drop(r.job)
+	if r.pod != nil {
+		w.server.drop(r.pod)
+	}
+}
+
+func (w *simWorld) removeJob(j *batchv1.Job, byHand bool) {
+	for _, r := range w.runs {
+		if r.job.UID == j.UID && !r.gone {
+			w.remove(r, byHand)
+		}
+	}
+}
+
+func (w *simWorld) makeJob(o *simOperation, s simSet) *simRun {
+	r := &simRun{op: o, set: s, target: o.app.target(s)}
+	r.job = &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: r.target.Environment, Name: s.jobName(), UID: types.UID(fmt.Sprint("run-", len(w.runs))), CreationTimestamp: w.now(),
+		Labels: map[string]string{
+			manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelDatabase: s.database, manifests.LabelEnvironment: r.target.Environment,
+			manifests.LabelComponent: string(manifests.ComponentMigration), labelInstance: o.app.object.Name,
+		},
+		Annotations: map[string]string{
+			annotationHook: "PreSync", manifests.AnnotationVersion: s.version, manifests.AnnotationDigest: s.digest,
+		},
+	}}
+	w.runs = append(w.runs, r)
+	w.server.put(r.job)
+	return r
+}
+
+// step takes a Job one step further: its Pod, the database, the Pod's end, the Job's end.
+func (r *simRun) step(rnd *rand.Rand) {
+	w := r.op.app.world
+	now := w.now()
+	r.stage++
+	switch r.stage {
+	case 1:
+		r.job.Status.StartTime = &now
+		w.server.put(r.job)
+		r.pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Namespace: r.job.Namespace, Name: "pod-" + string(r.job.UID), UID: "pod-" + r.job.UID, Labels: r.job.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r.job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+		}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+		w.server.put(r.pod)
+	case 2:
+		r.endPod(rnd)
+	case 3:
+		c := batchv1.JobCondition{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: now, Message: reached}
+		r.outcome, r.ended = events.OutcomeSucceeded, now.Time
+		if !r.done {
+			r.outcome = events.OutcomeFailed
+			c.Type, c.Reason, c.Message = batchv1.JobFailed, batchv1.JobReasonBackoffLimitExceeded, backoff
+			if r.set.broken {
+				c.Reason, c.Message = batchv1.JobReasonPodFailurePolicy, "Container migrate for pod x failed with exit code 65 matching FailJob rule at index 1"
+			}
+		} else {
+			r.job.Status.CompletionTime = &now
+		}
+		r.job.Status.Conditions = []batchv1.JobCondition{c}
+		w.server.put(r.job)
+	}
+}
+
+// endPod ends the migration: it is in the database, or it is not.
+func (r *simRun) endPod(rnd *rand.Rand) {
+	w := r.op.app.world
+	now, from := w.now(), w.ledger[r.target]
+	report := migrations.Report{
+		Format: migrations.ReportFormat, Database: r.target.Database, Environment: r.target.Environment, Digest: r.set.digest,
+		Target: migrations.Version(r.set.version), From: from, To: from, Run: string(r.job.UID), Finished: now.Time,
+	}
+	switch order := from.Compare(migrations.Version(r.set.version)); {
+	case order > 0:
+		r.done, report.Outcome = true, migrations.OutcomeAhead
+	case r.set.broken || rnd.IntN(6) == 0:
+		code := migrations.ExitRejected
+		if !r.set.broken {
+			code = migrations.ExitBusy
+		}
+		report.Outcome = migrations.OutcomeFailed
+		report.Failure = &migrations.Failure{Code: code, Permanent: r.set.broken, Message: "it does not work"}
+	case order == 0:
+		r.done, report.Outcome = true, migrations.OutcomeCurrent
+	default:
+		r.done, r.advanced, report.Outcome = true, true, migrations.OutcomeSucceeded
+		report.To = migrations.Version(r.set.version)
+		report.Applied = []migrations.Version{report.To}
+		w.ledger[r.target] = report.To
+	}
+	ended := &corev1.ContainerStateTerminated{FinishedAt: now}
+	if rnd.IntN(4) > 0 { // the kubelet may have been killed
+		if text, err := report.Encode(); err == nil {
+			ended.Message = string(text)
+		}
+	}
+	r.pod.Status = corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: ended}}}}
+	if r.done {
+		r.pod.Status.Phase = corev1.PodSucceeded
+	}
+	w.server.put(r.pod)
+}
