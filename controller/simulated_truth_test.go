@@ -131,6 +131,7 @@ func (t *simTruth) wasReady(e events.Event) bool {
 // stored looks at each message as it comes into its stream.
 func (t *simTruth) stored(m simMessage) {
 	if m.state != nil {
+		t.replaced(m)
 		return
 	}
 	e := m.event
@@ -145,6 +146,28 @@ func (t *simTruth) stored(m simMessage) {
 	t.once(what, e, o, runs)
 	t.inOrder(what, e, runs)
 	t.checkReady(what, db, e)
+}
+
+// replaced: a state does not forget what the one before it held.
+func (t *simTruth) replaced(m simMessage) {
+	var s, old events.State
+	for _, before := range t.broker.states.messages[:len(t.broker.states.messages)-1] {
+		if before.subject == m.subject {
+			old = events.State{}
+			if err := json.Unmarshal(before.state, &old); err != nil {
+				t.fault("wrong: %s: %v", m.subject, err)
+			}
+		}
+	}
+	if err := json.Unmarshal(m.state, &s); err != nil {
+		t.fault("wrong: %s: %v", m.subject, err)
+	}
+	switch {
+	case old.Ready != nil && (s.Ready == nil || events.CompareVersions(s.Ready.Version, old.Ready.Version) < 0):
+		t.fault("wrong: %s forgets that %s is ready", m.subject, old.Ready.Version)
+	case old.LastAttempt != nil && (s.LastAttempt == nil || attemptTime(*s.LastAttempt).Before(attemptTime(*old.LastAttempt))):
+		t.fault("wrong: %s forgets the attempt of run %s", m.subject, old.LastAttempt.Run)
+	}
 }
 
 // once counts what was told of each Job, or of each sync where it has none.
