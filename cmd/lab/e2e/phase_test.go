@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -58,9 +59,9 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 		}
 		return c.Data["release"]
 	}
+	said := listen(t, s)
 	succeeded := func(version string) {
 		t.Helper()
-		wantAwaited(t, s, "schema-stock-"+version+"-")
 		wantEventually(t, "stock is ready at version "+version, func(ctx context.Context) bool {
 			state, err := s.State(ctx, story.Staging, database)
 			return err == nil && state.Ready != nil && state.Ready.Version == version && state.Ready.Evidence == events.EvidenceReport
@@ -69,6 +70,9 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 		wantEventually(t, "Argo CD is at rest", func(ctx context.Context) bool {
 			a, err := s.Cluster.Application(ctx, "stock-staging")
 			return err == nil && a.Status.Sync.Status == argo.SyncStatusCodeSynced && a.Status.OperationState.Phase.Completed()
+		})
+		wantEventually(t, "Argo CD calls the Job of version "+version+" complete", func(context.Context) bool {
+			return said.of("schema-stock-"+version+"-") == "Reached expected number of succeeded pods"
 		})
 		wantEventually(t, "the Jobs before that of version "+version+" are pruned", func(context.Context) bool {
 			names := jobsOf(t, s, database)
@@ -118,25 +122,51 @@ func inSyncPhase(t *testing.T, s *story.Story) {
 	}
 }
 
-// wantAwaited holds Argo CD to the words by which a controller that can read no Jobs takes a plain one as complete. It looks while the
-// sync goes on: one that comes after it takes the place of its results.
-func wantAwaited(t *testing.T, s *story.Story, job string) {
+// spoken are the words by which Argo CD has called plain Jobs complete, by the Jobs' names. A controller that can read no Jobs takes
+// them for that. They come from a watch, for the record of a sync lasts until the next one, which may begin at once.
+type spoken struct {
+	mu    sync.Mutex
+	words map[string]string
+}
+
+func listen(t *testing.T, s *story.Story) *spoken {
 	t.Helper()
-	wantEventually(t, "Argo CD calls the Job "+job+"… complete", func(ctx context.Context) bool {
-		a, err := s.Cluster.Application(ctx, "stock-staging")
-		if err != nil || a.Status.OperationState == nil || a.Status.OperationState.SyncResult == nil {
-			return false
-		}
-		for _, r := range a.Status.OperationState.SyncResult.Resources {
-			if r.Kind == "Job" && strings.HasPrefix(r.Name, job) && r.Status == common.ResultCodeSynced && r.HookPhase.Successful() {
-				if r.HookType != "" || r.Message != "Reached expected number of succeeded pods" {
-					t.Errorf("Argo CD says of Job %s: hook %q, %q", r.Name, r.HookType, r.Message)
-				}
-				return true
+	w, err := s.Cluster.Watch(t.Context(), &argo.ApplicationList{}, client.InNamespace("argocd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	said := &spoken{words: map[string]string{}}
+	go func() {
+		for e := range w.ResultChan() {
+			if a, ok := e.Object.(*argo.Application); ok && a.Status.OperationState != nil && a.Status.OperationState.SyncResult != nil {
+				said.hear(a.Status.OperationState.SyncResult.Resources)
 			}
 		}
-		return false
-	})
+	}()
+	return said
+}
+
+func (s *spoken) hear(results argo.ResourceResults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range results {
+		if r.Kind == "Job" && r.HookType == "" && r.Status == common.ResultCodeSynced && r.HookPhase.Successful() {
+			s.words[r.Name] = r.Message
+		}
+	}
+}
+
+// of is what was said of a Job whose name begins so; empty: nothing yet.
+func (s *spoken) of(job string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, words := range s.words {
+		if strings.HasPrefix(name, job) {
+			return words
+		}
+	}
+	return ""
 }
 
 // jobsOf lists the names of a database's migration Jobs in staging.
