@@ -53,7 +53,7 @@ func interrupted(t *testing.T, s *story.Story) {
 	terminate()
 	obstacle(events.Terminated)
 
-	sync(t, s, app)
+	syncWhole(t, s, app)
 	job := runs()
 	wantEventually(t, "it is in the way no more", func(ctx context.Context) bool {
 		state, err := s.State(ctx, "production", story.Database)
@@ -65,7 +65,7 @@ func interrupted(t *testing.T, s *story.Story) {
 	obstacle(events.Deleted)
 
 	terminate()
-	sync(t, s, app)
+	syncWhole(t, s, app)
 	wantEventually(t, "production is ready at version "+version, func(ctx context.Context) bool {
 		state, err := s.State(ctx, "production", story.Database)
 		return err == nil && state.Ready != nil && state.Ready.Version == version && state.Obstacle == nil

@@ -64,7 +64,7 @@ func unskipped(t *testing.T, s *story.Story) {
 	})
 
 	// A person may do what Argo CD may not. It is told as what it is, and changes nothing of what is ready.
-	sync(t, s, app, argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]})
+	syncWhole(t, s, app, argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]})
 	wantEventually(t, "the skipped migration is told", func(ctx context.Context) bool {
 		list, err := s.Events(ctx, "production")
 		return err == nil && slices.ContainsFunc(list, func(e events.Event) bool {
@@ -72,15 +72,15 @@ func unskipped(t *testing.T, s *story.Story) {
 		})
 	})
 
-	sync(t, s, app)
+	syncWhole(t, s, app)
 	wantEventually(t, "production is ready at version 21", func(ctx context.Context) bool {
 		state, err := s.State(ctx, "production", story.Database)
 		return err == nil && state.Ready != nil && state.Ready.Version == "21" && state.Obstacle == nil
 	})
 }
 
-// sync syncs an Application, or some resources of it, as a person would: argocd app sync.
-func sync(t *testing.T, s *story.Story, app *argo.Application, resources ...argo.SyncOperationResource) {
+// syncWhole syncs an Application, or some resources of it, as a person would: argocd app sync.
+func syncWhole(t *testing.T, s *story.Story, app *argo.Application, resources ...argo.SyncOperationResource) {
 	t.Helper()
 	wantEventually(t, "no operation runs", func(ctx context.Context) bool {
 		err := s.Cluster.Get(ctx, client.ObjectKeyFromObject(app), app)
