@@ -120,8 +120,8 @@ type result struct {
 	Message string
 	// Readable says that the Job could be read if it existed, HasJob that it does, and speaks for itself.
 	Readable, HasJob bool
-	// Lost says that the Job is not there although its operation goes on waiting for it, by the word of the API server itself: a
-	// cache may learn of the two in any order.
+	// Lost says that the Job is not there, or is being deleted and only held by Argo CD, although its operation goes on waiting for it,
+	// by the word of the API server itself: a cache may learn of the two in any order.
 	Lost bool
 }
 

@@ -144,9 +144,9 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 
 // markJobs marks the results whose Job speaks for itself, whatever database that Job turns out to be of.
 func (w world) markJobs(ctx context.Context, o *observation) error {
-	gone := map[types.NamespacedName]bool{}
+	known, ending := map[types.NamespacedName]bool{}, map[types.NamespacedName]bool{}
 	for _, j := range o.Jobs {
-		gone[j.Key] = true
+		known[j.Key], ending[j.Key] = true, j.Deleting && !j.finished()
 	}
 	for i, a := range o.Applications {
 		for k, op := range a.Operations {
@@ -154,7 +154,7 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 				if !r.Readable {
 					continue
 				}
-				has := gone[r.Key]
+				has := known[r.Key]
 				if !has {
 					err := w.cluster.Get(ctx, r.Key, &batchv1.Job{})
 					if client.IgnoreNotFound(err) != nil {
@@ -163,13 +163,13 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 					has = err == nil
 				}
 				lost := false
-				if !has && op.awaits(r) {
+				if (!has || ending[r.Key]) && op.awaits(r) {
 					var err error
 					if lost, err = w.lost(ctx, a.Key, op, r.Key); err != nil {
 						return err
 					}
 				}
-				o.Applications[i].Operations[k].Results[n].HasJob, o.Applications[i].Operations[k].Results[n].Lost = has, lost
+				o.Applications[i].Operations[k].Results[n].HasJob, o.Applications[i].Operations[k].Results[n].Lost = has && !lost, lost
 			}
 		}
 	}
@@ -181,12 +181,18 @@ func (o operation) awaits(r result) bool {
 	return r.Hook && r.Phase == string(common.OperationRunning) && o.running() && !o.Ending
 }
 
-// lost asks the API server whether a hook is gone that an operation still waits for. Argo CD says that it terminates an operation before
-// it deletes the hooks, so the Application is asked last.
+// hookFinalizer is what Argo CD 3 holds a hook with until it has seen its result (gitops-engine, pkg/sync/hook).
+const hookFinalizer = "argocd.argoproj.io/hook-finalizer"
+
+// lost asks the API server whether a hook will have no result that an operation still waits for: it is gone, or only held. Kubernetes
+// ends a Job that is being deleted, but never finishes it. Argo CD says that it terminates an operation before it deletes the
+// hooks, so the Application is asked last.
 func (w world) lost(ctx context.Context, application types.NamespacedName, o operation, hook types.NamespacedName) (bool, error) {
 	var j metav1.PartialObjectMetadata
 	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
-	if err := w.live.Get(ctx, hook, &j); err == nil || !apierrors.IsNotFound(err) {
+	err := w.live.Get(ctx, hook, &j)
+	held := err == nil && j.DeletionTimestamp != nil && slices.Contains(j.Finalizers, hookFinalizer)
+	if !held && !apierrors.IsNotFound(err) {
 		return false, wrap("look for job "+hook.String(), err)
 	}
 	var a argo.Application

@@ -10,6 +10,7 @@ import (
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/schemawave/schemawave/events"
@@ -311,6 +312,27 @@ func TestTerminatedIsNotDeleted(t *testing.T) {
 		r.work()
 	}
 	if at := b.slot("c7", "orders").state.Obstacle; at != nil {
+		t.Errorf("%+v is in the way", at)
+	}
+}
+
+// TestDeletedJobThatArgoCDHolds: Argo CD 3 keeps a hook that is deleted until it has seen a result, which a Job then never has.
+func TestDeletedJobThatArgoCDHolds(t *testing.T) {
+	o, b := modes["jobs"], newBroker(t)
+	s := newShelf(t, o)
+	r := newReplica(t, s, o, b)
+	rec := deletedByHand(recording(t, "terminated"))
+	for i, d := range rec {
+		if i == len(rec)-1 {
+			j := d.object.(*batchv1.Job).DeepCopy()
+			j.DeletionTimestamp, j.Finalizers = &metav1.Time{Time: minute(20)}, []string{hookFinalizer}
+			d = delivery{object: j}
+		}
+		s.happen(d)
+		r.deliver(d)
+		r.work()
+	}
+	if at := b.slot("c7", "orders").state.Obstacle; at == nil || at.Kind != events.Deleted {
 		t.Errorf("%+v is in the way", at)
 	}
 }

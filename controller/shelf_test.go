@@ -88,6 +88,8 @@ func (s *shelf) Get(_ context.Context, key client.ObjectKey, obj client.Object, 
 		found.(*argo.Application).DeepCopyInto(obj)
 	case *batchv1.Job:
 		found.(*batchv1.Job).DeepCopyInto(obj)
+	case *metav1.PartialObjectMetadata:
+		found.(*batchv1.Job).ObjectMeta.DeepCopyInto(&obj.ObjectMeta)
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func (a *simApp) refresh(stick int) {
 		if o.commit.sha == a.head().sha || stick == 1 {
 			now := a.world.now()
 			s.Conditions = []argo.ApplicationCondition{{
-				Type: argo.ApplicationConditionSyncError, LastTransitionTime: &now, Message: tried + "[" + a.head().sha + "]: one or more tasks failed",
+				Type: argo.ApplicationConditionSyncError, LastTransitionTime: &now, Message: tried + a.head().sha + ": one or more tasks failed",
 			}}
 			a.stuck = append(a.stuck, a.head().sha)
 		}

@@ -187,6 +187,7 @@ func judgeResult(a application, o operation, r result) verdict {
 	}
 	switch {
 	case r.Lost:
+		v.Absent = nil // the API server was asked
 		return v.obstructedBy(events.Deleted, o.Started)
 	case r.Phase == "Running":
 		if r.Readable || !o.running() || o.Ending || !r.Hook && !madeAnew(r.Message) {
