@@ -38,7 +38,7 @@ func newExec(getenv func(string) string) *cobra.Command {
 		Use:   "exec --history KIND --database NAME -- COMMAND...",
 		Short: "Run a team's own migration tool, under the same lock and with the same report",
 		Long: fmt.Sprintf(`Run a command that migrates a PostgreSQL database. Any number may run at once, together with migrate: one works, the others
-wait for its lock and run their command after it. migrate with tenants has a lock for each of them, and does not wait for this.
+wait for its lock and run their command after it. The tenants of migrate --tenants, who do not wait for each other, wait too.
 The schema's version is read from the history that the tool keeps itself, before and after.
 
 The command connects as it is configured to. libpq's PGOPTIONS gives it a lock timeout and a statement timeout, unless

@@ -22,8 +22,8 @@ type Command struct {
 }
 
 // Exclusively runs a tool under the ledger's lock, so that any number may be started at once, together with Migrate, and one
-// works while the others wait. A tenant's lock is another one: MigrateTenants does not wait. The tool itself connects as it is
-// configured to, and decides what there is to do: it is always run.
+// works while the others wait. It has the database to itself: those of tenants wait for it, and it for them. The tool itself connects
+// as it is configured to, and decides what there is to do: it is always run.
 //
 // The report's versions are read from the tool's own history, before and after. That nothing has changed is OutcomeCurrent, and
 // takes the same history and the same definitions in the database. The report is usable in any case, beside an error too.

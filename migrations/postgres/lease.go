@@ -38,21 +38,45 @@ func (l ledger) lease(cfg Config, run string) *lease {
 	return &lease{ledger: l, who: identity(cfg) + " run " + run}
 }
 
-// takeSQL takes a lease that has expired, or that this very run had before its connection broke; but not while a transaction
-// of the holder is under way.
+// takeSQL takes a lease that has expired while nobody is in the way; but not while a transaction of the holder is under way. The
+// advisory locks keep away those who have them for longer, and two who take leases at the same time. A lease that this very run had
+// before its connection broke is taken in any case, unless it has expired.
 func (l *lease) takeSQL() string {
-	return fmt.Sprintf(`UPDATE %[1]s SET token = token + 1, holder = %[2]s, acquired = pg_catalog.clock_timestamp(), expires = %[3]s
-WHERE tenant IN (SELECT tenant FROM %[1]s WHERE %[4]s AND (expires < pg_catalog.clock_timestamp() OR holder = %[2]s) FOR UPDATE SKIP LOCKED) RETURNING token`,
-		l.table("lease"), literal(l.who), inAWhile(leaseTerm), l.mine(""))
+	others := l.inTheWay() + " AND tenant <> " + literal(l.tenant)
+	return taking(l.tryForTransaction(), fmt.Sprintf(`%[5]s;
+UPDATE %[1]s SET token = token + 1, holder = %[2]s, acquired = pg_catalog.clock_timestamp(), expires = %[3]s
+WHERE tenant IN (SELECT tenant FROM %[1]s WHERE %[4]s AND CASE WHEN expires < pg_catalog.clock_timestamp()
+	THEN %[6]s AND NOT EXISTS (SELECT FROM %[1]s WHERE %[7]s) ELSE holder = %[2]s END FOR UPDATE SKIP LOCKED) RETURNING token`,
+		l.table("lease"), literal(l.who), inAWhile(leaseTerm), l.mine(""), l.endLeases(others), locked, others+leased))
 }
 
+// taken reads the token, which comes after whether the advisory locks could be had.
 func (l *lease) taken(rows [][][]byte) bool {
-	if len(rows) == 0 {
+	if len(rows) < 2 {
 		return false
 	}
-	token, err := strconv.ParseInt(string(rows[0][0]), 10, 64)
+	token, err := strconv.ParseInt(string(rows[1][0]), 10, 64)
 	l.token = token
 	return err == nil
+}
+
+// inTheWay selects the leases that must not be held at the same time: of a tenant its own and the whole ledger's, of
+// the whole ledger all.
+func (l ledger) inTheWay() string {
+	if l.tenant == "" {
+		return "true"
+	}
+	return "tenant IN ('', " + literal(l.tenant) + ")"
+}
+
+// leased goes on after a condition: the lease was taken and neither given back nor ended since, though it may have expired.
+const leased = " AND expires > '-infinity'"
+
+// endLeases ends those of the selected leases that have expired, unless a transaction of the holder is under way: its token fences
+// nothing any more.
+func (l ledger) endLeases(selected string) string {
+	return fmt.Sprintf(`UPDATE %[1]s SET token = token + 1, holder = '', expires = '-infinity' WHERE tenant IN (SELECT tenant FROM %[1]s
+WHERE %[2]s AND expires < pg_catalog.clock_timestamp() AND %[3]s FOR UPDATE SKIP LOCKED)`, l.table("lease"), selected+leased, locked)
 }
 
 // fence divides by the number of rows with the token. FOR KEY SHARE lets the lease be renewed meanwhile, and not be taken.
@@ -76,21 +100,9 @@ func (l *lease) renewedAt(asked time.Time) {
 
 func (l *lease) held() string { return l.mine(" AND token = %d", l.token) }
 
+// dropSQL takes the token away too, so that a renewal that was held up on its way does not find what it renews.
 func (l *lease) dropSQL() string {
-	return fmt.Sprintf("UPDATE %s SET expires = '-infinity' WHERE %s", l.table("lease"), l.held())
-}
-
-func (l *lease) holderSQL() string {
-	return fmt.Sprintf("SELECT holder, to_char(acquired, 'YYYY-MM-DD HH24:MI:SS TZ'), expires < pg_catalog.clock_timestamp() FROM %s WHERE %s",
-		l.table("lease"), l.mine(""))
-}
-
-func (l *lease) holder(row [][]byte) string {
-	said := fmt.Sprintf("%s, working since %s through a pooler", fallback(string(row[0]), "nobody yet"), row[1])
-	if string(row[2]) == "t" {
-		said += ", not heard of any more; its last transaction is still under way"
-	}
-	return said
+	return fmt.Sprintf("UPDATE %s SET token = token + 1, expires = '-infinity' WHERE %s", l.table("lease"), l.held())
 }
 
 // inAWhile is a time on the server's clock.

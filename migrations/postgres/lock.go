@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -19,15 +17,14 @@ const (
 	holderWidth = 120                   // bytes of the holder's statement
 )
 
-// lock keeps the other runners of a ledger out.
+// lock keeps out the other runners that must not work at the same time: of one tenant those of the same, and of the whole database
+// all. A run on a session of its own has advisory locks; one through a pooler has a lease. Each respects both.
 type lock interface {
 	takeSQL() string                   // tries to take it, without waiting
 	taken(rows [][][]byte) bool        // whether takeSQL's answer says so
 	fence() string                     // a statement that fails in a transaction unless the lock is still held; empty if the session cannot outlive it
 	overdue() bool                     // whether another runner may have it meanwhile: nothing that the fence does not stop is to be sent
 	dropSQL() string                   // gives it back
-	holderSQL() string                 // a row for who has it, to be read by holder
-	holder(row [][]byte) string        // describes who has it
 	keep(context.Context, Config) kept // keeps it from expiring; the returned context ends if it is lost
 }
 
@@ -36,50 +33,6 @@ type kept struct {
 	context.Context
 	stop func()
 }
-
-// advisory is the lock of a session of our own: the server frees it when the session ends, however it ends.
-type advisory struct{ key int64 }
-
-func (l ledger) advisory() *advisory {
-	if l.tenant == "" {
-		return &advisory{lockKey("schemawave ledger", l.schema)}
-	}
-	return &advisory{lockKey("schemawave ledger", l.schema, "tenant", l.tenant)}
-}
-
-// lockKey is an advisory lock's key. Advisory locks belong to one database of the server, so two databases never meet.
-func lockKey(parts ...string) int64 {
-	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))
-	return int64(binary.BigEndian.Uint64(sum[:8]))
-}
-
-func (a *advisory) takeSQL() string {
-	return fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_lock(%d)", a.key)
-}
-
-func (a *advisory) taken(rows [][][]byte) bool { return string(rows[0][0]) == "t" }
-
-func (a *advisory) fence() string { return "" }
-
-func (a *advisory) overdue() bool { return false }
-
-func (a *advisory) dropSQL() string {
-	return fmt.Sprintf("SELECT pg_catalog.pg_advisory_unlock(%d)", a.key)
-}
-
-func (a *advisory) holderSQL() string {
-	return fmt.Sprintf(`SELECT coalesce(a.application_name, ''), k.pid, coalesce(to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ'), ''), coalesce(a.query, '')
-FROM pg_catalog.pg_locks k LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid
-WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.classid = %d AND k.objid = %d
-AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`, uint64(a.key)>>32, uint32(a.key))
-}
-
-// holder tells the application's name with job or pod, the server process, since when, and what it runs.
-func (a *advisory) holder(row [][]byte) string {
-	return fmt.Sprintf("%s, server process %s, connected since %s, running %s", fallback(string(row[0]), "an unnamed session"), row[1], row[2], running(string(row[3])))
-}
-
-func (a *advisory) keep(ctx context.Context, _ Config) kept { return kept{ctx, func() {}} }
 
 // acquire takes the run's lock and returns the ledger as it is from then on, in one round trip if the lock is free; before is
 // what has to be done first. It asks again and again rather than inside pg_advisory_lock(): a waiter in there holds a snapshot,
@@ -118,13 +71,41 @@ func (r *runner) acquire(ctx context.Context, s *session, before ...string) (sta
 	}
 }
 
-// holder describes who has the lock.
+// holder describes who is in the way of the lock.
 func (r *runner) holder(ctx context.Context, s *session) string {
-	rows, err := s.ask(ctx, r.lock.holderSQL())
+	rows, err := s.ask(ctx, r.ledger.holdersSQL())
 	if err != nil || len(rows) == 0 {
 		return "nobody any more"
 	}
-	return r.lock.holder(rows[0])
+	said := describeHolder(rows[0])
+	if others := len(rows) - 1; others > 0 {
+		said += fmt.Sprintf("; and %d more", others)
+	}
+	return said
+}
+
+// holdersSQL asks for a row for each who has a lease or an advisory lock, to be read by describeHolder. The leases come first: who
+// has an advisory lock beside one is only the next.
+func (l ledger) holdersSQL() string {
+	return fmt.Sprintf(`SELECT holder, NULL, to_char(acquired, 'YYYY-MM-DD HH24:MI:SS TZ'), NULL, expires < pg_catalog.clock_timestamp() FROM %s WHERE %s
+UNION ALL SELECT coalesce(a.application_name, ''), k.pid, coalesce(to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ'), ''), coalesce(a.query, ''), NULL
+FROM pg_catalog.pg_locks k LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid
+WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.pid <> pg_catalog.pg_backend_pid() AND (%s)
+AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+ORDER BY 2 NULLS FIRST`, l.table("lease"), l.inTheWay()+leased, l.advisoryInTheWay("k"))
+}
+
+// describeHolder tells the application's name with job or pod and since when it works; of one that has an advisory lock, the server
+// process too, and what it runs.
+func describeHolder(row [][]byte) string {
+	if pid := row[1]; pid != nil {
+		return fmt.Sprintf("%s, server process %s, connected since %s, running %s", fallback(string(row[0]), "an unnamed session"), pid, row[2], running(string(row[3])))
+	}
+	said := fmt.Sprintf("%s, working since %s through a pooler", row[0], row[2])
+	if string(row[4]) == "t" {
+		said += ", not heard of any more; its last transaction is still under way"
+	}
+	return said
 }
 
 // running tells what a holder's statement does: the file, if it is a migration of ours, else the statement without its data.

@@ -21,7 +21,7 @@ const farewell = 5 * time.Second
 // error too. The error's exit code is ExitCode(err).
 //
 // Any number of Migrate may run at once against the same database; one works while the others wait, and then find
-// everything done. When ctx ends, the statement under way is cancelled on the server, and the lock is released.
+// everything done. Those of different tenants do not wait for each other; one of no tenant has the database to itself. When ctx ends, the statement under way is cancelled on the server, and the lock is released.
 func Migrate(ctx context.Context, cfg Config, set migrations.Set) (migrations.Report, error) {
 	r := newRunner()
 	err := r.migrate(ctx, cfg, set)
@@ -171,7 +171,7 @@ func (r *runner) look(ctx context.Context, s *session, set *migrations.Set) (st 
 	if err != nil {
 		return st, same, err
 	}
-	r.lock = r.ledger.advisory()
+	r.lock = &advisory{ledger: r.ledger}
 	if st.pid != s.pg.PID() { // somebody in between speaks for the server
 		r.lock = r.ledger.lease(r.cfg, r.id)
 		err = s.throughPooler()

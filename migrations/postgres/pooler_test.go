@@ -50,7 +50,7 @@ func TestFiftyRunnersThroughAPooler(t *testing.T) {
 			url := freshURL(t)
 			p := pooler(t, opts)
 			through := p.URL(databaseName(t, url))
-			if applied := raceGoroutines(t, through, 50); applied != racedFiles+1 {
+			if applied := raceGoroutines(t, 50, through); applied != racedFiles+1 {
 				t.Errorf("%d reported as applied, want %d", applied, racedFiles+1)
 			}
 			counted(t, url, racedFiles, racedIndexes)

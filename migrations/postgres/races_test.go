@@ -24,15 +24,15 @@ func raced(t *testing.T, url string) {
 	}
 }
 
-// raceGoroutines runs so many at once, through url, and returns how many migrations they say they have applied.
-func raceGoroutines(t *testing.T, url string, runners int) (applied int) {
+// raceGoroutines runs so many at once, through the URLs in turn, and returns how many migrations they say they have applied.
+func raceGoroutines(t *testing.T, runners int, urls ...string) (applied int) {
 	t.Helper()
 	set := load(t, countedFiles(racedFiles, racedIndexes))
 	reports := make([]migrations.Report, runners)
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range runners {
-		cfg := config(t, url)
+		cfg := config(t, urls[i%len(urls)])
 		cfg.Pod = fmt.Sprintf("pod-%d", i)
 		wg.Go(func() {
 			<-start
@@ -69,7 +69,7 @@ func raceProcesses(t *testing.T, url string, runners int) {
 func TestFiftyRunnersAtOnce(t *testing.T) {
 	for range 3 {
 		url := freshURL(t)
-		if applied := raceGoroutines(t, url, 50); applied != racedFiles+1 {
+		if applied := raceGoroutines(t, 50, url); applied != racedFiles+1 {
 			t.Errorf("%d reported as applied, want %d", applied, racedFiles+1)
 		}
 		raced(t, url)

@@ -11,7 +11,7 @@ import (
 
 // strayPrefix begins the application's name in the sessions of a ledger's tools, by which those are found that outlive their client.
 func (x *exclusive) strayPrefix() string {
-	return fmt.Sprintf("schemawave-exec/%08x/", uint32(x.ledger.advisory().key))
+	return fmt.Sprintf("schemawave-exec/%08x/", uint32(x.ledger.ownKey()))
 }
 
 // toolSettings are for the tool's own sessions: the timeouts, what ends the statement of a client that is dead, and the name.

@@ -42,7 +42,7 @@ func (l ledger) createSQL(database string) string {
 		{"migration", "the migrations applied to this database, each referring to the one before; the row with an empty version names the database"},
 		{"repeatable", "the repeatable migrations as they were run last"},
 		{"statement", "how far a migration that cannot run in a transaction has come; empty when none is half applied"},
-		{"lease", "who migrates through a connection pooler, and until when that holds without being renewed; elsewhere an advisory lock does this"},
+		{"lease", "who migrates through a connection pooler, and until when that holds without being renewed; -infinity: nobody; elsewhere an advisory lock does this, and both are respected"},
 	} {
 		fmt.Fprintf(&b, "COMMENT ON TABLE %s IS %s;", l.table(t[0]), literal(t[1]))
 	}
