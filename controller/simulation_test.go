@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	simSeed      = flag.Uint64("seed", 0, "of the one schedule that TestSimulation plays; 0: many")
-	simSchedules = flag.Int("schedules", 300, "how many schedules TestSimulation plays")
+	simSeed      = flag.Uint64("simulation.seed", 0, "of the one schedule that TestSimulation plays; 0: many")
+	simSchedules = flag.Int("simulation.schedules", 300, "how many schedules TestSimulation plays")
 )
 
 // TestSimulation plays the lives of Applications, their Jobs, the controller and its broker in random schedules. However they go,
@@ -22,7 +22,7 @@ var (
 //
 // A schedule that fails is cut down to the steps that matter, and printed. Its seed plays it again:
 //
-//	go test ./controller -run TestSimulation -seed N
+//	go test ./controller -run TestSimulation -simulation.seed N
 func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		play(t, *simSeed)
@@ -157,7 +157,7 @@ func play(t *testing.T, seed uint64) simFigures {
 			}
 		}
 	}
-	t.Errorf("seed %d, %d steps:\n\t%s\n%s\nplay it again: go test ./controller -run TestSimulation -seed %d",
+	t.Errorf("seed %d, %d steps:\n\t%s\n%s\nplay it again: go test ./controller -run TestSimulation -simulation.seed %d",
 		seed, len(steps), strings.Join(s.trace, "\n\t"), strings.Join(s.truth.wrong, "\n"), seed)
 	return figures
 }
