@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,9 @@ func judgeJob(j job, o observation) verdict {
 	if why := j.contradiction(o.Target); why != "" {
 		return v.silenced(why)
 	}
+	if o.followed(j) {
+		j.Pods = slices.DeleteFunc(slices.Clone(j.Pods), func(p pod) bool { return !p.Ended })
+	}
 	switch j.Phase {
 	case jobRunning:
 		if j.Deleting || j.Gone {
@@ -75,6 +79,12 @@ func judgeJob(j job, o observation) verdict {
 		return v.fail(j)
 	}
 	return v.silenced("")
+}
+
+// followed reports whether a Job has ended after this one. Results are told in order, so what is still to come of the earlier one's
+// Pods is not waited for.
+func (o observation) followed(j job) bool {
+	return slices.ContainsFunc(o.Jobs, func(k job) bool { return j.finished() && k.finished() && k.Ended.After(j.Ended) })
 }
 
 // contradiction says in what the Job, its name and its Pods' report disagree about what was to be done; empty if they agree.
