@@ -217,9 +217,13 @@ func (a *simApp) begin(o *simOperation) {
 	a.show()
 }
 
-// sync begins a full sync of what is newest, a partial one of what is out of sync, or a rollback.
+// sync begins a full sync: of what is newest, now and then of an older commit that somebody asks for.
 func (a *simApp) sync(rnd *rand.Rand) {
-	a.begin(&simOperation{commit: a.head(), retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
+	commit := a.head()
+	if rnd.IntN(8) == 0 {
+		commit = a.git[rnd.IntN(len(a.git))]
+	}
+	a.begin(&simOperation{commit: commit, retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
 }
 
 func (a *simApp) selfHeal() {

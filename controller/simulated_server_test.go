@@ -185,6 +185,23 @@ func (p *simProcess) relist(k string) {
 	}
 }
 
+// catchUp has a leader learn of everything and act on it, but for what fails. One whose pass waits for an answer cannot.
+func (p *simProcess) catchUp() {
+	term := p.acting
+	if term == nil || term.within {
+		return
+	}
+	for _, k := range p.kinds() {
+		for p.next(k) {
+		}
+	}
+	for range term.queue.Len() {
+		if term.over || !term.pass() {
+			return
+		}
+	}
+}
+
 func (p *simProcess) deliver(d delivery) {
 	store := p.shelf.stores[kind(d.object)]
 	old, had, err := store.Get(d.object)

@@ -91,6 +91,7 @@ var simChances = []struct {
 	{"the watches go on", 60, func(s *simulation, r *rand.Rand) { s.watch(r) }},
 	{"a watch breaks off", 5, func(s *simulation, r *rand.Rand) { p := s.process(r); p.relist(p.kinds()[r.IntN(len(p.kinds()))]) }},
 	{"a pass", 45, func(s *simulation, r *rand.Rand) { s.pass(r) }},
+	{"a leader catches up", 6, func(s *simulation, r *rand.Rand) { s.process(r).catchUp() }},
 	{"a controller is killed", 2, func(s *simulation, r *rand.Rand) { s.kill(r) }},
 	{"a replica leads", 4, func(s *simulation, r *rand.Rand) { s.elect(r) }},
 	{"nats goes", 2, func(s *simulation, _ *rand.Rand) { s.outage = true }},
@@ -345,7 +346,7 @@ func (s *simulation) meanwhile() {
 	}
 	s.depth++
 	defer func() { s.depth-- }()
-	what := []string{"argo cd goes on", "the watches go on", "the watches go on", "a pass", "a pass", "a replica leads", "a controller is killed"}
+	what := []string{"argo cd goes on", "the watches go on", "the watches go on", "a pass", "a leader catches up", "a leader catches up", "a replica leads", "a controller is killed"}
 	if n := s.rnd.IntN(len(what) + 3); n < len(what) {
 		s.note("  meanwhile: %s", what[n])
 		s.do(what[n], s.rnd)
