@@ -95,11 +95,17 @@ func (o Options) withDefaults() (Options, error) {
 		c.RetryPeriod = either(c.RetryPeriod, 2*time.Second)
 		o.LeaderElection = &c
 	}
-	o.LocalServers = slices.Concat(localServers, o.LocalServers)
-	o.Log = either(o.Log, slog.Default())
+	o = o.forLook()
 	o.Workers = either(o.Workers, 4)
 	o.PublishTimeout = either(o.PublishTimeout, 15*time.Second)
 	return o, nil
+}
+
+// forLook fills in what is needed to look at the cluster.
+func (o Options) forLook() Options {
+	o.LocalServers = slices.Concat(localServers, o.LocalServers)
+	o.Log = either(o.Log, slog.Default())
+	return o
 }
 
 // either returns v, or the default if v is the zero value.
