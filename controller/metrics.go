@@ -14,10 +14,12 @@ type metrics struct {
 	ready     *prometheus.GaugeVec
 	success   *prometheus.GaugeVec
 	finished  *prometheus.GaugeVec
+	took      *prometheus.GaugeVec
 	unknown   *prometheus.GaugeVec
 	obstacles *prometheus.GaugeVec
 	heals     *prometheus.CounterVec
 	publishes *prometheus.CounterVec
+	lag       prometheus.Histogram
 	overflow  prometheus.Counter
 }
 
@@ -32,6 +34,9 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		finished: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "schemawave_last_attempt_timestamp_seconds", Help: "When the last attempt to migrate a database ended, Unix time.",
 		}, []string{"environment", "database"}),
+		took: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_last_attempt_duration_seconds", Help: "How long the last attempt to migrate a database ran.",
+		}, []string{"environment", "database"}),
 		unknown: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "schemawave_version_unknown", Help: "Whether the last attempt to migrate a database succeeded at a version that nobody knows, 1 or 0.",
 		}, []string{"environment", "database"}),
@@ -45,12 +50,16 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		publishes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "schemawave_publishes_total", Help: "Calls to NATS by what they carry (read, state, event) and result (ok, error).",
 		}, []string{"what", "result"}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "schemawave_publish_lag_seconds", Help: "From a result, by the cluster's clock of whole seconds, until NATS holds it.",
+			Buckets: prometheus.ExponentialBuckets(0.5, 2, 15), // to 2.3 h, as after an outage
+		}),
 		overflow: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "schemawave_captures_dropped_total", Help: "Passing results that were dropped because too many waited to be published.",
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.unknown, m.obstacles, m.heals, m.publishes, m.overflow} {
+	for _, c := range []prometheus.Collector{m.ready, m.success, m.finished, m.took, m.unknown, m.obstacles, m.heals, m.publishes, m.lag, m.overflow} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -99,5 +108,9 @@ func (m *metrics) state(s events.State) {
 	if a := s.LastAttempt; a != nil {
 		m.success.With(of).Set(truth(a.Outcome == events.OutcomeSucceeded))
 		m.finished.With(of).Set(float64(attemptTime(*a).Unix()))
+		m.took.Delete(of)
+		if !a.Started.IsZero() && !a.Finished.IsZero() {
+			m.took.With(of).Set(a.Finished.Sub(a.Started).Seconds())
+		}
 	}
 }
