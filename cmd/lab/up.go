@@ -95,7 +95,7 @@ func provide(ctx context.Context, l host.Lab, options stack.Options, log *progre
 	config := stack.Config{Options: options, Dir: l.Dir, Password: rand.Text()}
 	argoCD, ok := build.ArgoCDs()[options.ArgoCD]
 	if !ok {
-		return config, usage{fmt.Errorf("Argo CD %q: a lab has 2.14 and 3.5", options.ArgoCD)}
+		return config, usage{fmt.Errorf("--argocd %q: want 2.14 or 3.5", options.ArgoCD)}
 	}
 	packages, binaries := build.AllPackages(), build.All(argoCD)
 	if options.ControlPlane {

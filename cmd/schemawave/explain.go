@@ -8,7 +8,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/schemawave/schemawave/cmd/cli"
@@ -38,7 +40,8 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 			if output != "text" && output != "json" {
 				return cli.Usage("--output %q: want text or json", output)
 			}
-			ctrl.SetLogger(logr.Discard()) // the library's only way to be told
+			ctrl.SetLogger(logr.Discard()) // the libraries' only way to be told
+			klog.SetLogger(logr.Discard())
 			config, err := ctrl.GetConfig()
 			if err != nil {
 				return &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("find the cluster: %w", err), Hint: "set KUBECONFIG"}
@@ -49,7 +52,7 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 			defer closing()
 			e, err := controller.Explain(ctx, controller.Options{Config: config}, states, types.NamespacedName{Namespace: namespace, Name: args[0]})
 			if err != nil {
-				return cli.Exit(migrations.ExitUnreachable, err)
+				return unexplained(err)
 			}
 			if output == "json" {
 				return json.NewEncoder(c.OutOrStdout()).Encode(e)
@@ -62,6 +65,17 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.Flags().DurationVar(&timeout, "timeout", 3*patience, "how long the cluster and NATS may take together")
 	return c
+}
+
+// unexplained gives an error of the API server its exit code.
+func unexplained(err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "name an Application of this cluster, and its namespace with -n"}
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return &cli.Error{Code: migrations.ExitDenied, Err: err, Hint: "grant what --help names"}
+	}
+	return cli.Exit(migrations.ExitUnreachable, err)
 }
 
 // published connects to NATS, and says so on standard error if that is not to be reached: the cluster alone is worth a look.
