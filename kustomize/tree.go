@@ -19,7 +19,10 @@ type tree struct {
 	dirs map[string]*os.Root // those looked up; nil for one that is not there
 }
 
-// dir returns a directory; nil if it is not there.
+// openDirectories is how many are kept, for each is an open file. A repository may have any number.
+const openDirectories = 256
+
+// dir returns a directory that is kept; nil if it is not there, or there are too many.
 func (t *tree) dir(name string) *os.Root {
 	if name == "." {
 		return t.root
@@ -27,7 +30,7 @@ func (t *tree) dir(name string) *os.Root {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, known := t.dirs[name]
-	if !known {
+	if !known && len(t.dirs) < openDirectories {
 		found, _ = t.root.OpenRoot(name)
 		if t.dirs == nil {
 			t.dirs = map[string]*os.Root{}
