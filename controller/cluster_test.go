@@ -40,13 +40,13 @@ const patience = 30 * time.Second
 // cluster is a real API server with a real Job controller, and two namespaces of the test's own in it. There is no kubelet
 // and no Argo CD: the test plays both, and writes what they write.
 type cluster struct {
-	t      *testing.T
+	t      testing.TB
 	config *rest.Config
 	client.Client
 	apps, home string // namespaces of the Applications and of what they deploy
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
@@ -130,7 +130,7 @@ func (c *cluster) install(file string, kind schema.GroupVersionKind) {
 }
 
 // within tries until try succeeds, and fails the test with its last error if it does not in time.
-func within(t *testing.T, what string, try func() error) {
+func within(t testing.TB, what string, try func() error) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -332,12 +332,12 @@ func (r release) rejection(environment string) *migrations.Report {
 }
 
 // logs shows what a controller logs, if the test fails or is verbose.
-func logs(t *testing.T, name string) *slog.Logger {
+func logs(t testing.TB, name string) *slog.Logger {
 	var w io.Writer = &testWriter{t: t}
 	return slog.New(slog.NewTextHandler(w, nil)).With("replica", name)
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w *testWriter) Write(p []byte) (int, error) {
 	defer func() { _ = recover() }() // the test is over, and a goroutine of a library still logs
@@ -355,7 +355,7 @@ func pretty(v any) string {
 }
 
 // background is a context that ends with the test and can be cancelled before.
-func background(t *testing.T) (context.Context, context.CancelFunc) {
+func background(t testing.TB) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	return ctx, cancel

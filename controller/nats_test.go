@@ -19,12 +19,12 @@ import (
 
 // nats is a real server with the two streams, as the controller finds it.
 type nats struct {
-	t      *testing.T
+	t      testing.TB
 	server *natstest.Server
 	conn   *natsgo.Conn
 }
 
-func newNATS(t *testing.T) *nats {
+func newNATS(t testing.TB) *nats {
 	t.Helper()
 	server, err := natstest.Start(natstest.Options{})
 	if err != nil {

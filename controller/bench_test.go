@@ -1,0 +1,282 @@
+package controller_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	"github.com/go-logr/logr"
+	natsgo "github.com/nats-io/nats.go"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/controller"
+	"github.com/schemawave/schemawave/events"
+)
+
+// BenchmarkApplications runs a controller that sees Applications only, on a real API server with so many of them, each with
+// thirty resources and a database of its own, and a real NATS server:
+//
+//   - first-start-s: from its start until every Application's ready schema is stored by NATS, where NATS has none of them;
+//   - restart-s: from its start until what one of them proved while no controller ran is stored, where NATS has all others;
+//   - KB/app: memory in use after a collection, less that before the start, over the number of Applications;
+//   - p50-ms, p99-ms: from the API server's answer to a status that proves a migration until NATS has stored that, of 1,000
+//     Applications written at once, by 16 writers. The floor is the same for an informer that does nothing else.
+//
+// All of it shares the machine: the API server, NATS, the writers and the controller.
+func BenchmarkApplications(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				benchmarkApplications(b, n)
+			}
+		})
+	}
+}
+
+func benchmarkApplications(b *testing.B, n int) {
+	ctrl.SetLogger(logr.Discard())
+	c, broker := newCluster(b), newNATS(b)
+	w := newWriter(c)
+	apps := make([]*argo.Application, n)
+	w.each(n, func(i int) error {
+		apps[i] = w.application(i)
+		return w.Create(b.Context(), apps[i])
+	})
+	heard := listen(broker)
+	run := func() *replica {
+		return start(c, broker, "one", func(o *controller.Options) {
+			o.ApplicationsOnly, o.JobNamespaces, o.Log = true, nil, slog.New(slog.NewTextHandler(io.Discard, nil))
+		})
+	}
+
+	before := inUse()
+	began := time.Now()
+	r := run()
+	heard.all(n, 1)
+	b.ReportMetric(time.Since(began).Seconds(), "first-start-s")
+	b.ReportMetric((inUse()-before)/float64(n)/1e3, "KB/app")
+	r.stop()
+
+	w.prove(apps[n/2], 2)
+	began = time.Now()
+	r = run()
+	heard.one(n/2, 2)
+	b.ReportMetric(time.Since(began).Seconds(), "restart-s")
+
+	seen := w.watch()
+	const burst = 1000
+	written := make([]time.Time, burst)
+	w.each(burst, func(i int) error {
+		w.prove(apps[i], 3)
+		written[i] = time.Now()
+		return nil
+	})
+	var published, floor []float64
+	for i := range burst {
+		published = append(published, max(0, heard.one(i, 3).Sub(written[i]).Seconds()))
+		floor = append(floor, max(0, seen.one(i, 3).Sub(written[i]).Seconds()))
+	}
+	slices.Sort(published)
+	slices.Sort(floor)
+	for name, all := range map[string][]float64{"": published, "floor-": floor} {
+		b.ReportMetric(1e3*all[len(all)/2], name+"p50-ms")
+		b.ReportMetric(1e3*all[len(all)*99/100], name+"p99-ms")
+	}
+	r.stop()
+}
+
+// inUse is the memory in use, in bytes, after a collection.
+func inUse() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapInuse + m.StackInuse)
+}
+
+// writer plays an Argo CD of many Applications.
+type writer struct {
+	b testing.TB
+	client.Client
+	config     *rest.Config
+	home, apps string
+}
+
+func newWriter(c *cluster) *writer {
+	config := rest.CopyConfig(c.config)
+	config.QPS = -1 // as many as the server takes
+	api, err := client.New(config, client.Options{Scheme: c.Scheme()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &writer{c.t, api, config, c.home, c.apps}
+}
+
+// each does something with the numbers below n, sixteen at a time.
+func (w *writer) each(n int, do func(i int) error) {
+	w.b.Helper()
+	var all sync.WaitGroup
+	for k := range 16 {
+		all.Go(func() {
+			for i := k; i < n; i += 16 {
+				if err := do(i); err != nil {
+					w.b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if w.b.Failed() {
+		w.b.FailNow()
+	}
+}
+
+func (w *writer) application(i int) *argo.Application {
+	a := &argo.Application{ObjectMeta: metav1.ObjectMeta{Namespace: w.apps, Name: fmt.Sprintf("app-%05d", i)}}
+	source := overlay
+	a.Spec = argo.ApplicationSpec{
+		Project: "default", Source: &source,
+		Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: w.environment(i)},
+	}
+	for k := range 30 {
+		a.Status.Resources = append(a.Status.Resources, argo.ResourceStatus{
+			Group: "apps", Version: "v1", Kind: "Deployment", Namespace: w.environment(i), Name: fmt.Sprint("service-", k), Status: argo.SyncStatusCodeSynced,
+			Health: &argo.HealthStatus{Status: "Healthy"},
+		})
+	}
+	a.Status.OperationState = w.operation(i, 1)
+	return a
+}
+
+// environment is unlike that of any other benchmark's Applications.
+func (w *writer) environment(i int) string { return fmt.Sprintf("%s-%05d", w.home, i) }
+
+// operation is a sync that succeeded with a migration to a version.
+func (w *writer) operation(i, version int) *argo.OperationState {
+	now, revision := metav1.Now(), strings.Repeat(fmt.Sprint(version), 40)
+	s := &argo.OperationState{
+		Operation: argo.Operation{Sync: &argo.SyncOperation{Revision: revision}}, Phase: common.OperationSucceeded, StartedAt: now, FinishedAt: &now,
+		SyncResult: &argo.SyncOperationResult{Revision: revision, Resources: argo.ResourceResults{{
+			Group: "batch", Version: "v1", Kind: "Job", Namespace: w.environment(i), Name: fmt.Sprintf("schema-orders-%d-%08x", version, version),
+			HookType: common.HookTypePreSync, SyncPhase: common.SyncPhasePreSync, HookPhase: common.OperationSucceeded,
+			Message: "Reached expected number of succeeded pods",
+		}}},
+	}
+	for k := range 30 {
+		s.SyncResult.Resources = append(s.SyncResult.Resources, &argo.ResourceResult{
+			Group: "apps", Version: "v1", Kind: "Deployment", Namespace: w.environment(i), Name: fmt.Sprint("service-", k), Status: common.ResultCodeSynced,
+			HookPhase: common.OperationRunning, SyncPhase: common.SyncPhaseSync, Message: fmt.Sprintf("deployment.apps/service-%d configured", k),
+		})
+	}
+	return s
+}
+
+// prove writes that an Application is at a version.
+func (w *writer) prove(a *argo.Application, version int) {
+	var i int
+	if _, err := fmt.Sscanf(a.Name, "app-%d", &i); err != nil {
+		w.b.Error(err)
+	}
+	a.Status.OperationState = w.operation(i, version)
+	if err := w.Update(w.b.Context(), a); err != nil {
+		w.b.Error(err)
+	}
+}
+
+// arrivals are when which version of which Application came.
+type arrivals struct {
+	b  testing.TB
+	mu sync.Mutex
+	at map[string]time.Time // "environment's number/version"
+}
+
+func (a *arrivals) came(i, version string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if key := i + "/" + version; a.at[key].IsZero() {
+		a.at[key] = time.Now()
+	}
+}
+
+// one waits for a version of one Application.
+func (a *arrivals) one(i, version int) time.Time {
+	a.b.Helper()
+	for range 60000 {
+		a.mu.Lock()
+		at := a.at[fmt.Sprintf("%05d/%d", i, version)]
+		a.mu.Unlock()
+		if !at.IsZero() {
+			return at
+		}
+		time.Sleep(time.Millisecond)
+	}
+	a.b.Fatalf("version %d of Application %d does not come", version, i)
+	return time.Time{}
+}
+
+// all waits for a version of all.
+func (a *arrivals) all(n, version int) {
+	a.b.Helper()
+	for i := range n {
+		a.one(i, version)
+	}
+}
+
+// listen notes when NATS says that it has stored a state.
+func listen(n *nats) *arrivals {
+	a := &arrivals{b: n.t, at: map[string]time.Time{}}
+	_, err := n.conn.Subscribe(events.AllLive, func(m *natsgo.Msg) {
+		var s events.State
+		if err := json.Unmarshal(m.Data, &s); err == nil && s.Ready != nil {
+			a.came(s.Environment[strings.LastIndex(s.Environment, "-")+1:], s.Ready.Version)
+		}
+	})
+	if err == nil {
+		err = n.conn.Flush()
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return a
+}
+
+// watch notes when an informer that does nothing else is shown a status.
+func (w *writer) watch() *arrivals {
+	a := &arrivals{b: w.b, at: map[string]time.Time{}}
+	informers, err := cache.New(w.config, cache.Options{Scheme: w.Scheme(), DefaultNamespaces: map[string]cache.Config{w.apps: {}}})
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	informer, err := informers.GetInformer(w.b.Context(), &argo.Application{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	note := func(obj any) {
+		if app, ok := obj.(*argo.Application); ok && app.Status.OperationState != nil {
+			a.came(strings.TrimPrefix(app.Name, "app-"), app.Status.OperationState.Operation.Sync.Revision[:1])
+		}
+	}
+	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(_, obj any) { note(obj) }}); err != nil {
+		w.b.Fatal(err)
+	}
+	go informers.Start(w.b.Context()) //nolint:errcheck // it ends with the benchmark
+	if !informers.WaitForCacheSync(w.b.Context()) {
+		w.b.Fatal("the informer's cache does not fill")
+	}
+	return a
+}
