@@ -10,6 +10,7 @@ import (
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -79,31 +80,45 @@ func unskipped(t *testing.T, s *story.Story) {
 	})
 }
 
-// syncWhole syncs an Application, or some resources of it, as a person would: argocd app sync.
+// syncWhole syncs an Application, or some resources of it, as a person would: argocd app sync. Where Argo CD has changed the Application
+// meanwhile, it looks again.
 func syncWhole(t *testing.T, s *story.Story, app *argo.Application, resources ...argo.SyncOperationResource) {
 	t.Helper()
-	wantEventually(t, "no operation runs", func(ctx context.Context) bool {
+	wantEventually(t, "a sync is asked for while none runs", func(ctx context.Context) bool {
 		err := s.Cluster.Get(ctx, client.ObjectKeyFromObject(app), app)
-		return err == nil && app.Operation == nil && (app.Status.OperationState == nil || app.Status.OperationState.Phase.Completed())
-	})
-	patch(t, s, app, map[string]any{
-		"metadata": map[string]any{"resourceVersion": app.ResourceVersion},
-		"operation": argo.Operation{
-			InitiatedBy: argo.OperationInitiator{Username: "admin"},
-			Sync:        &argo.SyncOperation{Revision: app.Status.Sync.Revision, Prune: true, Resources: resources},
-		},
-		"status": map[string]any{"operationState": nil},
+		if err != nil || app.Operation != nil || app.Status.OperationState != nil && !app.Status.OperationState.Phase.Completed() {
+			return false
+		}
+		err = tryPatch(ctx, s, app, map[string]any{
+			"metadata": map[string]any{"resourceVersion": app.ResourceVersion},
+			"operation": argo.Operation{
+				InitiatedBy: argo.OperationInitiator{Username: "admin"},
+				Sync:        &argo.SyncOperation{Revision: app.Status.Sync.Revision, Prune: true, Resources: resources},
+			},
+			"status": map[string]any{"operationState": nil},
+		})
+		if err != nil && !apierrors.IsConflict(err) {
+			t.Fatal(err)
+		}
+		return err == nil
 	})
 }
 
 // patch changes an object by a JSON merge patch (RFC 7386).
 func patch(t *testing.T, s *story.Story, o client.Object, change any) {
 	t.Helper()
+	if err := tryPatch(t.Context(), s, o, change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryPatch(ctx context.Context, s *story.Story, o client.Object, change any) error {
 	body, err := json.Marshal(change)
 	if err == nil {
-		err = s.Cluster.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, body))
+		err = s.Cluster.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
 	}
 	if err != nil {
-		t.Fatal(fmt.Errorf("patch %s: %w", o.GetName(), err))
+		return fmt.Errorf("patch %s: %w", o.GetName(), err)
 	}
+	return nil
 }
