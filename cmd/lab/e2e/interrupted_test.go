@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	batchv1 "k8s.io/api/batch/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,9 +45,18 @@ func interrupted(t *testing.T, s *story.Story) {
 			return err == nil && state.Obstacle != nil && state.Obstacle.Kind == kind && state.Obstacle.Version == version && state.Ready.Version != version
 		})
 	}
-	terminate := func() { // as argocd app terminate-op does
+	terminate := func() { // as argocd app terminate-op does, and again if Argo CD has just written over it
 		t.Helper()
-		patch(t, s, app, map[string]any{"status": map[string]any{"operationState": map[string]any{"phase": "Terminating"}}})
+		wantEventually(t, "the sync is terminated", func(ctx context.Context) bool {
+			err := s.Cluster.Get(ctx, client.ObjectKeyFromObject(app), app)
+			if err != nil || app.Status.OperationState == nil {
+				return false
+			}
+			if app.Status.OperationState.Phase == common.OperationRunning {
+				patch(t, s, app, map[string]any{"status": map[string]any{"operationState": map[string]any{"phase": common.OperationTerminating}}})
+			}
+			return app.Status.OperationState.Phase.Completed()
+		})
 	}
 
 	runs()
