@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// tree is the files of a repository, as its os.Root has them: no symbolic link leads out. Each directory is looked up once, for to
-// find every file from the root again is most of the time that reading an overlay takes. Directories keep their places meanwhile.
+// tree is the files of a repository, as its os.Root has them: no symbolic link leads out. Each directory is looked up once, for
+// finding every file from the root again is most of the time that reading an overlay takes. Directories keep their places meanwhile.
 type tree struct {
 	root *os.Root
 	mu   sync.Mutex

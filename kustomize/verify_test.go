@@ -22,6 +22,7 @@ func TestOverlayMayNot(t *testing.T) {
 		{"kustomize as the manager of all", "namespace: x\nbuildMetadata: [managedByLabel]\n", `changes the label app.kubernetes.io/managed-by of Job`},
 		{"another manager for all Pods", "namespace: x\nlabels:\n- pairs: {schemawave.dev/database: all}\n  includeTemplates: true\n", `changes the Pod's label schemawave.dev/database of Job`},
 		{"no hook", patch("{kind: Job}", "- op: remove\n  path: /metadata/annotations/argocd.argoproj.io~1hook"), `changes the annotation argocd.argoproj.io/hook of Job`},
+		{"a hook of all", "namespace: x\ncommonAnnotations: {helm.sh/hook: pre-install}\n", `makes a hook of ConfigMap schema-orders-2-`},
 		{"no Job", patch("{kind: Job}", "$patch: delete\napiVersion: batch/v1\nkind: Job\nmetadata: {name: x}"), `yields the Job schema-orders-2-`},
 		{"no marker", patch("{kind: ConfigMap, name: .*-marker}", "$patch: delete\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}"), `removes or renames ConfigMap schema-orders-2-`},
 		{"another name", patch("{kind: ConfigMap, name: .*-marker}", "- op: replace\n  path: /metadata/name\n  value: seen") + "  options: {allowNameChange: true}\n", `removes or renames ConfigMap schema-orders-2-`},
