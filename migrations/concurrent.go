@@ -24,6 +24,8 @@ type Concurrent struct {
 	Schema string // of ReindexSchema
 	Child  string // the partition of DetachPartition
 	Head   string // of a REINDEX: the statement up to the name
+	Unique bool   // of CreateIndex
+	Tail   string // of CreateIndex: the statement after the table's name
 }
 
 // Concurrent reads the statement; ok is false if it is no such statement or written in a way that is not understood.
@@ -31,7 +33,7 @@ func (s Statement) Concurrent() (c Concurrent, ok bool) {
 	r := reader{sql: s.SQL, tokens: s.tokens}
 	switch {
 	case r.take("CREATE"):
-		r.take("UNIQUE")
+		c.Unique = r.take("UNIQUE")
 		if !r.take("INDEX", "CONCURRENTLY") {
 			return c, false
 		}
@@ -44,7 +46,9 @@ func (s Statement) Concurrent() (c Concurrent, ok bool) {
 			ok = true
 		}
 		r.take("ONLY")
-		c.Table = r.name()
+		if c.Table = r.name(); len(r.tokens) > 0 {
+			c.Tail = r.sql[r.tokens[0].start:]
+		}
 		return c, ok && c.Table != ""
 	case r.take("DROP", "INDEX", "CONCURRENTLY"):
 		c.Action = DropIndex

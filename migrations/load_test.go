@@ -249,8 +249,8 @@ func TestNonTransactional(t *testing.T) {
 
 func TestConcurrent(t *testing.T) {
 	for sql, want := range map[string]Concurrent{
-		`CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "I x" ON ONLY a."T" (v)`: {Action: CreateIndex, Index: `"I x"`, Table: `a."T"`},
-		"CREATE INDEX CONCURRENTLY ON t (v)":                                     {Action: CreateIndex, Table: "t"},
+		`CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "I x" ON ONLY a."T" (v)`: {Action: CreateIndex, Index: `"I x"`, Table: `a."T"`, Unique: true, Tail: "(v)"},
+		"CREATE INDEX CONCURRENTLY ON t (v)":                                     {Action: CreateIndex, Table: "t", Tail: "(v)"},
 		"drop index concurrently if exists a . i cascade":                        {Action: DropIndex, Index: "a.i"},
 		"REINDEX (VERBOSE, TABLESPACE x) INDEX CONCURRENTLY a.i":                 {Action: ReindexIndex, Index: "a.i", Head: "REINDEX (VERBOSE, TABLESPACE x) INDEX CONCURRENTLY "},
 		"REINDEX (CONCURRENTLY) TABLE t":                                         {Action: ReindexTable, Table: "t", Head: "REINDEX (CONCURRENTLY) TABLE "},

@@ -46,6 +46,7 @@ INSERT INTO executions VALUES ('22');
 		"0025_check.sql":    "ALTER TABLE orders ADD CONSTRAINT positive CHECK (id > 0);\nINSERT INTO executions VALUES ('25');",
 		"0026_parts.sql":    "REINDEX TABLE CONCURRENTLY events;",
 		"0027_parts.sql":    "REINDEX INDEX events_kind;",
+		"0028_unnamed.sql":  "CREATE INDEX CONCURRENTLY ON orders (lower(note)) WHERE id > 5;",
 	} {
 		dir[name] = &fstest.MapFile{Data: []byte(sql)}
 	}

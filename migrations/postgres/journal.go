@@ -203,14 +203,15 @@ func (w *walk) alone(ctx context.Context, i int) error {
 				return nil, 0, err
 			}
 		}
-		left, err := w.inspect(ctx, st)
+		triedBefore := found || tries > 1
+		left, err := w.inspect(ctx, st, triedBefore)
 		if err != nil {
 			return nil, 0, err
 		}
 		if interruptedBefore && left.isDone(before.existed) {
 			return nil, 0, w.wasDone(ctx, i)
 		}
-		if err := w.clean(ctx, left, found || tries > 1); err != nil {
+		if err := w.clean(ctx, left, triedBefore); err != nil {
 			return nil, 0, err
 		}
 		if err := w.outwait(ctx, st, left.outwait); err != nil {
@@ -229,7 +230,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 			return pe, position, err
 		}
 		if pe != nil && interruptedBefore {
-			switch left, err = w.inspect(ctx, st); {
+			switch left, err = w.inspect(ctx, st, true); {
 			case err != nil:
 				return nil, 0, err
 			case left.isDone(existed): // the interrupted attempt was still under way

@@ -38,7 +38,9 @@ func (l leftover) isDone(existed bool) bool {
 // DETACH PARTITION … CONCURRENTLY waits for the transactions that use the table, and FINALIZE for all that have a snapshot, with
 // ACCESS EXCLUSIVE on the partition already; both queue for that lock (PostgreSQL, ALTER TABLE; ATExecDetachPartitionFinalize in
 // commands/tablecmds.c). They are begun when those transactions have ended, so that they need not wait long.
-func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, error) {
+//
+// triedBefore says that this migration has tried the statement before: what nobody has named is looked for only then.
+func (w *walk) inspect(ctx context.Context, st migrations.Statement, triedBefore bool) (leftover, error) {
 	what := st.NonTransactional()
 	left := leftover{patient: what == "CREATE INDEX CONCURRENTLY" || what == "DROP INDEX CONCURRENTLY"}
 	c, concurrent := st.Concurrent()
@@ -49,6 +51,12 @@ func (w *walk) inspect(ctx context.Context, st migrations.Statement) (leftover, 
 	left.action = c.Action
 	left.makes = c.Action == migrations.CreateIndex || lasting && !e.Removes
 	left.removes = c.Action == migrations.DropIndex || c.Action == migrations.DetachPartition || e.Removes
+	if c.Action == migrations.CreateIndex && c.Index == "" {
+		if triedBefore {
+			return w.inspectUnnamed(ctx, c, st, left)
+		}
+		return left, nil
+	}
 	var sql string
 	switch c.Action {
 	case "":
@@ -78,7 +86,7 @@ func (l *leftover) read(c migrations.Concurrent, rows [][][]byte) {
 		case migrations.CreateIndex:
 			l.invalid, l.building = string(row[1]) == "f", string(row[2]) == "t"
 			if l.invalid {
-				l.garbage = []string{string(row[0])}
+				l.garbage = append(l.garbage, string(row[0]))
 			}
 		case migrations.DetachPartition:
 			if l.outwait = usersOf(string(row[1])); string(row[0]) == "t" {
@@ -117,15 +125,19 @@ AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog
 	return sql
 }
 
-// createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make, whether it is valid and whether it is being built.
-// What a session of another role builds is not shown (PostgreSQL, "Viewing Statistics"), but that it builds something is, and
-// that it has the table's lock meanwhile.
+// createdIndex finds the index that CREATE INDEX CONCURRENTLY is to make.
 func createdIndex(c migrations.Concurrent) string {
+	return indexesOf(c.Table) + " AND i.relname = " + literal(migrations.Fold(c.Index))
+}
+
+// indexesOf finds a table's indexes, whether each is valid and whether it is being built. What a session of another role builds is
+// not shown (PostgreSQL, "Viewing Statistics"), but that it builds something is, and that it has the table's lock meanwhile.
+func indexesOf(table string) string {
 	return fmt.Sprintf(`SELECT pg_catalog.format('%%I.%%I', n.nspname, i.relname), x.indisvalid,
 EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p JOIN pg_catalog.pg_locks l ON l.pid = p.pid AND l.database = p.datid
 	WHERE l.relation = x.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND coalesce(nullif(p.index_relid, 0) = i.oid, true))
 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = i.relnamespace
-WHERE x.indrelid = %s AND i.relname = %s`, regclass(c.Table), literal(migrations.Fold(c.Index)))
+WHERE x.indrelid = %s`, regclass(table))
 }
 
 // reindexed tells whether REINDEX begins at something partitioned ("whole"), names its partitions ("partition") if the role may
