@@ -141,7 +141,7 @@ func (r *runner) explain(ctx context.Context, t transaction, pe *pgconn.PgError,
 	case offset >= 0:
 		return r.place(ctx, m.Up, within(statements, offset), offset, pe)
 	case at < 0:
-		return r.refusedRow(m, pe)
+		return r.refusedRow(ctx, m, pe)
 	case at >= len(statements):
 		e := r.place(ctx, m.Up, statements[len(statements)-1], -1, pe)
 		e.Failure.Line, e.Failure.Column, e.Failure.Statement = 0, 0, ""
@@ -152,12 +152,16 @@ func (r *runner) explain(ctx context.Context, t transaction, pe *pgconn.PgError,
 }
 
 // refusedRow explains why the ledger did not take a migration's row.
-func (r *runner) refusedRow(m migrations.Migration, pe *pgconn.PgError) error {
+func (r *runner) refusedRow(ctx context.Context, m migrations.Migration, pe *pgconn.PgError) error {
 	if pe.Code == lostLease {
 		return leaseLost()
 	}
 	e := serverFailure(pe)
 	e.Failure.File = m.Up.Path
+	if ctx.Err() != nil {
+		e.cutShort(ctx, "while its row in the ledger was written")
+		return e
+	}
 	e.Failure.Message = "record in the ledger: " + e.Failure.Message
 	if strings.HasPrefix(pe.Code, "23") {
 		e.Failure.Code, e.Failure.Permanent = migrations.ExitBusy, false
@@ -178,9 +182,7 @@ func (r *runner) place(ctx context.Context, script migrations.Script, st migrati
 	}
 	f.Statement = migrations.Redact(st.SQL, statementWidth)
 	if ctx.Err() != nil {
-		why := interrupted(ctx)
-		f.Code, f.Permanent, f.Message, f.Hint = why.Failure.Code, false, why.Failure.Message+" during this statement", why.Failure.Hint
-		e.cause = why.cause
+		e.cutShort(ctx, "during this statement")
 	}
 	return e
 }

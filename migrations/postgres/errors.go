@@ -70,6 +70,13 @@ func interrupted(ctx context.Context) *Error {
 	return e
 }
 
+// cutShort says of a failure that the server ended what it did because ctx had.
+func (e *Error) cutShort(ctx context.Context, when string) {
+	why, f := interrupted(ctx), &e.Failure
+	f.Code, f.Permanent, f.Message, f.Hint = why.Failure.Code, false, why.Failure.Message+" "+when, why.Failure.Hint
+	e.cause = why.cause
+}
+
 // FailureOf is what a report says about an error of this package or of package migrations.
 func FailureOf(err error) *migrations.Failure {
 	var e *Error

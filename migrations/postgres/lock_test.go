@@ -120,6 +120,21 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// The deadline is what ended a run that waited to write in the ledger, not the server's statement timeout.
+func TestDeadlineInTheLedger(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	migrate(t, cfg, load(t, files("1_a.sql", "SELECT 1")))
+	holdSnapshot(t, url, "LOCK TABLE schemawave.migration IN SHARE MODE")
+	cfg.LockTimeout, cfg.Deadline = -1, time.Second
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "SELECT 1", "2_b.sql", "SELECT 2")))
+	f := report.Failure
+	if postgres.ExitCode(err) != migrations.ExitBusy || !errors.Is(err, context.DeadlineExceeded) || f.File != "2_b.sql" ||
+		!strings.HasPrefix(f.Message, "the deadline has passed while") || !strings.Contains(f.Hint, "policy.deadline") {
+		t.Errorf("%v: %+v", err, f)
+	}
+}
+
 // A migration that cannot get its lock gives up quickly, so that it does not hold up those behind it, and tries again.
 func TestLockTimeoutIsRetried(t *testing.T) {
 	url := freshURL(t)
