@@ -44,6 +44,9 @@ type Options struct {
 	// LocalServers are further names under which Applications know the cluster of Config, as destination server or name.
 	LocalServers []string
 
+	// Published is told each event that has changed a state, once it is stored. It must not block. Nil: nobody is.
+	Published func(events.Event)
+
 	// Heal says what is done about a migration that was left out. HealSync needs to patch Applications.
 	Heal Heal
 

@@ -118,6 +118,9 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 		if err := r.publishEvent(ctx, p.Event); err != nil {
 			return state, err
 		}
+		if p.State != nil && r.Published != nil {
+			r.Published(p.Event)
+		}
 		if p.State != nil && !p.Event.Predicate.Obstructs() {
 			r.metrics.lag.Observe(time.Since(p.Event.Time).Seconds())
 		}

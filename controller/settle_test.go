@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -33,6 +34,33 @@ func TestEventOfAStateIsNotLost(t *testing.T) {
 		next.work()
 		if !slices.ContainsFunc(b.log, func(e events.Event) bool { return e.ID == lost.ID }) {
 			t.Errorf("%s: of %d events, that of the state is missing", name, len(b.log))
+		}
+	}
+}
+
+// TestPublishedIsToldOnce: what has changed a state is told once, with its event, and what a restart finds out is not told again.
+func TestPublishedIsToldOnce(t *testing.T) {
+	for name, o := range modes {
+		told := map[string]int{}
+		o.Published = func(e events.Event) { told[string(e.Predicate)+" "+e.ID]++ }
+		b, rec := newBroker(t), recording(t, "b-exit65-retry0")
+		s := newShelf(t, o)
+		first := newReplica(t, s, o, b)
+		for _, d := range rec {
+			first.deliver(d)
+			first.work()
+		}
+		next := newReplica(t, s, o, b)
+		next.start()
+		next.work()
+		want := map[string]int{}
+		for _, e := range b.log {
+			if e.Predicate != events.Started {
+				want[string(e.Predicate)+" "+e.ID] = 1
+			}
+		}
+		if len(want) == 0 || !maps.Equal(told, want) {
+			t.Errorf("%s: told %v, want %v", name, told, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,7 @@ import (
 	"github.com/schemawave/schemawave/cmd/runner"
 	"github.com/schemawave/schemawave/controller"
 	"github.com/schemawave/schemawave/controller/environment"
+	"github.com/schemawave/schemawave/controller/tracing"
 	"github.com/schemawave/schemawave/events/jetstream"
 	"github.com/schemawave/schemawave/kustomize"
 	"github.com/schemawave/schemawave/migrations"
@@ -36,7 +38,8 @@ func newController(getenv func(string) string) *cobra.Command {
 NATS. Several replicas may run: one leads, the others pass webhooks on to it and take over when it goes.
 
 Environment: KUBECONFIG outside a cluster; NATS_URL, NATS_CREDS or NATS_NKEY and the other NATS variables of
-schemawave wait; POD_NAMESPACE and POD_IP for leader election among replicas.`,
+schemawave wait; POD_NAMESPACE and POD_IP for leader election among replicas; OTEL_EXPORTER_OTLP_ENDPOINT and the other
+variables of OpenTelemetry's exporter for traces.`,
 		Example: "  schemawave controller --config /etc/schemawave/config.yaml",
 		Args:    cobra.NoArgs,
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
@@ -65,12 +68,20 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 	// the libraries' only way to be told where to log
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	klog.SetLogger(logr.FromSlogHandler(log.Handler()))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "traces are not exported", "err", err) }))
+	tracer, err := tracing.New(ctx, getenv, cli.Version)
+	if err != nil {
+		return cli.Exit(migrations.ExitConfig, err)
+	}
+	if tracer != nil {
+		defer lastTraces(ctx, tracer, log)
+	}
 	nc, err := broker(ctx, c.NATS, getenv, log)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	proof, err := newProof(c, nc, getenv, log)
+	proof, err := newProof(c, nc, tracer, getenv, log)
 	if err != nil {
 		return err
 	}
@@ -79,7 +90,7 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if len(c.Environments.Repositories) > 0 {
-		hooks, err := newEnvironments(c, proof, log)
+		hooks, err := newEnvironments(c, proof, tracer, log)
 		if err != nil {
 			return err
 		}
@@ -87,6 +98,15 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 	}
 	group.Go(func() error { return cli.Exit(migrations.ExitUnreachable, proof.Run(ctx)) })
 	return group.Wait()
+}
+
+// lastTraces exports what the tracer still has, after the work has ended.
+func lastTraces(ctx context.Context, t *tracing.Tracer, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := t.Close(ctx); err != nil {
+		log.WarnContext(ctx, "traces are lost", "err", err)
+	}
 }
 
 // broker connects to NATS, now or when it is there: a controller whose broker is away starts, and catches up.
@@ -99,8 +119,8 @@ func broker(ctx context.Context, c natsConfig, getenv func(string) string, log *
 	}, "schemawave controller "+getenv("POD_IP"), true, log)
 }
 
-// newProof makes the part that watches the cluster and publishes.
-func newProof(c config, nc *nats.Conn, getenv func(string) string, log *slog.Logger) (*controller.Controller, error) {
+// newProof makes the part that watches the cluster and publishes. The tracer may be nil.
+func newProof(c config, nc *nats.Conn, tracer *tracing.Tracer, getenv func(string) string, log *slog.Logger) (*controller.Controller, error) {
 	cluster, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("find the cluster: %w", err), Hint: "run it in a cluster, or set KUBECONFIG"}
@@ -113,6 +133,9 @@ func newProof(c config, nc *nats.Conn, getenv func(string) string, log *slog.Log
 		Config: cluster, Publisher: publisher, Log: log,
 		ApplicationNamespaces: c.ArgoCD.Namespaces, JobNamespaces: c.ArgoCD.JobNamespaces, ApplicationsOnly: c.ArgoCD.ApplicationsOnly, Heal: c.ArgoCD.Heal,
 		MetricsAddress: c.Listen.Metrics, HealthAddress: c.Listen.Health,
+	}
+	if tracer != nil {
+		o.Published = tracer.Published
 	}
 	if namespace := getenv("POD_NAMESPACE"); namespace != "" {
 		o.LeaderElection = &controller.LeaderElection{Namespace: namespace, Identity: hookURL(getenv("POD_IP"), c.Listen.Webhook)}
@@ -133,16 +156,21 @@ func hookURL(ip, listen string) string {
 const hookPath = "/webhook"
 
 // newEnvironments makes the part that renders pushes, run by the leader, and returns the receiver of webhooks, served by all.
-func newEnvironments(c config, proof *controller.Controller, log *slog.Logger) (http.Handler, error) {
+// The tracer may be nil.
+func newEnvironments(c config, proof *controller.Controller, tracer *tracing.Tracer, log *slog.Logger) (http.Handler, error) {
 	announcer := proof.Announcer()
-	e, err := environment.New(environment.Options{
+	o := environment.Options{
 		Config: c.Environments, Logger: log, Metrics: ctrlmetrics.Registry,
 		Refresh: proof.Refresher().Refresh, Leader: proof.Leader, // whose identity is hookURL
 		Announce: func(ctx context.Context, n environment.Notice) error {
 			return announcer.Announce(ctx, n.Repository, n.Branch, n.Overlay, n.Failed, n.Text)
 		},
 		Render: environment.Kustomize(kustomize.Options{Image: c.Image}),
-	})
+	}
+	if tracer != nil {
+		o.Report = tracer.Pass
+	}
+	e, err := environment.New(o)
 	if err != nil {
 		return nil, cli.Exit(migrations.ExitConfig, err)
 	}

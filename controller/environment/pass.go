@@ -41,14 +41,27 @@ type Report struct {
 	Held       []string          // all overlays left alone because a person undid what was rendered
 	Broken     map[string]string // all overlays that cannot be rendered, and why
 	Tries      int               // how often the pass began, because others pushed
+	Began      time.Time         // for the first time
+	Steps      []Step            // of the last try, as far as it came
 	Err        error             // why it failed; a *Fault
 
 	PullRequest string // the address of the open one, if the pass has looked at it
 }
 
+// Step is a part of a pass: fetch, render or push.
+type Step struct {
+	Name         string
+	Began, Ended time.Time
+}
+
+// step notes a step that has just ended.
+func (r *Report) step(name string, began time.Time) {
+	r.Steps = append(r.Steps, Step{name, began, time.Now()})
+}
+
 // pass brings the branch up to date once.
 func (w *writer) pass(ctx context.Context) Report {
-	rep := Report{Repository: w.repo.URL, Branch: w.repo.Branch}
+	rep := Report{Repository: w.repo.URL, Branch: w.repo.Branch, Began: time.Now()}
 	for rep.Tries = 1; ; rep.Tries++ {
 		err := w.try(ctx, &rep)
 		switch {
@@ -85,7 +98,10 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 	if err := w.prepare(); err != nil {
 		return err
 	}
+	rep.Steps = nil
+	began := time.Now()
 	tip, err := w.remote.fetch(ctx, w.clone, 0)
+	rep.step("fetch", began)
 	if err != nil {
 		return err
 	}
@@ -98,22 +114,29 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 	if err != nil {
 		return err
 	}
+	began = time.Now()
 	todo, err := w.plan(tip, head.TreeHash)
 	if err != nil {
 		return err
 	}
 	edits, outcome, err := w.renderAll(ctx, tip, todo)
+	rep.step("render", began)
 	if err != nil {
 		return err
 	}
 	rep.Result, rep.Touched = Current, todo.touched
 	at := tip
+	began = time.Now()
 	if w.api != nil && w.repo.ownBranch() != "" {
-		if err := w.propose(ctx, head, edits, &outcome, rep); err != nil {
+		err := w.propose(ctx, head, edits, &outcome, rep)
+		rep.step("push", began)
+		if err != nil {
 			return err
 		}
 	} else if len(edits) > 0 {
-		if at, err = w.publish(ctx, head, edits, outcome.rendered); err != nil {
+		at, err = w.publish(ctx, head, edits, outcome.rendered)
+		rep.step("push", began)
+		if err != nil {
 			for _, o := range outcome.rendered {
 				if undo := w.checkout.restore(w.clone, o); undo != nil {
 					return undo

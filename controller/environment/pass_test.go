@@ -85,6 +85,34 @@ func TestFirstPassRendersEveryOverlay(t *testing.T) {
 	}
 }
 
+// A report says when the pass began, and how long each step of the last try took, down to the one that failed.
+func TestReportHasTheSteps(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	w := start(t, nil, h.url("env")).only()
+	steps := func(rep Report, want ...string) {
+		t.Helper()
+		var names []string
+		at := rep.Began
+		for _, s := range rep.Steps {
+			names = append(names, s.Name)
+			if s.Began.Before(at) || s.Ended.Before(s.Began) {
+				t.Errorf("%s from %v to %v, after %v", s.Name, s.Began, s.Ended, at)
+			}
+			at = s.Ended
+		}
+		equal(t, "steps", names, want)
+	}
+	steps(pass(t, w, Pushed), "fetch", "render", "push")
+	steps(pass(t, w, Unchanged), "fetch")
+	p.pull()
+	p.commit("docs", map[string]string{"README": "nothing to render\n"})
+	p.push()
+	steps(pass(t, w, Current), "fetch", "render")
+	h.down()
+	steps(pass(t, w, Failed), "fetch")
+}
+
 func TestOwnCommitIsNotAnswered(t *testing.T) {
 	h := newHost(t)
 	p := h.repository("env", shop("orders"))
