@@ -61,13 +61,15 @@ func begin(t testing.TB) *story.Story {
 // TestStory is the main job from end to end: what NATS, Argo CD, the database and the waiting service say after each push.
 // The steps build on each other.
 func TestStory(t *testing.T) {
-	s := begin(t)
+	s, c := begin(t), collect(t)
 	steps := []struct {
 		name string
 		step func(*testing.T, *story.Story)
 	}{
 		{"a repository is founded", founded},
+		{"an administrator asks for traces", c.asked},
 		{"a migration is released", released},
+		{"its way is traced", c.traced},
 		{"a migration is broken", broken},
 		{"the migration is mended", mended},
 		{"production is promoted", promoted},
