@@ -167,6 +167,9 @@ func advance(s events.State, v verdict) (publication, bool) {
 			if last.Outcome == events.OutcomeSucceeded || v.Kind == failed {
 				return publication{}, false
 			}
+			if v.at().Before(attemptTime(*last)) { // the failure came after it, in another try or in a later sync
+				return late(s, v)
+			}
 		} else if compareAttempts(v.Attempt, *last) <= 0 {
 			return late(s, v)
 		}
