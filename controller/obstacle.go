@@ -72,9 +72,12 @@ func (v verdict) begun(s events.State, all []verdict) bool {
 	})
 }
 
-// overtaken reports whether another attempt, at whatever version, began after the obstacle.
+// overtaken reports whether another attempt, at whatever version, began after the obstacle, even one that came to nothing.
 func (v verdict) overtaken(s events.State, all []verdict) bool {
-	return v.met(s, all, func(a events.Attempt) bool { return !a.Started.Before(v.Since) })
+	return v.met(s, all, func(a events.Attempt) bool { return !a.Started.Before(v.Since) }) ||
+		slices.ContainsFunc(all, func(w verdict) bool {
+			return w.Kind == obstructed && (w.By == events.Terminated || w.By == events.Deleted) && w.Attempt.Started.After(v.Since)
+		})
 }
 
 // met reports whether any attempt that is known is like this.
