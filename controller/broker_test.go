@@ -71,7 +71,7 @@ func (b *broker) PublishState(_ context.Context, s events.State, expected uint64
 	return at.revision, nil
 }
 
-func (b *broker) PublishEvent(_ context.Context, e events.Event) error {
+func (b *broker) PublishEvent(_ context.Context, e events.Event, _ uint64) error {
 	b.calls++
 	if b.fail() {
 		return errLost

@@ -29,6 +29,11 @@ type publication struct {
 	Absent *types.NamespacedName // the Job that must not exist for this to be said
 }
 
+// held reports whether the state tells the event to whoever comes after. One that it does not is told before it, so that it cannot be lost.
+func (p publication) held() bool {
+	return slices.ContainsFunc(held(*p.State), func(e events.Event) bool { return e.ID == p.Event.ID })
+}
+
 // decide says what is to be published of a database, oldest first. It is pure: the same observation gives the same
 // decision, and observing again once it is carried out gives one that changes nothing.
 func decide(o observation) decision {
@@ -167,6 +172,9 @@ func advance(s events.State, v verdict) (publication, bool) {
 			if last.Outcome == events.OutcomeSucceeded || v.Kind == failed {
 				return publication{}, false
 			}
+			if toldLate(s, v) {
+				return publication{}, false
+			}
 			if v.at().Before(attemptTime(*last)) { // the failure came after it, in another try or in a later sync
 				return late(s, v)
 			}
@@ -194,15 +202,22 @@ func late(s events.State, v verdict) (publication, bool) {
 	if v.Kind != succeeded || s.LastAttempt.Outcome != events.OutcomeFailed {
 		return publication{}, false
 	}
-	next := s
-	if r := s.Ready; r == nil || v.Ready.Since.After(r.Since) && events.CompareVersions(r.Version, v.Ready.Version) < 0 {
-		next.Ready = improve(r, v)
-		next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
-		return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
+	r := s.Ready
+	if r != nil && (!v.Ready.Since.After(r.Since) || events.CompareVersions(r.Version, v.Ready.Version) >= 0) {
+		return publication{}, false
 	}
-	// Where the state holds it already, the event may still not be out.
-	told := s.Ready.Version == v.Ready.Version && s.Ready.Digest == v.Ready.Digest && s.Ready.Since.Equal(v.Ready.Since)
-	return publication{Event: tell(s, events.Succeeded, v.Attempt), Absent: v.Absent}, told
+	next := s
+	next.Ready = improve(r, v)
+	next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
+	return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
+}
+
+// toldLate reports whether a success was told late already, while its operation ran. The operation's end does not tell it again.
+func toldLate(s events.State, v verdict) bool {
+	r := s.Ready
+	return v.Kind == succeeded && v.Attempt.Evidence == events.EvidenceApplication && s.LastAttempt.Outcome == events.OutcomeFailed &&
+		r != nil && r.Evidence == events.EvidenceApplication && r.Version == v.Ready.Version && sameDigest(r.Digest, v.Ready.Digest) &&
+		!r.Since.Before(v.Window.From)
 }
 
 // improve returns what is ready after a success: old itself if that says it all already.

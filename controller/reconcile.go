@@ -46,11 +46,6 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	if err != nil {
 		return 0, err
 	}
-	if len(o.Jobs) == 0 && len(o.Applications) == 0 {
-		r.memory.forget(t)
-		r.captures.release(t, captured, func(capture) bool { return false })
-		return 0, nil
-	}
 	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
 	cancel()
@@ -62,6 +57,11 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	d := decide(o)
 	r.memory.doubt(r.Log, t, d.Doubts)
 	state, err = r.publish(ctx, o, d, revision)
+	if len(o.Jobs) == 0 && len(o.Applications) == 0 && err == nil {
+		r.memory.forget(t)
+		r.captures.release(t, captured, func(capture) bool { return false })
+		return 0, nil
+	}
 	r.metrics.state(state)
 	r.metrics.unversioned(t, d.Unversioned != nil)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 	state := o.State
 	told := map[string]bool{}
 	// Whoever published the state may have been stopped before it told its events, and the world may show them no more.
-	if err := r.settle(ctx, o.Target, told, held(state)...); err != nil {
+	if err := r.settle(ctx, o.Target, revision, told, held(state)...); err != nil {
 		return state, err
 	}
 	for _, p := range d.Publications {
@@ -103,8 +103,8 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			}
 		}
 		if p.State != nil {
-			if p.Event.Predicate == events.Started { // the state will not tell it
-				if err := r.settle(ctx, o.Target, told, p.Event); err != nil {
+			if !p.held() {
+				if err := r.settle(ctx, o.Target, revision, told, p.Event); err != nil {
 					return state, err
 				}
 			}
@@ -115,7 +115,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			state, revision = *p.State, next
 			r.announce(ctx, p)
 		}
-		if err := r.publishEvent(ctx, p.Event); err != nil {
+		if err := r.settle(ctx, o.Target, revision, told, p.Event); err != nil {
 			return state, err
 		}
 		if p.State != nil && r.Published != nil {
@@ -124,7 +124,6 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 		if p.State != nil && !p.Event.Predicate.Obstructs() {
 			r.metrics.lag.Observe(time.Since(p.Event.Time).Seconds())
 		}
-		told[p.Event.ID] = true
 		if p.State == nil && p.Event.Predicate == events.Started {
 			r.announce(ctx, p)
 		}
@@ -133,11 +132,11 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 	return state, nil
 }
 
-// settle publishes events that are not known to be out.
-func (r *reconciler) settle(ctx context.Context, t target, told map[string]bool, due ...events.Event) error {
+// settle publishes events that are not known to be out, and that follow from the state with this revision.
+func (r *reconciler) settle(ctx context.Context, t target, revision uint64, told map[string]bool, due ...events.Event) error {
 	for _, e := range due {
 		if !told[e.ID] && !r.memory.told(t, e.ID) {
-			if err := r.publishEvent(ctx, e); err != nil {
+			if err := r.publishEvent(ctx, e, revision); err != nil {
 				return err
 			}
 		}
@@ -169,10 +168,10 @@ func (r *reconciler) publishState(ctx context.Context, p publication, revision u
 	return next, err
 }
 
-func (r *reconciler) publishEvent(ctx context.Context, e events.Event) error {
+func (r *reconciler) publishEvent(ctx context.Context, e events.Event, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	defer cancel()
-	err := r.Publisher.PublishEvent(ctx, e)
+	err := r.Publisher.PublishEvent(ctx, e, revision)
 	r.metrics.published("event", err)
 	return err
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/schemawave/schemawave/events"
 )
 
-// simStream is a stream of JetStream: the expected last sequence of a subject, and the window within which an id is a duplicate.
+// simStream is a stream of JetStream: the expected last sequence of a subject or of a filter, and the window within which an id is a duplicate.
 // A replicated stream (R3) looks for duplicates first, a single server checks the sequence first.
 type simStream struct {
 	replicated bool
@@ -29,16 +31,18 @@ const simWindow = 30 * time.Minute
 
 var errSequence = errors.New("wrong last sequence")
 
+// last is the newest message on a subject or, if that ends in a star, on any in its place.
 func (s *simStream) last(subject string) (simMessage, uint64) {
+	prefix, any := strings.CutSuffix(subject, "*")
 	for i := len(s.messages) - 1; i >= 0; i-- {
-		if s.messages[i].subject == subject {
-			return s.messages[i], uint64(i + 1)
+		if m := s.messages[i]; m.subject == subject || any && strings.HasPrefix(m.subject, prefix) {
+			return m, uint64(i + 1)
 		}
 	}
 	return simMessage{}, 0
 }
 
-func (s *simStream) store(m simMessage, expected *uint64) (uint64, error) {
+func (s *simStream) store(m simMessage, filter string, expected uint64) (uint64, error) {
 	duplicate := func() (uint64, bool) {
 		for i, old := range s.messages {
 			if old.id == m.id && m.at.Sub(old.at) < simWindow {
@@ -52,7 +56,7 @@ func (s *simStream) store(m simMessage, expected *uint64) (uint64, error) {
 			return n, nil
 		}
 	}
-	if _, n := s.last(m.subject); expected != nil && n != *expected {
+	if _, n := s.last(filter); n != expected {
 		return 0, errSequence
 	}
 	if n, ok := duplicate(); ok {
@@ -71,8 +75,8 @@ type simBroker struct {
 	stored         func(simMessage)
 }
 
-// simPublisher publishes for one process as events/jetstream does: a publish without an answer, or with a conflict, is settled
-// by the last message on its subject.
+// simPublisher publishes for one process as events/jetstream does, but that it gives up where that one tries again: a state without an
+// answer, or with a conflict, is settled by the last message on its subject.
 type simPublisher struct {
 	*simBroker
 	term *simTerm
@@ -104,40 +108,53 @@ func (p simPublisher) PublishState(_ context.Context, s events.State, expected u
 	if err != nil {
 		return 0, err
 	}
-	return p.publish(&p.states, simMessage{subject: events.StateSubject(s.Environment, s.Database, ""), id: id, state: data}, &expected)
+	m := simMessage{subject: events.StateSubject(s.Environment, s.Database, ""), id: id, state: data}
+	n, err := p.publish(&p.states, m, m.subject, expected)
+	if err == nil || p.lost() {
+		return n, err // if lost, neither can it be settled
+	}
+	last, at := p.states.last(m.subject)
+	if last.id == m.id {
+		return at, nil
+	}
+	return 0, errSequence
 }
 
-func (p simPublisher) PublishEvent(_ context.Context, e events.Event) error {
-	m := simMessage{subject: events.EventSubject(e.Environment, e.Database, e.Predicate), id: e.ID, event: e}
+// PublishEvent looks whether the event is there, then at the state, and then has it follow the event that was the last before.
+func (p simPublisher) PublishEvent(_ context.Context, e events.Event, state uint64) error {
 	if err := p.request(); err != nil {
 		return err
 	}
-	if last, n := p.events.last(m.subject); n > 0 && last.id == e.ID {
+	all := events.DatabaseEventFilter(e.Environment, e.Database)
+	_, expected := p.events.last(all)
+	since := e.Time.Add(-10 * time.Minute)
+	if slices.ContainsFunc(p.events.messages, func(m simMessage) bool { return m.id == e.ID && m.at.After(since) }) {
 		return nil
 	}
-	_, err := p.publish(&p.events, m, nil)
+	if err := p.request(); err != nil {
+		return err
+	}
+	if _, n := p.states.last(events.StateSubject(e.Environment, e.Database, "")); n != state {
+		return errSequence
+	}
+	m := simMessage{subject: events.EventSubject(e.Environment, e.Database, e.Predicate), id: e.ID, event: e}
+	_, err := p.publish(&p.events, m, all, expected)
 	return err
 }
 
-func (p simPublisher) publish(s *simStream, m simMessage, expected *uint64) (uint64, error) {
+// publish stores a message if that with the expected sequence is the last one that the filter matches.
+func (p simPublisher) publish(s *simStream, m simMessage, filter string, expected uint64) (uint64, error) {
 	if err := p.request(); err != nil {
 		return 0, err
 	}
 	m.at, m.by, m.pass = p.now(), p.term, p.term.passes
 	before := len(s.messages)
-	n, err := s.store(m, expected)
+	n, err := s.store(m, filter, expected)
 	if len(s.messages) > before {
 		p.stored(m)
 	}
-	if err == nil && !p.lost() {
-		return n, nil
-	}
 	if p.lost() {
-		return 0, errLost // neither can it be settled
+		return 0, errLost
 	}
-	last, at := s.last(m.subject)
-	if last.id == m.id {
-		return at, nil
-	}
-	return 0, errSequence
+	return n, err
 }

@@ -145,17 +145,7 @@ func (t *simTruth) stored(m simMessage) {
 	}
 	t.once(what, e, o, runs)
 	t.inOrder(what, e, runs)
-	if !t.unfenced(m) {
-		t.checkReady(what, db, e)
-	}
-}
-
-// unfenced: an event that changes no state is compared with none, so that of two who lead at once the slower may tell it after the other
-// has gone on. Then it holds what was ready before.
-func (t *simTruth) unfenced(m simMessage) bool {
-	subject := events.StateSubject(m.event.Environment, m.event.Database, "")
-	last, n := t.broker.states.last(subject)
-	return n > 0 && last.by != m.by && !slices.ContainsFunc(t.broker.states.messages, func(s simMessage) bool { return s.id == m.id })
+	t.checkReady(what, db, e)
 }
 
 // replaced: a state does not forget what the one before it held.

@@ -57,6 +57,11 @@ func LiveFilter(environment string) string { return filter(AllLive, environment)
 // EventFilter matches the event subjects of one environment; the empty environment means all of them.
 func EventFilter(environment string) string { return filter(AllEvents, environment) }
 
+// DatabaseEventFilter matches the event subjects of one database.
+func DatabaseEventFilter(environment, database string) string {
+	return strings.TrimSuffix(AllEvents, ">") + encodeToken(environment) + "." + encodeToken(database) + ".*"
+}
+
 func filter(all, environment string) string {
 	if environment == "" {
 		return all

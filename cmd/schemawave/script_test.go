@@ -78,7 +78,7 @@ func announce(ts *testscript.TestScript, url, arg string) {
 	withPublisher(ts, url, func(ctx context.Context, p *jetstream.Publisher) error {
 		return p.PublishEvent(ctx, events.Event{
 			Predicate: events.Succeeded, Time: time.Now().UTC(), Environment: target.Environment, Database: target.Database, Reason: arg + " is ready",
-		})
+		}, 0)
 	})
 }
 

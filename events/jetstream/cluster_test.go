@@ -77,7 +77,11 @@ func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*nats
 			restartLeader(t, streams, servers)
 		}
 		e := events.Event{ID: fmt.Sprint("event-", i), Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
-		if err := p.PublishEvent(bounded(t), e); err != nil {
+		_, revision, err := p.State(bounded(t), "prod", "orders", "")
+		if err == nil {
+			err = p.PublishEvent(bounded(t), e, revision)
+		}
+		if err != nil {
 			t.Errorf("event %d: %v", i, err)
 		}
 		if err := advance(bounded(t), p, fmt.Sprint("state-", i)); err != nil {

@@ -47,7 +47,7 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	r.told(contains("no proven"))
 	publish(t, p, "prod", "7", at("7"))
 	released(t, r, "7")
-	if err := p.PublishEvent(bounded(t), events.Event{Environment: "prod", Database: "orders", Predicate: events.Succeeded}); err != nil {
+	if err := p.PublishEvent(bounded(t), events.Event{Environment: "prod", Database: "orders", Predicate: events.Succeeded}, 1); err != nil {
 		t.Error(err)
 	}
 	if states, err := streams.States(bounded(t)); err != nil || len(states) != 1 {
@@ -102,7 +102,7 @@ func TestADeniedPublisherAndAdministratorAreToldSo(t *testing.T) {
 	p := publisher(t, as(t, s, "publisher"))
 	_, err := p.PublishState(bounded(t), events.State{Environment: "staging", Database: "orders"}, 0, "x")
 	refused(t, err, "publish to", "schema.state.v1.staging.orders")
-	err = p.PublishEvent(bounded(t), events.Event{Environment: "staging", Database: "orders", Predicate: events.Failed})
+	err = p.PublishEvent(bounded(t), events.Event{Environment: "staging", Database: "orders", Predicate: events.Failed}, 0)
 	refused(t, err, "publish to", "schema.event.v1.staging.orders.failed")
 	_, _, err = publisher(t, as(t, s, "waiter")).State(bounded(t), "prod", "orders", "")
 	refused(t, err, "publish to", "$JS.API.STREAM.MSG.GET.SCHEMA_STATE")

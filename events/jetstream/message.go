@@ -66,7 +66,20 @@ func lastSubject(stream string) string { return "$JS.API.STREAM.MSG.GET." + stre
 
 // lastGet reads the last message on subject from the stream's leader, so it sees every message that was acknowledged.
 func lastGet(ctx context.Context, nc *nats.Conn, stream, subject string) (stored, error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	return get(ctx, nc, stream, map[string]any{"last_by_subj": subject})
+}
+
+// nextGet reads, as lastGet does, the first message on subject after the sequence number after, or, if that is 0, since a time.
+func nextGet(ctx context.Context, nc *nats.Conn, stream, subject string, since time.Time, after uint64) (stored, error) {
+	if after > 0 {
+		return get(ctx, nc, stream, map[string]any{"next_by_subj": subject, "seq": after + 1})
+	}
+	return get(ctx, nc, stream, map[string]any{"next_by_subj": subject, "start_time": since})
+}
+
+// get asks for one message of a stream (nats-server, JSApiMsgGetRequest).
+func get(ctx context.Context, nc *nats.Conn, stream string, query map[string]any) (stored, error) {
+	request, err := json.Marshal(query)
 	if err != nil {
 		return stored{}, err
 	}

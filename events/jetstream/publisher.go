@@ -40,7 +40,7 @@ const settleTimeout = 2 * time.Second
 // database without a state gives revision 0 and a State with names alone.
 func (p *Publisher) State(ctx context.Context, environment, database, tenant string) (events.State, uint64, error) {
 	subject := events.StateSubject(environment, database, tenant)
-	ctx, release := p.guardStream(ctx, events.StateStream, subject)
+	ctx, release := p.guardState(ctx, subject)
 	defer release()
 	var last stored
 	err := p.retry(ctx, "read "+subject, func(ctx context.Context) (err error) {
@@ -69,14 +69,19 @@ func (p *Publisher) PublishState(ctx context.Context, s events.State, expected u
 		return 0, fmt.Errorf("publish state of %s: %w", s.Name(), err)
 	}
 	return p.store(ctx, fact{
-		stream: events.StateStream, id: id, expected: &expected,
+		id: id, expected: expected,
 		msg: message(events.StateSubject(s.Environment, s.Database, s.Tenant), s.Headers(id), data),
 	})
 }
 
-// PublishEvent stores e unless it is there already: within the stream's duplicate window (30 minutes) whatever came since,
-// and beyond it if e is the last on its subject. The empty id is replaced by EventID.
-func (p *Publisher) PublishEvent(ctx context.Context, e events.Event) error {
+// PublishEvent stores e unless it is there already, however long ago that was, or older than EventAge. It follows from the state with
+// this revision (0: there is none); ErrConflict means that another state has taken that place, and e is not stored. The empty id is
+// replaced by EventID.
+//
+// Events of one database come in one order, whoever publishes them: each expects to follow the last one of that database that was
+// looked at before the state (Nats-Expected-Last-Subject-Sequence-Subject, nats-server 2.11). So nothing is told of a state after
+// what is told of the next one, provided that all events that follow from a state are told before its successor is published.
+func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint64) error {
 	if e.ID == "" {
 		e.ID = events.EventID(e)
 	}
@@ -85,8 +90,63 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event) error {
 		return fmt.Errorf("publish event %s: %w", e.ID, err)
 	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
-	_, err = p.store(ctx, fact{stream: events.EventStream, id: e.ID, msg: message(subject, e.Headers(), data)})
-	return err
+	ctx, release := p.guard(ctx, func(denied string) bool {
+		return denied == subject || denied == lastSubject(events.EventStream) || denied == lastSubject(events.StateStream)
+	})
+	defer release()
+	return p.retry(ctx, "publish to "+subject, func(ctx context.Context) error {
+		last, there, err := p.look(ctx, e)
+		if err != nil || there {
+			return err
+		}
+		if err := p.follows(ctx, e, state); err != nil {
+			return err
+		}
+		_, err = p.js.PublishMsg(ctx, message(subject, e.Headers(), data), jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
+			jetstream.WithExpectLastSequenceForSubject(last.revision, events.DatabaseEventFilter(e.Environment, e.Database)))
+		return err // if that leaves it open whether the event is stored, the next look tells
+	})
+}
+
+// skew is how far the clock by which an event happened may be ahead of the stream's.
+const skew = 10 * time.Minute
+
+// look returns the last event of e's database, and whether e is in the stream already.
+func (p *Publisher) look(ctx context.Context, e events.Event) (last stored, there bool, err error) {
+	last, err = lastGet(ctx, p.nc, events.EventStream, events.DatabaseEventFilter(e.Environment, e.Database))
+	switch {
+	case errors.Is(err, errNoMessage):
+	case err != nil:
+		return last, false, err
+	}
+	if last.id == e.ID || !e.Time.IsZero() && time.Since(e.Time) > EventAge {
+		return last, true, nil // the stream no longer holds what is that old
+	}
+	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
+	for at, since := uint64(0), e.Time.Add(-skew); last.at.After(since) && at < last.revision; {
+		next, err := nextGet(ctx, p.nc, events.EventStream, subject, since, at)
+		switch {
+		case errors.Is(err, errNoMessage):
+			return last, false, nil
+		case err != nil || next.id == e.ID:
+			return last, err == nil, err
+		}
+		at = next.revision
+	}
+	return last, false, nil
+}
+
+// follows reports ErrConflict if the state of e's database is no longer the one from which e follows.
+func (p *Publisher) follows(ctx context.Context, e events.Event, state uint64) error {
+	subject := events.StateSubject(e.Environment, e.Database, e.Tenant)
+	now, err := lastGet(ctx, p.nc, events.StateStream, subject)
+	if err != nil && !errors.Is(err, errNoMessage) {
+		return err
+	}
+	if now.revision != state {
+		return final{fmt.Errorf("publish event %s of the state with revision %d: %w (revision %d)", e.ID, state, ErrConflict, now.revision)}
+	}
+	return nil
 }
 
 func message(subject string, headers map[string]string, data []byte) *nats.Msg {
@@ -97,32 +157,23 @@ func message(subject string, headers map[string]string, data []byte) *nats.Msg {
 	return m
 }
 
-// fact is a message that is to be in its stream once.
+// fact is a state that is to be in its stream once.
 type fact struct {
-	stream, id string
-	msg        *nats.Msg
-	expected   *uint64 // the revision it replaces; nil: it stands beside what is there
+	id       string
+	msg      *nats.Msg
+	expected uint64 // the revision it replaces
 }
 
 // store publishes f and, whenever the answer leaves that open, reads the last message to see whether it is f: a timeout
 // may have stored it, and a conflict may be with f itself (a single server checks the expected revision before it looks
 // for duplicates).
 func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err error) {
-	ctx, release := p.guardStream(ctx, f.stream, f.msg.Subject)
+	ctx, release := p.guardState(ctx, f.msg.Subject)
 	defer release()
-	opts := []jetstream.PublishOpt{jetstream.WithMsgID(f.id), jetstream.WithRetryAttempts(0)}
-	if f.expected != nil {
-		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(*f.expected))
+	opts := []jetstream.PublishOpt{
+		jetstream.WithMsgID(f.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(f.expected),
 	}
-	lookFirst := f.expected == nil
 	err = p.retry(ctx, "publish to "+f.msg.Subject, func(ctx context.Context) error {
-		if lookFirst {
-			if last, err := lastGet(ctx, p.nc, f.stream, f.msg.Subject); err == nil && last.id == f.id {
-				revision = last.revision
-				return nil
-			}
-			lookFirst = false
-		}
 		ack, err := p.js.PublishMsg(ctx, f.msg, opts...)
 		if err == nil {
 			revision = ack.Sequence
@@ -147,14 +198,14 @@ func (p *Publisher) settle(ctx context.Context, f fact, why error) (revision uin
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	last, err := lastGet(ctx, p.nc, f.stream, f.msg.Subject)
+	last, err := lastGet(ctx, p.nc, events.StateStream, f.msg.Subject)
 	switch {
 	case err != nil && !errors.Is(err, errNoMessage):
 		return 0, false, why
 	case last.id == f.id:
 		return last.revision, true, nil
-	case f.expected != nil && last.revision != *f.expected:
-		return 0, true, final{fmt.Errorf("publish to %s at revision %d: %w (revision %d)", f.msg.Subject, *f.expected, ErrConflict, last.revision)}
+	case last.revision != f.expected:
+		return 0, true, final{fmt.Errorf("publish to %s at revision %d: %w (revision %d)", f.msg.Subject, f.expected, ErrConflict, last.revision)}
 	}
 	return 0, false, why
 }
@@ -175,7 +226,7 @@ func ambiguous(err error) bool {
 // errCodeDuplicateInProcess: a replicated stream is still deciding about a message with the same id.
 const errCodeDuplicateInProcess jetstream.ErrorCode = 10158
 
-// guardStream guards a read or a publish of subject.
-func (p *Publisher) guardStream(ctx context.Context, stream, subject string) (context.Context, func()) {
-	return p.guard(ctx, func(denied string) bool { return denied == subject || denied == lastSubject(stream) })
+// guardState guards a read or a publish of a state's subject.
+func (p *Publisher) guardState(ctx context.Context, subject string) (context.Context, func()) {
+	return p.guard(ctx, func(denied string) bool { return denied == subject || denied == lastSubject(events.StateStream) })
 }

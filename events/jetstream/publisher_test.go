@@ -156,7 +156,7 @@ func TestPublishersGoThroughRestarts(t *testing.T) {
 		defer close(published)
 		for i := range facts {
 			e := events.Event{ID: fmt.Sprint("event-", i), Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
-			if err := p.PublishEvent(bounded(t), e); err != nil {
+			if err := p.PublishEvent(bounded(t), e, uint64(i)); err != nil {
 				t.Errorf("event %d: %v", i, err)
 			}
 			if err := advance(bounded(t), p, fmt.Sprint("state-", i)); err != nil {
@@ -191,7 +191,7 @@ func TestAnEventIsPublishedOnce(t *testing.T) {
 		p := publisher(t, dial(t, s))
 		all.Go(func() {
 			for _, e := range []events.Event{e, other, e} {
-				if err := p.PublishEvent(bounded(t), e); err != nil {
+				if err := p.PublishEvent(bounded(t), e, 0); err != nil {
 					t.Error(err)
 				}
 			}
@@ -203,25 +203,123 @@ func TestAnEventIsPublishedOnce(t *testing.T) {
 	}
 }
 
-// A controller that was away for longer than the duplicate window tells the last fact again.
+// shortWindow makes the streams, that of events with the shortest duplicate window that a server accepts.
+func shortWindow(t *testing.T, p *Publisher) (pass func()) {
+	t.Helper()
+	configs := StreamOptions{}.Configs()
+	configs[1].Duplicates = 100 * time.Millisecond
+	for _, c := range configs {
+		if _, err := p.js.CreateStream(bounded(t), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { time.Sleep(3 * configs[1].Duplicates) }
+}
+
+// A controller that was away for longer than the duplicate window tells again what its predecessor told, and others have told since.
 func TestAnEventIsPublishedOnceBeyondTheWindow(t *testing.T) {
-	s := runBare(t, natstest.Options{})
-	p := publisher(t, dial(t, s))
-	short := StreamOptions{}.Configs()[1]
-	short.Duplicates = 100 * time.Millisecond // the shortest that a server accepts
-	if _, err := p.js.CreateStream(bounded(t), short); err != nil {
+	p := publisher(t, dial(t, runBare(t, natstest.Options{})))
+	pass := shortWindow(t, p)
+	var all []events.Event
+	for i := range 5 {
+		all = append(all, events.Event{
+			Environment: "prod", Database: "orders", Predicate: events.Failed, Time: time.Now(), Attempt: &events.Attempt{Run: fmt.Sprint(i)},
+		})
+	}
+	all[4].Predicate = events.Succeeded
+	tell := func(e events.Event) {
+		t.Helper()
+		if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range all {
+		tell(e)
+		pass()
+		tell(e)
+	}
+	for _, e := range all {
+		tell(e)
+	}
+	if got := stateOf(t, p, events.EventStream).Msgs; got != uint64(len(all)) {
+		t.Errorf("%d facts left %d messages", len(all), got)
+	}
+}
+
+// What is older than the stream keeps is not told again by each controller that finds it in the state.
+func TestAnEventThatHasLeftTheStreamIsNotToldAgain(t *testing.T) {
+	p := publisher(t, dial(t, run(t)))
+	e := events.Event{Environment: "prod", Database: "orders", Predicate: events.Failed, Time: time.Now().Add(-EventAge - time.Hour)}
+	if err := p.PublishEvent(bounded(t), e, 0); err != nil {
 		t.Fatal(err)
 	}
-	e := events.Event{Environment: "prod", Database: "orders", Predicate: events.Failed, Time: time.Now()}
-	if err := p.PublishEvent(bounded(t), e); err != nil {
+	if got := stateOf(t, p, events.EventStream).Msgs; got != 0 {
+		t.Errorf("%d messages", got)
+	}
+}
+
+// An event of a state that is no longer the last comes too late to be told in order.
+func TestAnEventOfAnotherStateIsAConflict(t *testing.T) {
+	p := publisher(t, dial(t, run(t)))
+	e := events.Event{Environment: "prod", Database: "orders", Predicate: events.Started, Time: time.Now(), Attempt: &events.Attempt{Run: "1"}}
+	publish(t, p, "prod", "a", at("1"))
+	if err := p.PublishEvent(bounded(t), e, 0); !errors.Is(err, ErrConflict) {
+		t.Errorf("of no state: %v", err)
+	}
+	if err := p.PublishEvent(bounded(t), e, 1); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
-	if err := p.PublishEvent(bounded(t), e); err != nil {
-		t.Fatal(err)
+	publish(t, p, "prod", "b", at("2"))
+	if err := p.PublishEvent(bounded(t), e, 1); err != nil {
+		t.Errorf("one that is there already: %v", err)
 	}
 	if got := stateOf(t, p, events.EventStream).Msgs; got != 1 {
-		t.Errorf("one fact left %d messages", got)
+		t.Errorf("%d messages", got)
+	}
+}
+
+// Two publishers who both take themselves for the leader tell of a begin and of an end: the begin never comes last.
+func TestEventsOfTwoPublishersAreInOrder(t *testing.T) {
+	s := run(t)
+	late, first := publisher(t, dial(t, s)), publisher(t, dial(t, s))
+	var both sync.WaitGroup
+	for i := range 100 {
+		fact := func(p events.Predicate) events.Event {
+			return events.Event{Environment: "prod", Database: "orders", Predicate: p, Time: time.Now(), Attempt: &events.Attempt{Run: fmt.Sprint(i)}}
+		}
+		revision := uint64(i)
+		both.Go(func() {
+			time.Sleep(time.Duration(i%10) * 100 * time.Microsecond)
+			if err := late.PublishEvent(bounded(t), fact(events.Started), revision); err != nil && !errors.Is(err, ErrConflict) {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			var state events.State
+			state.Environment, state.Database = "prod", "orders"
+			next, err := first.PublishState(bounded(t), state, revision, fmt.Sprint(i))
+			if err == nil {
+				err = first.PublishEvent(bounded(t), fact(events.Succeeded), next)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+	}
+	list, err := ensure(t, dial(t, s)).Events(bounded(t), "", time.Time{}.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := map[string]bool{}
+	for _, e := range list {
+		if e.Predicate == events.Started && over[e.Attempt.Run] {
+			t.Errorf("run %s starts after it has succeeded", e.Attempt.Run)
+		}
+		over[e.Attempt.Run] = over[e.Attempt.Run] || e.Predicate == events.Succeeded
+	}
+	if len(over) != 100 {
+		t.Errorf("%d runs have succeeded", len(over))
 	}
 }
 

@@ -159,7 +159,7 @@ func TestFollowGoesOnThroughARestart(t *testing.T) {
 	}
 	tell := func(environment, reason string) {
 		t.Helper()
-		if err := p.PublishEvent(bounded(t), event(environment, reason)); err != nil {
+		if err := p.PublishEvent(bounded(t), event(environment, reason), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
