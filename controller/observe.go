@@ -146,7 +146,9 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 func (w world) markJobs(ctx context.Context, o *observation) error {
 	known, ending := map[types.NamespacedName]bool{}, map[types.NamespacedName]bool{}
 	for _, j := range o.Jobs {
-		known[j.Key], ending[j.Key] = true, j.Deleting && !j.finished()
+		if !j.Gone {
+			known[j.Key], ending[j.Key] = true, j.Deleting && !j.finished()
+		}
 	}
 	for i, a := range o.Applications {
 		for k, op := range a.Operations {
@@ -154,7 +156,7 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 				if !r.Readable {
 					continue
 				}
-				has := known[r.Key]
+				has := known[r.Key] || slices.ContainsFunc(o.Jobs, func(j job) bool { return j.Gone && j.Key == r.Key && op.saw(j, r) })
 				if !has {
 					err := w.cluster.Get(ctx, r.Key, &batchv1.Job{})
 					if client.IgnoreNotFound(err) != nil {
@@ -174,6 +176,13 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 		}
 	}
 	return nil
+}
+
+// saw reports whether a result may be about a Job that is gone. Others of that name may have come before or after it, in other operations
+// or in another try of this one, and gone unseen.
+func (o operation) saw(j job, r result) bool {
+	during := !j.Ended.Before(o.Started) && (o.Finished.IsZero() || !j.Ended.After(o.Finished))
+	return during && (j.Phase == jobComplete || r.Message != reached)
 }
 
 // awaits reports whether an operation has made a hook and waits for its end.
