@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/schemawave/schemawave/events"
 )
 
@@ -26,7 +24,7 @@ type decision struct {
 type publication struct {
 	State  *events.State
 	Event  events.Event
-	Absent *types.NamespacedName // the Job that must not exist for this to be said
+	Absent *absence // the Job that must not exist for this to be said
 }
 
 // held reports whether the state tells the event to whoever comes after. One that it does not is told before it, so that it cannot be lost.

@@ -101,6 +101,7 @@ type operation struct {
 	Failed   bool      // it is over, and so that its results are known
 	Message  string    // of its end, or of what it waits for
 	Past     bool      // another operation has taken its place; its end may be unknown
+	Next     time.Time // when the next operation of the Application began that is known; zero if none is
 	Revision string    // what is synced, never what is merely newest in git; several sources give several, joined by commas
 	Results  []result
 	Partial  bool // only some of the resources are synced: Argo CD then runs no hooks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
@@ -144,29 +145,19 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 
 // markJobs marks the results whose Job speaks for itself, whatever database that Job turns out to be of.
 func (w world) markJobs(ctx context.Context, o *observation) error {
-	known, ending := map[types.NamespacedName]bool{}, map[types.NamespacedName]bool{}
-	for _, j := range o.Jobs {
-		if !j.Gone {
-			known[j.Key], ending[j.Key] = true, j.Deleting && !j.finished()
-		}
-	}
+	order(o.Applications)
 	for i, a := range o.Applications {
 		for k, op := range a.Operations {
 			for n, r := range op.Results {
 				if !r.Readable {
 					continue
 				}
-				has := known[r.Key] || slices.ContainsFunc(o.Jobs, func(j job) bool { return j.Gone && j.Key == r.Key && op.saw(j, r) })
-				if !has {
-					err := w.cluster.Get(ctx, r.Key, &batchv1.Job{})
-					if client.IgnoreNotFound(err) != nil {
-						return fmt.Errorf("read job %s: %w", r.Key, err)
-					}
-					has = err == nil
+				has, ending, err := w.speaks(ctx, o.Jobs, op, r)
+				if err != nil {
+					return err
 				}
 				lost := false
-				if (!has || ending[r.Key]) && op.awaits(r) {
-					var err error
+				if (!has || ending) && op.awaits(r) {
 					if lost, err = w.lost(ctx, a.Key, op, r.Key); err != nil {
 						return err
 					}
@@ -178,11 +169,50 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 	return nil
 }
 
-// saw reports whether a result may be about a Job that is gone. Others of that name may have come before or after it, in other operations
-// or in another try of this one, and gone unseen.
+// order tells each operation when the next one began.
+func order(all []application) {
+	for _, a := range all {
+		for i := range a.Operations {
+			o := &a.Operations[i]
+			for _, later := range a.Operations {
+				if later.Started.After(o.Started) && (o.Next.IsZero() || later.Started.Before(o.Next)) {
+					o.Next = later.Started
+				}
+			}
+		}
+	}
+}
+
+// speaks reports whether the Job of a result speaks for itself, and whether it is about to be deleted before it has ended.
+func (w world) speaks(ctx context.Context, jobs []job, o operation, r result) (speaks, ending bool, err error) {
+	for _, j := range jobs {
+		if j.Key == r.Key && o.saw(j, r) {
+			return true, j.Deleting && !j.finished(), nil
+		}
+	}
+	var j batchv1.Job // of another database, perhaps
+	if err := w.cluster.Get(ctx, r.Key, &j); err != nil {
+		return false, false, wrap("read job "+r.Key.String(), client.IgnoreNotFound(err))
+	}
+	return !madeSince(&j, o.Next), false, nil
+}
+
+// saw reports whether a result may be about a Job. Others of its name come and go, perhaps unseen, with other operations and with each
+// try of one.
 func (o operation) saw(j job, r result) bool {
+	if !o.Next.IsZero() && !j.Created.Before(o.Next) {
+		return false
+	}
+	if !j.Gone {
+		return true
+	}
 	during := !j.Ended.Before(o.Started) && (o.Finished.IsZero() || !j.Ended.After(o.Finished))
 	return during && (j.Phase == jobComplete || r.Message != reached)
+}
+
+// madeSince reports whether a Job was made when the next operation had begun, if there was one.
+func madeSince(j metav1.Object, next time.Time) bool {
+	return !next.IsZero() && !j.GetCreationTimestamp().Time.Before(next)
 }
 
 // awaits reports whether an operation has made a hook and waits for its end.

@@ -150,14 +150,16 @@ func (r *reconciler) settle(ctx context.Context, t target, revision uint64, told
 func (r *reconciler) absent(ctx context.Context, p publication) error {
 	var j metav1.PartialObjectMetadata
 	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
-	err := r.live.Get(ctx, *p.Absent, &j)
+	err := r.live.Get(ctx, p.Absent.Key, &j)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look for job %s: %w", p.Absent, err)
+		return fmt.Errorf("look for job %s: %w", p.Absent.Key, err)
+	case madeSince(&j, p.Absent.Next):
+		return nil
 	}
-	return fmt.Errorf("job %s is not in the cache yet: look again", p.Absent)
+	return fmt.Errorf("job %s is not in the cache yet: look again", p.Absent.Key)
 }
 
 func (r *reconciler) publishState(ctx context.Context, p publication, revision uint64) (uint64, error) {

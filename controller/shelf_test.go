@@ -139,8 +139,11 @@ func (s server) Get(ctx context.Context, key client.ObjectKey, obj client.Object
 	if found == nil {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: kind(obj)}, key.String())
 	}
-	if a, ok := obj.(*argo.Application); ok {
-		found.(*argo.Application).DeepCopyInto(a)
+	switch obj := obj.(type) {
+	case *argo.Application:
+		found.(*argo.Application).DeepCopyInto(obj)
+	case *metav1.PartialObjectMetadata:
+		found.(*batchv1.Job).ObjectMeta.DeepCopyInto(&obj.ObjectMeta)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type simWorld struct {
 	apps   []*simApp
 	runs   []*simRun
 	ledger map[target]migrations.Version // what each database really holds
+
+	collected func(*simRun) // before the controller deletes a Job
 }
 
 // simSet is what a commit holds of one database's migrations.
@@ -88,6 +90,7 @@ type simRun struct {
 	pod      *corev1.Pod
 	stage    int
 	outcome  events.Outcome // once its condition says so
+	reported bool           // its Pod has left a report
 	done     bool           // its migrations are in the database
 	advanced bool           // and were not there before
 	ended    time.Time
@@ -104,7 +107,14 @@ func (w *simWorld) id() string {
 
 func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 	w := &simWorld{server: s, clock: minute(0), ledger: map[target]migrations.Version{}}
-	s.deleted = func(obj client.Object) { w.removeJob(obj.(*batchv1.Job), false) }
+	s.deleted = func(obj client.Object) {
+		for _, r := range w.runs {
+			if r.job.UID == obj.GetUID() && !r.gone {
+				w.collected(r)
+				w.remove(r, false)
+			}
+		}
+	}
 	for i := range 1 + rnd.IntN(2) {
 		name := fmt.Sprintf("shop%d", i)
 		a := &simApp{world: w, placed: map[string]simSet{}, modern: rnd.IntN(2) == 0, object: &argo.Application{
@@ -445,14 +455,6 @@ func (w *simWorld) remove(r *simRun, byHand bool) {
 	}
 }
 
-func (w *simWorld) removeJob(j *batchv1.Job, byHand bool) {
-	for _, r := range w.runs {
-		if r.job.UID == j.UID && !r.gone {
-			w.remove(r, byHand)
-		}
-	}
-}
-
 func (w *simWorld) makeJob(o *simOperation, s simSet) *simRun {
 	r := &simRun{op: o, set: s, target: o.app.target(s)}
 	r.job = &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
@@ -532,7 +534,7 @@ func (r *simRun) endPod(rnd *rand.Rand) {
 	ended := &corev1.ContainerStateTerminated{FinishedAt: now}
 	if rnd.IntN(4) > 0 { // the kubelet may have been killed
 		if text, err := report.Encode(); err == nil {
-			ended.Message = string(text)
+			ended.Message, r.reported = string(text), true
 		}
 	}
 	r.pod.Status = corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: ended}}}}

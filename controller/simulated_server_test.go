@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -68,8 +70,11 @@ func (s *simServer) Get(_ context.Context, key client.ObjectKey, obj client.Obje
 	if !ok {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: kind(obj)}, key.String())
 	}
-	if a, ok := obj.(*argo.Application); ok {
-		found.(*argo.Application).DeepCopyInto(a)
+	switch obj := obj.(type) {
+	case *argo.Application:
+		found.(*argo.Application).DeepCopyInto(obj)
+	case *metav1.PartialObjectMetadata:
+		found.(*batchv1.Job).ObjectMeta.DeepCopyInto(&obj.ObjectMeta)
 	}
 	return nil
 }
@@ -229,7 +234,11 @@ func (t *simTerm) show(old any, obj client.Object, deleted bool) {
 	if t.within {
 		from++
 	}
-	for _, fact := range simShown(obj) {
+	facts := simShown(obj)
+	if deleted {
+		facts = append(facts, string(obj.GetUID())+" gone")
+	}
+	for _, fact := range facts {
 		if _, known := t.knows[fact]; !known {
 			t.knows[fact] = from
 		}

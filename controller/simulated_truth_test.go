@@ -8,6 +8,7 @@ import (
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/events"
@@ -36,6 +37,11 @@ func simShown(obj client.Object) []string {
 		if len(o.Status.Conditions) > 0 {
 			return []string{string(o.UID)}
 		}
+	case *corev1.Pod:
+		if o.Status.Phase == corev1.PodRunning {
+			return []string{string(o.UID) + " runs"}
+		}
+		return []string{string(o.UID) + " ended"}
 	case *argo.Application:
 		op, ok := newOperation(o.Status.OperationState)
 		if !ok {
@@ -168,6 +174,29 @@ func (t *simTruth) replaced(m simMessage) {
 	case old.LastAttempt != nil && (s.LastAttempt == nil || attemptTime(*s.LastAttempt).Before(attemptTime(*old.LastAttempt))):
 		t.fault("wrong: %s forgets the attempt of run %s", m.subject, old.LastAttempt.Run)
 	}
+	if a := s.LastAttempt; a != nil && (old.LastAttempt == nil || a.Run != old.LastAttempt.Run) && a.Evidence == events.EvidenceJob {
+		t.reportAwaited(m, a)
+	}
+}
+
+// reportAwaited: who has seen a Pod run waits for what it reports, unless it is gone, or a later result waits behind it.
+func (t *simTruth) reportAwaited(m simMessage, a *events.Attempt) {
+	knew := func(fact string) bool {
+		pass, ok := m.by.knows[fact]
+		return ok && pass <= m.pass
+	}
+	_, runs := t.about(a)
+	for _, r := range runs {
+		if r.pod == nil || !r.reported || !knew(string(r.pod.UID)+" runs") {
+			continue
+		}
+		followed := slices.ContainsFunc(t.world.runs, func(other *simRun) bool {
+			return other.target == r.target && other.ended.After(r.ended) && knew(string(other.job.UID))
+		})
+		if !followed && !knew(string(r.pod.UID)+" ended") && !knew(string(r.pod.UID)+" gone") && !knew(string(r.job.UID)+" gone") {
+			t.fault("wrong: %s tells of run %s without the report of its Pod, which is on its way", m.subject, a.Run)
+		}
+	}
 }
 
 // once counts what was told of each Job, or of each sync where it has none.
@@ -194,8 +223,14 @@ func (t *simTruth) once(what string, e events.Event, o *simOperation, runs []*si
 	}
 }
 
-// inOrder: results are told in the order of their ends, but for a success that was found out late.
+// inOrder: results are told in the order of their ends, but for a success that was found out late, and a begin before its result.
 func (t *simTruth) inOrder(what string, e events.Event, runs []*simRun) {
+	if e.Predicate == events.Started && slices.ContainsFunc(t.broker.events.messages, func(m simMessage) bool {
+		return m.event.Attempt.Run == e.Attempt.Run && m.event.Attempt.Digest == e.Attempt.Digest && m.event.Environment == e.Environment &&
+			m.event.Database == e.Database && (m.event.Predicate == events.Succeeded || m.event.Predicate == events.Failed)
+	}) {
+		t.fault("out of order: %s: its result was told", what)
+	}
 	if e.Predicate != events.Succeeded && e.Predicate != events.Failed || e.Attempt.Evidence == events.EvidenceApplication || len(runs) != 1 {
 		return
 	}
@@ -263,8 +298,37 @@ func (t *simTruth) complete(leader *simTerm) {
 	}
 	for _, a := range t.world.apps {
 		t.completeOf(a)
+		for _, o := range a.ops {
+			t.heard(o, leader)
+		}
 	}
 	t.consistent(leader)
+}
+
+// heard: a success of which Argo CD has told the leader, perhaps long ago, makes its schema ready.
+func (t *simTruth) heard(o *simOperation, leader *simTerm) {
+	for _, s := range o.commit.sets {
+		_, known := leader.knows[fmt.Sprintf("%s %s %s", o.name(), s.jobName(), reached)]
+		if ready := t.ready[o.app.target(s).String()]; known && events.CompareVersions(ready.Version, s.version) < 0 {
+			t.fault("lost: %s has said that %s succeeded, %q is called ready", o.name(), s.jobName(), ready.Version)
+		}
+	}
+}
+
+// collected: the controller deletes a Job after its result is told, if it has one, and that of a later success in whose favour it goes.
+func (t *simTruth) collected(r *simRun) {
+	told := func(r *simRun) bool { return t.toldOf(r) || r.outcome == events.OutcomeSucceeded && !r.advanced }
+	heir := slices.ContainsFunc(t.world.runs, func(h *simRun) bool {
+		return h.target == r.target && h.set.digest != r.set.digest && h.outcome == events.OutcomeSucceeded && h.ended.After(r.ended) && told(h)
+	})
+	switch {
+	case r.outcome == "":
+		t.fault("wrong: the Job of run %s is deleted while it runs", r.job.UID)
+	case !heir:
+		t.fault("wrong: the Job of run %s is deleted before one that takes its place is told", r.job.UID)
+	case !told(r) && !t.overtaken(r, nil):
+		t.fault("wrong: the Job of run %s is deleted before its result is told", r.job.UID)
+	}
 }
 
 // completeOf: what an Application says in the end has been told, to a controller that sees nothing else.

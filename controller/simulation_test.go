@@ -176,6 +176,7 @@ func simulate(t *testing.T, seed uint64, steps []simStep) *simulation {
 	s.broker.events.replicated = s.broker.states.replicated
 	s.truth = &simTruth{world: s.world, broker: s.broker, only: s.options.ApplicationsOnly,
 		ready: map[string]events.Ready{}, last: map[string]time.Time{}, told: map[string]int{}}
+	s.world.collected = s.truth.collected
 	s.broker.stored = func(m simMessage) {
 		if m.state == nil {
 			s.note("told: %s %s/%s@%s run %s by %s", m.event.Predicate, m.event.Environment, m.event.Database, m.event.Attempt.Version,

@@ -23,12 +23,18 @@ type verdict struct {
 	Why     string           // if nothing is said: the reason, for the log; if it is obstructed, in Argo CD's words, where it said any
 	Hint    string           // if it succeeded at no version: how to get one, as its report says
 	// Absent is the Job whose absence the verdict rests on: Argo CD is believed only where the Job cannot speak.
-	Absent  *types.NamespacedName
+	Absent  *absence
 	Partial bool // of a skipped one: only a part of the Application was synced
 	Guessed bool // of an obstructed one: its environment is told by the namespace alone, although Jobs could be read
 	Plain   bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
+}
+
+// absence is that of the Job of one operation. One that was made when the next operation had begun is another, even under the same name.
+type absence struct {
+	Key  types.NamespacedName
+	Next time.Time // zero if no later operation is known
 }
 
 type verdictKind int
@@ -190,7 +196,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
 	if r.Readable {
-		v.Absent = &r.Key
+		v.Absent = &absence{Key: r.Key, Next: o.Next}
 	}
 	if r.Status != "" && r.Status != "Synced" {
 		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused
