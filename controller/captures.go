@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,14 @@ type capture struct {
 
 func newCaptures(overflow prometheus.Counter) *captures {
 	return &captures{of: map[target][]capture{}, overflow: overflow}
+}
+
+// awaits reports whether a capture is still needed, for a Job that has not ended as far as is known: it may go without having been seen to.
+func (o observation) awaits(c capture) bool {
+	return slices.ContainsFunc(o.Jobs, func(j job) bool {
+		said := c.application != nil && c.application.lists(j)
+		return !j.finished() && !j.Gone && (said || c.pod != nil && c.owner == j.UID)
+	})
 }
 
 // put adds a capture.

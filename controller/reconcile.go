@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -70,9 +69,7 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	if v := d.Unversioned; v != nil && r.memory.unversioned(t, v.Attempt.Run) {
 		r.people.warn(ctx, v.Attempt.Application, reasonUnversioned, fmt.Sprintf("nothing is ready of %s: %s", t, v.whyUnversioned()))
 	}
-	r.captures.release(t, captured, func(c capture) bool {
-		return c.pod != nil && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.UID == c.owner && !j.finished() })
-	})
+	r.captures.release(t, captured, o.awaits)
 	if err := r.collect(ctx, d.Collect); err != nil || r.Heal != HealSync || state.Obstacle == nil {
 		return o.Again, err
 	}
