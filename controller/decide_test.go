@@ -260,6 +260,15 @@ func TestDecide(t *testing.T) {
 		{name: "that was another operation's", apps: apps(word("2", "Failed", backoff, readable)), state: published("1", lastFailed("2", "uid", 8)), want: []string{"failed 2 ready=1 report"}},
 		{name: "a plain Job's failure may be of an earlier sync", apps: apps(word("2", "Failed", backoff, readable, plain)), want: nil},
 		{name: "the Job told of this success before", apps: apps(word("1", "Succeeded", reached, readable)), state: published("1"), want: nil},
+		{name: "a success of a sync whose end nobody saw came before a later failure", apps: apps(word("1", "Succeeded", reached, unfinished)),
+			state: published("1", lastFailed("1", "x", 12)), want: nil},
+		{name: "or after it, in another try, as the end of the sync shows", apps: apps(word("1", "Succeeded", reached)), state: published("1", lastFailed("1", "x", 12)),
+			want: []string{"succeeded 1 ready=1 report"}},
+		{name: "what it makes ready is told while the sync runs", apps: apps(word("2", "Succeeded", reached, unfinished)), state: published("1", lastFailed("2", "x", 12)),
+			want: []string{"succeeded 2 ready=2 application"}},
+		{name: "and not once more at its end", apps: apps(word("2", "Succeeded", reached)), state: published("2", lastFailed("2", "x", 12), func(s *events.State) {
+			s.Ready.Evidence, s.Ready.Since = events.EvidenceApplication, minute(10)
+		}), want: nil},
 		{name: "a partial sync runs no hooks", apps: apps(passedOver("2")), state: published("1"), want: []string{"skipped 2"}},
 		{name: "nor does a rollback", apps: apps(passedOver("2", rolledBack)), state: published("1"), want: []string{"skipped 2"}},
 		{name: "it skips nothing where it brings back what was there before", apps: apps(passedOver("1", rolledBack)), state: published("2"), want: nil},

@@ -163,6 +163,21 @@ func TestObstacles(t *testing.T) {
 	}
 }
 
+// TestOvertakenObstacles: what a newer attempt has left behind does not come back to stand in the way, although of that attempt nothing is
+// known but that it came to nothing, too.
+func TestOvertakenObstacles(t *testing.T) {
+	a := word("2", "Succeeded", "Deleted", func(a *application) {
+		later := word("2", "Running", "job.batch/x created", lost).Operations[0]
+		later.Started = minute(20)
+		a.Operations = append(a.Operations, later)
+	})
+	for _, p := range decide(observation{Target: orders, Applications: []application{a}, State: published("1")}).Publications {
+		if stands := p.State != nil; stands != (p.Event.Predicate == events.Deleted) {
+			t.Errorf("%s stands in the way: %t", p.Event.Predicate, stands)
+		}
+	}
+}
+
 // TestObstaclesAreTold replays what a real Argo CD did, in part changed to what it does in a case that is not recorded: of each
 // obstacle the state holds the remedy, people and the metric are told once, and a controller that starts anew tells nothing.
 func TestObstaclesAreTold(t *testing.T) {

@@ -64,3 +64,19 @@ func TestPublishedIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestEventOfAStateIsNotLostWithItsDatabase: by the time that the next one leads, nothing names the database any more.
+func TestEventOfAStateIsNotLostWithItsDatabase(t *testing.T) {
+	b := newBroker(t)
+	b.slot("production", "orders").state = published("1")
+	for range 2 {
+		r := newReplica(t, newShelf(t, Options{}), Options{}, b)
+		r.queue.Add(orders)
+		if failed := r.work(); len(failed) > 0 {
+			t.Fatal(failed)
+		}
+		if len(b.log) != 1 || b.log[0].Predicate != events.Succeeded {
+			t.Errorf("told of %v", b.log)
+		}
+	}
+}
