@@ -76,9 +76,13 @@ func announce(ts *testscript.TestScript, url, arg string) {
 	target, err := events.ParseTarget(arg)
 	ts.Check(err)
 	withPublisher(ts, url, func(ctx context.Context, p *jetstream.Publisher) error {
+		_, revision, err := p.State(ctx, target.Environment, target.Database, "")
+		if err != nil {
+			return err
+		}
 		return p.PublishEvent(ctx, events.Event{
 			Predicate: events.Succeeded, Time: time.Now().UTC(), Environment: target.Environment, Database: target.Database, Reason: arg + " is ready",
-		}, 0)
+		}, revision)
 	})
 }
 
