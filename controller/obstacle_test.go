@@ -241,7 +241,7 @@ func TestObstaclesAreTold(t *testing.T) {
 					t.Errorf("after a start anew %q is told", b.history()[before:])
 				}
 				for _, r := range []*replica{r, next} {
-					if got := obstacleMetric(t, r, c.database, c.kind); got != 1 {
+					if got := scrape(t, r, "schemawave_migration_obstacle", c.database, string(c.kind)); got != 1 {
 						t.Errorf("the metric is %v", got)
 					}
 				}

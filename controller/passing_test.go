@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
-	dto "github.com/prometheus/client_model/go"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,13 +114,7 @@ func TestDepartedPod(t *testing.T) {
 func TestVersionUnknown(t *testing.T) {
 	o, b := modes["jobs"], newBroker(t)
 	r := newReplica(t, newShelf(t, o), o, b)
-	shown := func() float64 {
-		var m dto.Metric
-		if err := r.rec.metrics.unknown.WithLabelValues("production", "orders").Write(&m); err != nil {
-			t.Fatal(err)
-		}
-		return m.Gauge.GetValue()
-	}
+	shown := func() float64 { return scrape(t, r, "schemawave_version_unknown", target{"production", "orders"}) }
 	ended := metav1.NewTime(minute(1))
 	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "shop", Name: manifests.ObjectName("orders", "image", digest("7")), UID: "job", CreationTimestamp: ended,

@@ -58,11 +58,11 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	state, err = r.publish(ctx, o, d, revision)
 	if len(o.Jobs) == 0 && len(o.Applications) == 0 && err == nil {
 		r.memory.forget(t)
+		r.metrics.forget(t)
 		r.captures.release(t, captured, func(capture) bool { return false })
 		return 0, nil
 	}
-	r.metrics.state(state)
-	r.metrics.unversioned(t, d.Unversioned != nil)
+	r.metrics.show(o, state, d)
 	if err != nil {
 		return 0, err
 	}

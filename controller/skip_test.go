@@ -4,10 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	dto "github.com/prometheus/client_model/go"
 	"k8s.io/client-go/tools/record"
-
-	"github.com/schemawave/schemawave/events"
 )
 
 // TestSkipIsTold replays a push that a real Argo CD answered with a partial sync: people and the metric are told of the skipped
@@ -36,7 +33,7 @@ func TestSkipIsTold(t *testing.T) {
 			if len(skips) != 1 || skips[0] != want {
 				t.Errorf("people were told %q, want %q", skips, want)
 			}
-			if got := obstacleMetric(t, r, target{"c2", "orders"}, events.Skipped); got != 1 {
+			if got := scrape(t, r, "schemawave_migration_obstacle", target{"c2", "orders"}, "skipped"); got != 1 {
 				t.Errorf("the metric is %v", got)
 			}
 			if s := b.slot("c2", "orders").state; s.Ready == nil || s.Ready.Version != "20260101000000" || s.LastAttempt.Version != "20260101000000" {
@@ -50,19 +47,9 @@ func TestSkipIsTold(t *testing.T) {
 			if after := strings.Join(b.history(), "\n"); after != before {
 				t.Errorf("after a start anew:\n%s\nbefore:\n%s", after, before)
 			}
-			if got := obstacleMetric(t, next, target{"c2", "orders"}, events.Skipped); got != 1 {
+			if got := scrape(t, next, "schemawave_migration_obstacle", target{"c2", "orders"}, "skipped"); got != 1 {
 				t.Errorf("after a start anew the metric is %v", got)
 			}
 		})
 	}
-}
-
-// obstacleMetric is what the metric says of an obstacle of a database.
-func obstacleMetric(t *testing.T, r *replica, database target, kind events.Predicate) float64 {
-	t.Helper()
-	var m dto.Metric
-	if err := r.rec.metrics.obstacles.WithLabelValues(database.Environment, database.Database, string(kind)).Write(&m); err != nil {
-		t.Fatal(err)
-	}
-	return m.Gauge.GetValue()
 }

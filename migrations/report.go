@@ -40,6 +40,7 @@ type Report struct {
 	Count         int       `json:"count"`                   // how many were applied, repeatable ones included, whatever Applied was cut to; 0 where a tool's history remembers the newest only
 	MinCompatible Version   `json:"minCompatible,omitempty"` // oldest version whose readers still work with To; empty: not said
 	Run           string    `json:"run"`                     // the run's id in the ledger
+	LockWait      float64   `json:"lockWait,omitempty"`      // seconds that the run waited for the migration lock; of tenants, the one that waited longest
 	Started       time.Time `json:"started"`
 	Finished      time.Time `json:"finished"`
 	Outcome       Outcome   `json:"outcome"`

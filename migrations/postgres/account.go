@@ -61,7 +61,7 @@ func (r *runner) report(cfg Config, err error) migrations.Report {
 	rep := migrations.Report{
 		Format: migrations.ReportFormat, Database: cfg.Database, Environment: cfg.Environment, Digest: r.digest,
 		Target: r.set.Latest(), To: r.to, Count: len(r.applied), MinCompatible: r.minCompatible, Run: r.id,
-		Started: r.started.UTC(), Finished: time.Now().UTC(),
+		LockWait: r.waited.Seconds(), Started: r.started.UTC(), Finished: time.Now().UTC(),
 	}
 	for _, id := range r.applied {
 		if name, repeated := strings.CutPrefix(id, "R__"); repeated {

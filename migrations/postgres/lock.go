@@ -38,8 +38,13 @@ type kept struct {
 // what has to be done first. It asks again and again rather than inside pg_advisory_lock(): a waiter in there holds a snapshot,
 // and CREATE INDEX CONCURRENTLY of the holder would wait for it, and it for the holder.
 func (r *runner) acquire(ctx context.Context, s *session, before ...string) (state, error) {
-	var told time.Time
+	var told, since time.Time
 	var who string
+	defer func() {
+		if !since.IsZero() {
+			r.waited += time.Since(since)
+		}
+	}()
 	messages := append(before, r.lock.takeSQL(), r.ledger.readSQL())
 	at := len(before)
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
@@ -58,7 +63,11 @@ func (r *runner) acquire(ctx context.Context, s *session, before ...string) (sta
 			return r.ledger.parse(rows)
 		}
 		messages, at = []string{r.lock.takeSQL()}, 0 // the history is asked for again when the lock is there
-		if now := time.Now(); now.Sub(told) > tellsAgain {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		if now.Sub(told) > tellsAgain {
 			told = now
 			who = r.holder(ctx, s)
 			r.log.Info("waiting for the migration lock", "holder", who)

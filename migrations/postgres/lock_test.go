@@ -69,13 +69,16 @@ func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
 	if postgres.ExitCode(err) != migrations.ExitBusy || !errors.Is(err, context.DeadlineExceeded) || report.Failure.Permanent {
 		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
 	}
+	if took := report.Finished.Sub(report.Started).Seconds(); report.LockWait == 0 || report.LockWait > took {
+		t.Errorf("it says that it waited %v s of %v", report.LockWait, took)
+	}
 	for _, text := range []string{err.Error(), log.String()} {
 		if !strings.Contains(text, "schemawave/first-pod") || !strings.Contains(text, "0007_slow.sql") || strings.Contains(text, "hunter2") {
 			t.Errorf("about the holder: %s", text)
 		}
 	}
-	if _, err := wait(); err != nil {
-		t.Error(err)
+	if report, err := wait(); err != nil || report.LockWait != 0 {
+		t.Errorf("the first: %v, waited %v s", err, report.LockWait)
 	}
 }
 

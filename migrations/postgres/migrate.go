@@ -44,6 +44,7 @@ type runner struct {
 	log       *slog.Logger
 	id        string
 	started   time.Time
+	waited    time.Duration // for the lock
 
 	serverEncoding string
 	from           *migrations.Version // newest version before the run; nil until the ledger was read

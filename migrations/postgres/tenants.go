@@ -111,6 +111,7 @@ func (f *fanOut) report(cfg Config, err error) migrations.Report {
 	for i, one := range f.results {
 		all.Add(migrations.TenantResult{Tenant: f.tenants[i], Outcome: one.Outcome, From: one.From, To: one.To, Count: one.Count, Failure: one.Failure})
 		rep.Count += one.Count
+		rep.LockWait = max(rep.LockWait, one.LockWait)
 		if i == 0 || one.From.Compare(rep.From) < 0 {
 			rep.From = one.From
 		}
