@@ -6,7 +6,6 @@ import (
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/schemawave/schemawave/manifests"
@@ -173,9 +172,4 @@ func jobKeys(a *argo.Application) []types.NamespacedName {
 		add(r.Group, r.Kind, r.Namespace, r.Name)
 	}
 	return keys
-}
-
-// instances are the names under which the Jobs of an Application may know it.
-func instances(a metav1.Object) []string {
-	return []string{a.GetName(), a.GetNamespace() + "_" + a.GetName()}
 }

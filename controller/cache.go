@@ -46,14 +46,17 @@ func stripMeta(m *metav1.ObjectMeta) {
 	delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
 }
 
-// stripApplication keeps where an Application comes from and goes to, its operation, its migrations and its history.
+// stripApplication leaves of an Application where it comes from and goes to, its operation, its migrations and its history.
 func stripApplication(obj any) (any, error) {
-	a, ok := obj.(*argo.Application)
-	if !ok {
-		return obj, nil
+	if a, ok := obj.(*argo.Application); ok {
+		strip(a)
 	}
+	return obj, nil
+}
+
+func strip(a *argo.Application) {
 	stripMeta(&a.ObjectMeta)
-	out := &argo.Application{TypeMeta: a.TypeMeta, ObjectMeta: a.ObjectMeta}
+	out := argo.Application{TypeMeta: a.TypeMeta, ObjectMeta: a.ObjectMeta}
 	out.Spec.Destination = a.Spec.Destination
 	out.Spec.Source, out.Spec.Sources, out.Spec.SourceHydrator = a.Spec.Source, a.Spec.Sources, a.Spec.SourceHydrator
 	if p := a.Spec.SyncPolicy; p != nil && p.Automated != nil {
@@ -79,7 +82,7 @@ func stripApplication(obj any) (any, error) {
 		})
 	}
 	out.Status.OperationState = stripOperation(a.Status.OperationState)
-	return out, nil
+	*a = out
 }
 
 func stripOperation(s *argo.OperationState) *argo.OperationState {
@@ -128,7 +131,7 @@ const (
 	indexTarget   = "schemawave-target"   // environment/database
 	indexOwner    = "schemawave-owner"    // UID of a Pod's Job
 	indexJob      = "schemawave-job"      // namespace/name of a Job that an Application shows
-	indexInstance = "schemawave-instance" // what an Application's Jobs call it
+	indexInstance = "schemawave-instance" // an Application's name, by which its Jobs know it
 )
 
 func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
@@ -139,11 +142,11 @@ func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
 	}
 	all := []index{
 		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(o.namedTargets(obj.(*argo.Application))) }},
-		{&argo.Application{}, indexJob, func(obj client.Object) []string { return texts(jobKeys(obj.(*argo.Application))) }},
-		{&argo.Application{}, indexInstance, func(obj client.Object) []string { return instances(obj) }},
 	}
 	if !o.ApplicationsOnly {
 		all = append(all,
+			index{&argo.Application{}, indexJob, func(obj client.Object) []string { return texts(jobKeys(obj.(*argo.Application))) }},
+			index{&argo.Application{}, indexInstance, func(obj client.Object) []string { return []string{obj.GetName()} }},
 			index{&batchv1.Job{}, indexTarget, func(obj client.Object) []string {
 				if t, ok := jobTarget(obj); ok {
 					return []string{t.String()}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -94,9 +95,9 @@ func (w world) pods(ctx context.Context, j *job, captured []capture) error {
 // operations of either that are over.
 func (w world) applications(ctx context.Context, o *observation, captured []capture) error {
 	found := map[types.NamespacedName]int{}
-	find := func(index, value string) error {
+	find := func(index, value string, within ...client.ListOption) error {
 		var list argo.ApplicationList
-		if err := w.cluster.List(ctx, &list, client.MatchingFields{index: value}); err != nil {
+		if err := w.cluster.List(ctx, &list, append(within, client.MatchingFields{index: value})...); err != nil {
 			return fmt.Errorf("list applications: %w", err)
 		}
 		for i := range list.Items {
@@ -125,7 +126,11 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		if j.Instance == "" {
 			continue
 		}
-		if err := find(indexInstance, j.Instance); err != nil {
+		namespace, name, ok := strings.Cut(j.Instance, "_")
+		if !ok {
+			namespace, name = "", j.Instance
+		}
+		if err := find(indexInstance, name, client.InNamespace(namespace)); err != nil {
 			return err
 		}
 	}

@@ -102,9 +102,11 @@ func (s *shelf) List(_ context.Context, list client.ObjectList, opts ...client.L
 	if err != nil {
 		return err
 	}
-	items := make([]runtime.Object, len(found))
-	for i, f := range found {
-		items[i] = f.(runtime.Object)
+	var items []runtime.Object
+	for _, f := range found {
+		if obj := f.(client.Object); o.Namespace == "" || o.Namespace == obj.GetNamespace() {
+			items = append(items, obj)
+		}
 	}
 	return meta.SetList(list, items)
 }
