@@ -1,0 +1,123 @@
+package controller_test
+
+import (
+	"bufio"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is the controller as it is shipped, in a process of its own, which sees nothing but Applications.
+type program struct {
+	t       testing.TB
+	cmd     *exec.Cmd
+	metrics string // address
+}
+
+// build compiles the program and returns its path.
+func build(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "schemawave")
+	if out, err := exec.Command("go", "build", "-o", path, "github.com/schemawave/schemawave/cmd/schemawave").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// launch starts the program on the Applications of a namespace.
+func launch(c *cluster, n *nats, path, namespace string) *program {
+	c.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p := &program{t: c.t, metrics: l.Addr().String()}
+	if err := l.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	config := filepath.Join(c.t.TempDir(), "config.yaml")
+	text := fmt.Sprintf("nats: {url: %q}\nargocd: {namespaces: [%s], applicationsOnly: true}\nlisten: {metrics: %q, health: \"127.0.0.1:0\"}\n",
+		n.server.URL(), namespace, p.metrics)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	p.cmd = exec.Command(path, "controller", "--config", config)
+	if err := p.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(p.stop)
+	return p
+}
+
+func (p *program) stop() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Error(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("the controller ends with %v", err)
+	}
+}
+
+// metric reads the value of one of the program's metrics, labels included in its name; NaN if it is not there.
+func (p *program) metric(name string) float64 {
+	p.t.Helper()
+	answer, err := http.Get("http://" + p.metrics + "/metrics")
+	if err != nil {
+		return math.NaN() // it is just starting
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return v
+		}
+	}
+	return math.NaN()
+}
+
+// idle waits until every one of n databases has been looked at and no more are to be.
+func (p *program) idle(n int) {
+	p.t.Helper()
+	for range 120 {
+		if p.metric(`controller_runtime_reconcile_total{controller="schemawave",result="success"}`) >= float64(n) && p.metric(`workqueue_depth{controller="schemawave",name="schemawave"}`) == 0 {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	p.t.Fatal("the controller does not come to rest")
+}
+
+// memory reads one of the sizes in /proc/PID/status, in bytes (Linux, proc(5): VmRSS, what is resident; VmHWM, the most that was).
+func (p *program) memory(size string) float64 {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, size+":"); ok {
+			v, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return v * 1024
+		}
+	}
+	p.t.Fatalf("no %s in the status of the process", size)
+	return 0
+}
