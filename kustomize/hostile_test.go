@@ -2,6 +2,7 @@ package kustomize_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -27,6 +28,25 @@ func bomb() string {
 
 func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n  ") + "\n"
+}
+
+// chain is an overlay from which 2ⁿ inclusions lead to one directory.
+func chain(n int, field, head string) map[string]string {
+	files := map[string]string{"overlay/kustomization.yaml": fmt.Sprintf("namespace: production\n%s: [../c0, ../c0]\n", strings.ToLower(field))}
+	for i := range n {
+		files[fmt.Sprintf("c%d/kustomization.yaml", i)] = fmt.Sprintf("%s%s: [../c%d, ../c%d/]\n", head, field, i+1, i+1)
+	}
+	files[fmt.Sprintf("c%d/kustomization.yaml", n)] = head + "labels: [{pairs: {a: b}}]\n"
+	return files
+}
+
+// line is an overlay that leads to n directories, one after the other.
+func line(n int) map[string]string {
+	files := map[string]string{"overlay/kustomization.yaml": "namespace: production\nresources: [../c0]\n"}
+	for i := range n {
+		files[fmt.Sprintf("c%d/kustomization.yaml", i)] = fmt.Sprintf("resources: [../c%d]\n", i+1)
+	}
+	return files
 }
 
 // TestHostile renders repositories that somebody made to do harm. Each is refused with the file it is about, what is wrong and a
@@ -76,12 +96,27 @@ func TestHostile(t *testing.T) {
 		{"a repository elsewhere on the disk", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- file:///tmp/repo\n"}, "overlay/kustomization.yaml:3: "},
 		{"a remote file", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- http://" + remote + "/a.yaml\n"}, "overlay/kustomization.yaml:3: "},
 		{"a remote base of a base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "components:\n- https://" + remote + "/org/repo\n"}, "base/kustomization.yaml:2: "},
+		{"a remote base in capitals, of a base", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "Resources:\n- http://" + remote + "/a.yaml\n"}, "base/kustomization.yaml:2: "},
+		{"a remote base by an alias", map[string]string{"overlay/kustomization.yaml": kustomization + "metadata: {annotations: {a: &a 'http://" + remote + "/a.yaml'}}\nresources: [*a]\n"}, "overlay/kustomization.yaml:2: "},
+		{"a remote base that is merged in", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "<<: {resources: ['http://" + remote + "/a.yaml']}\n"}, "base/kustomization.yaml:1: "},
+		{"a remote base before another document", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: ['http://" + remote + "/a.yaml']\n---\na: b\n"}, "base/kustomization.yaml:1: "},
+		{"a remote base in base64", map[string]string{"overlay/kustomization.yaml": kustomization + "resources:\n- !!binary " + base64.StdEncoding.EncodeToString([]byte("http://"+remote+"/a.yaml")) + "\n"}, "overlay/kustomization.yaml:3: "},
+		{"a transformer of a remote patch", map[string]string{"overlay/kustomization.yaml": kustomization + "transformers:\n- |\n  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: a}\n  path: http://" + remote + "/p.yaml\n"}, "overlay/kustomization.yaml:3: "},
+		{"a generator's file of remote content", map[string]string{"overlay/kustomization.yaml": kustomization + "generators: [f.yaml]\n",
+			"overlay/f.yaml": "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: a}\nfiles: ['a=http://" + remote + "/a']\n"}, "overlay/f.yaml:4: "},
 		{"a remote patch", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [a.yaml]\npatches:\n- path: http://" + remote + "/p.yaml\n", "overlay/a.yaml": configMap("a: b\n")}, "overlay/kustomization.yaml:4: "},
 		{"a generator of remote content", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator:\n- name: a\n  files: [a=http://" + remote + "/a]\n"}, "overlay/kustomization.yaml:4: "},
 		{"a function", map[string]string{"overlay/kustomization.yaml": kustomization + "generators: [f.yaml]\n",
 			"overlay/f.yaml": "apiVersion: example.com/v1\nkind: F\nmetadata:\n  name: f\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}\n",
 			"overlay/run.sh": "#!/bin/sh\ntouch OUTSIDE/ran\n"}, "overlay/kustomization.yaml"},
 		{"a chart", map[string]string{"overlay/kustomization.yaml": kustomization + "helmCharts: [{name: a, repo: 'http://" + remote + "'}]\n"}, "overlay/kustomization.yaml"},
+		{"components of which each has the next one twice", chain(30, "components", "kind: Component\n"), "c20/kustomization.yaml:2: components: ../c21/: a build would load more than 2000 kustomizations"},
+		{"bases of which each has the next one twice", chain(30, "resources", ""), "/kustomization.yaml:1: resources: ../c"},
+		{"transformers of which each has the next one twice", chain(30, "transformers", ""), "/kustomization.yaml:1: transformers: ../c"},
+		{"bases by an alias, and in capitals", chain(30, "RESOURCES", "metadata: {annotations: &a {a: b}}\n"), "/kustomization.yaml:2: RESOURCES: ../c"},
+		{"a chain of bases without end", line(2100), "/kustomization.yaml:1: resources: ../c2000: a build would load more than 2000 kustomizations"},
+		{"a patch that is met a thousand times", map[string]string{"overlay/kustomization.yaml": kustomization + "components: [" + strings.Repeat("../c, ", 1000) + "../c]\n", "overlay/schema.yaml": good,
+			"c/kustomization.yaml": "kind: Component\npatches: [{path: p.yaml, target: {kind: Deployment}}]\n", "c/p.yaml": strings.Repeat("# padding\n", 10000)}, "overlay/kustomization.yaml:2: components: ../c: a build would load more than 64 MiB"},
 		{"a circle of bases", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [../base]\n", "base/kustomization.yaml": "resources: [../overlay]\n"}, "overlay/kustomization.yaml"},
 		{"a component of itself", map[string]string{"overlay/kustomization.yaml": kustomization + "components: [.]\n", "overlay/schema.yaml": strings.Replace(good, "directory: ../migrations", "image: {name: 'a:1', path: /m}", 1)}, "overlay/kustomization.yaml"},
 		{"a generator that reads outside", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator: [{name: a, files: [OUTSIDE/secret]}]\n"}, "overlay/kustomization.yaml"},

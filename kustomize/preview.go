@@ -72,11 +72,9 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if isKustomization(name) && !p.remote {
-		if problem := remoteOf(name, content); problem != nil {
-			p.refuse(problem)
-			return nil, problem
-		}
+	if problem := p.fetches(name, content); problem != nil {
+		p.refuse(problem)
+		return nil, problem
 	}
 	if isKustomization(name) && bytes.Contains(content, []byte("openapi")) {
 		if p.wantsSchema = true; !p.exclusive {
@@ -84,6 +82,17 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 		}
 	}
 	return content, nil
+}
+
+// fetches returns the problem with a file that has something fetched although nothing may be; nil if there is none.
+func (p *preview) fetches(name string, content []byte) *Problem {
+	switch {
+	case p.remote:
+		return nil
+	case isKustomization(name):
+		return remoteOf(name, content)
+	}
+	return remoteInFile(name, content)
 }
 
 // refuse keeps the first problem.

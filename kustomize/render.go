@@ -59,6 +59,9 @@ func (r *repository) render(ctx context.Context, p *Pass) (Result, error) {
 	case err != nil:
 		return Result{}, err
 	case !current:
+		if err := w.bearable(); err != nil {
+			return Result{}, err
+		}
 		files, built, err := w.files(ctx)
 		if err != nil {
 			return Result{}, err

@@ -27,10 +27,19 @@ type surroundings struct {
 // surroundings reads those of the overlay; nil if not all can be said of it.
 func (w *work) surroundings() *surroundings {
 	s := surveyor{w.pass, w.dir, w.tree, w.in(entry), []string{w.overlay}, &surroundings{}}
-	if !literal(w.kustomization.content) || !s.does(w.overlay, w.kustomization.root) {
+	if !literal(w.kustomization.content) || !s.does(w.overlay, w.kustomization.root) || s.found.repeat(map[*surroundings]bool{}) {
 		return nil
 	}
 	return s.found
+}
+
+// repeat reports whether a base comes again. Then it is for a build to say what comes of it, and for bearable whether there may be one.
+func (s *surroundings) repeat(seen map[*surroundings]bool) bool {
+	if seen[s] {
+		return true
+	}
+	seen[s] = true
+	return slices.ContainsFunc(s.bases, func(base *surroundings) bool { return base.repeat(seen) })
 }
 
 // surveyor reads one kustomization with its components, and those that it is built from.
@@ -53,7 +62,7 @@ func (s *surveyor) base(dir string) *surroundings {
 	if known {
 		return found
 	}
-	if !slices.Contains(s.within, dir) && s.isPlace(dir) {
+	if len(s.within) < maxKustomizations && !slices.Contains(s.within, dir) && s.isPlace(dir) {
 		b := surveyor{s.Pass, s.repository, s.fsys, "", append(slices.Clone(s.within), dir), &surroundings{}}
 		if b.kustomization(dir) {
 			found = b.found
