@@ -16,11 +16,29 @@ type gated struct {
 	annotated      map[string]bool   // files that speak of the annotation
 }
 
-// Annotates reports whether a text speaks of the annotation by which workloads wait, also as a path of a JSON patch. Where a
-// YAML file of a repository does, Overlays finds others than those that have a SchemaMigration, wherever they are.
-func Annotates(text []byte) bool {
-	return bytes.Contains(text, []byte(manifests.AnnotationWaitFor)) ||
-		bytes.Contains(text, []byte(strings.ReplaceAll(manifests.AnnotationWaitFor, "/", "~1")))
+// Annotates reports whether a file of a repository speaks of the annotation by which workloads wait: a manifest, or a patch, which may
+// be in JSON. Where one does, Overlays finds others than those that have a SchemaMigration, wherever they are.
+func Annotates(fsys fs.FS, file string) bool {
+	if !maySpeak(file) {
+		return false
+	}
+	content, err := readFile(fsys, file)
+	return err == nil && annotates(content)
+}
+
+// maySpeak reports whether a file by that name is one that is looked into for the annotation.
+func maySpeak(file string) bool {
+	return isManifest(file) || path.Ext(file) == ".json" || isKustomization(file)
+}
+
+// annotates reports whether a text speaks of the annotation, also as JSON may write it, or as a path of a JSON patch.
+func annotates(text []byte) bool {
+	for _, slash := range []string{"/", `\/`, "~1"} {
+		if bytes.Contains(text, []byte(strings.ReplaceAll(manifests.AnnotationWaitFor, "/", slash))) {
+			return true
+		}
+	}
+	return false
 }
 
 // including are the fields by which a kustomization takes in other directories. A word elsewhere may be called as a directory

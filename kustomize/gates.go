@@ -189,7 +189,7 @@ func (r *repository) annotated(value string) (file string, line int) {
 		n := 0
 		for text := range bytes.Lines(content) {
 			n++
-			if Annotates(text) && bytes.Contains(text, []byte(value)) {
+			if annotates(text) && bytes.Contains(text, []byte(value)) {
 				file, line = path.Clean(name), n
 				return false
 			}

@@ -217,6 +217,10 @@ func TestGatedOverlays(t *testing.T) {
 		"unused/kustomization.yaml":          "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches: [{patch: '[{op: add, path: /metadata/annotations/schemawave.dev~1wait-for, value: orders}]', target: {kind: Deployment}}]\n",
 		"patched/kustomization.yaml":         "namespace: us\nresources: [../free]\npatches: [{path: wait.yaml}]\n",
 		"patched/wait.yaml":                  deployment("web", "orders"),
+		"json/kustomization.yaml":            "namespace: us\nresources: [../free]\npatches: [{path: wait.json, target: {kind: Deployment}}]\n",
+		"json/wait.json":                     `[{"op": "add", "path": "/metadata/annotations/schemawave.dev~1wait-for", "value": "orders"}]`,
+		"merged/kustomization.yaml":          "namespace: us\nresources: [../free]\npatches: [{path: ../patches/wait.json, target: {kind: Deployment}}]\n",
+		"patches/wait.json":                  `{"kind": "Deployment", "metadata": {"name": "web", "annotations": {"schemawave.dev\/wait-for": "orders"}}}`,
 		"notes/wait.yaml":                    deployment("web", "orders"),
 		"apps/kustomization.yaml":            "namespace: prod\nresources: [ns.yaml]\n",
 		"apps/ns.yaml":                       "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod}\n",
@@ -237,5 +241,5 @@ func TestGatedOverlays(t *testing.T) {
 	for i := range found {
 		found[i] = strings.TrimPrefix(found[i], root+"/")
 	}
-	wantLines(t, "overlays", found, "all-of-eu", "apps/prod", "eu", "gated", "leftover", "migrating", "patched", "us")
+	wantLines(t, "overlays", found, "all-of-eu", "apps/prod", "eu", "gated", "json", "leftover", "merged", "migrating", "patched", "us")
 }

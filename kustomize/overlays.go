@@ -62,6 +62,9 @@ func (g *gated) isOverlay(dir, rel string) (bool, error) {
 	declared := false
 	for _, e := range entries {
 		if !isYAML(e) && e.Name() != kustomization {
+			if !e.IsDir() && Annotates(os.DirFS(dir), e.Name()) {
+				g.annotated[path.Join(rel, e.Name())] = true
+			}
 			continue
 		}
 		content, err := readFile(os.DirFS(dir), e.Name())
@@ -70,7 +73,7 @@ func (g *gated) isOverlay(dir, rel string) (bool, error) {
 			declared = declared || e.Type()&fs.ModeSymlink == 0 && kustomization != ""
 			continue
 		}
-		if Annotates(content) {
+		if annotates(content) {
 			g.annotated[path.Join(rel, e.Name())] = true
 		}
 		var problems Problems
@@ -92,7 +95,11 @@ func isGenerated(dir string) bool {
 	return false
 }
 
+func isManifest(file string) bool {
+	return strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")
+}
+
 // isYAML reports whether a directory entry can be a file of manifests.
 func isYAML(e fs.DirEntry) bool {
-	return !e.IsDir() && (strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml"))
+	return !e.IsDir() && isManifest(e.Name())
 }

@@ -90,7 +90,7 @@ var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change|internal\.
 
 // literal reports whether a text can be taken by its words, which UTF-16 does not show, and annotates no workload.
 func literal(content []byte) bool {
-	return bytes.IndexByte(content, 0) < 0 && !unclear.Match(content) && !Annotates(content)
+	return bytes.IndexByte(content, 0) < 0 && !unclear.Match(content) && !annotates(content)
 }
 
 // read returns the content of a file that is literal.

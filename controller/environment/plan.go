@@ -127,11 +127,7 @@ func (w *writer) survey(changes []change) error {
 // annotated reports whether one of the changed files annotates workloads to wait for a schema.
 func (w *writer) annotated(changes []change) bool {
 	return slices.ContainsFunc(changes, func(ch change) bool {
-		if !mayDeclare(ch.path) {
-			return false
-		}
-		content, err := fs.ReadFile(w.checkout.fs(), ch.path)
-		return err == nil && kustomize.Annotates(content) // a file that is gone annotates nothing
+		return kustomize.Annotates(w.checkout.fs(), ch.path) // a file that is gone annotates nothing
 	})
 }
 
