@@ -9,13 +9,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // outcome is what became of an overlay.
 type outcome struct {
 	result   Result
 	err      error
-	includes bool // another of those that are rendered: nothing became of it yet
+	includes bool // another of those that are rendered, or the same again: nothing became of it yet
 }
 
 // All renders overlays, several at once, and yields what became of each in the order in which they are given. A result may be
@@ -35,11 +37,7 @@ func (p *Pass) All(ctx context.Context, overlays []string) iter.Seq2[Result, err
 		for range min(runtime.GOMAXPROCS(0), len(overlays)) {
 			workers.Go(func() {
 				for i := int(next.Add(1)) - 1; i < len(overlays) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-					o := outcome{includes: a.includes(i)}
-					if !o.includes {
-						o.result, o.err = p.Render(ctx, overlays[i])
-					}
-					outcomes[i] <- o
+					outcomes[i] <- p.outcome(ctx, a, i, overlays[i])
 				}
 			})
 		}
@@ -58,6 +56,19 @@ func (p *Pass) All(ctx context.Context, overlays []string) iter.Seq2[Result, err
 			}
 		}
 	}
+}
+
+// outcome renders the ith overlay, unless it was given before. What came of one that turns out to include another is not used: that
+// may have been written meanwhile.
+func (p *Pass) outcome(ctx context.Context, a *inclusion, i int, overlay string) outcome {
+	if a.first[a.dirs[i]] != i {
+		return outcome{includes: true}
+	}
+	result, k, err := p.render(ctx, overlay)
+	if k != nil && a.includes(a.dirs[i], k.root, map[string]bool{a.dirs[i]: true}) {
+		return outcome{includes: true}
+	}
+	return outcome{result: result, err: err}
 }
 
 // inclusion finds overlays that are built from others.
@@ -82,18 +93,22 @@ func among(overlays []string) *inclusion {
 	return a
 }
 
-// includes reports whether an overlay is built from another one, or was given before.
-func (a *inclusion) includes(i int) bool {
-	return a.first[a.dirs[i]] != i || a.leads(a.dirs[i], map[string]bool{})
+// includes reports whether the kustomization of a directory includes an overlay, itself or by what it includes.
+func (a *inclusion) includes(dir string, kustomization *yaml.Node, seen map[string]bool) bool {
+	if kustomization == nil {
+		return false
+	}
+	return slices.ContainsFunc(namedBy(filepath.ToSlash(dir), kustomization, including...), func(name string) bool { return a.reaches(name, dir, seen) })
 }
 
-// leads reports whether a kustomization includes an overlay, itself or by what it includes.
+// leads reports whether a directory has a kustomization that includes an overlay.
 func (a *inclusion) leads(dir string, seen map[string]bool) bool {
 	if seen[dir] {
 		return false
 	}
 	seen[dir] = true
-	return slices.ContainsFunc(includedBy(dir), func(name string) bool { return a.reaches(name, dir, seen) })
+	root, err := kustomizationOf(dir)
+	return err == nil && a.includes(dir, root, seen)
 }
 
 // reaches reports whether what is included from dir is of another overlay, or leads to one.
@@ -120,19 +135,15 @@ func (a *inclusion) holds(name, dir string) bool {
 	return false
 }
 
-// includedBy returns the paths of what the kustomization of a directory includes; nothing if it has none.
-func includedBy(dir string) []string {
+// kustomizationOf parses the kustomization of a directory; nil if it is empty.
+func kustomizationOf(dir string) (*yaml.Node, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	name := kustomizationFile(entries)
-	if name == "" {
-		return nil
-	}
-	content, err := readFile(os.DirFS(dir), name)
+	content, err := readFile(os.DirFS(dir), kustomizationFile(entries))
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return named(filepath.ToSlash(dir), content, including...)
+	return parseMapping(content)
 }

@@ -54,6 +54,11 @@ func named(dir string, kustomization []byte, fields ...string) []string {
 	if err != nil || root == nil {
 		return nil
 	}
+	return namedBy(dir, root, fields...)
+}
+
+// namedBy is named of a kustomization that is parsed.
+func namedBy(dir string, root *yaml.Node, fields ...string) []string {
 	var paths []string
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {

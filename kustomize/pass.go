@@ -18,14 +18,24 @@ type Pass struct {
 
 // Render is as the function of that name.
 func (p *Pass) Render(ctx context.Context, overlay string) (Result, error) {
+	result, _, err := p.render(ctx, overlay)
+	return result, err
+}
+
+// render returns the overlay's kustomization as well; nil if it could not be read.
+func (p *Pass) render(ctx context.Context, overlay string) (Result, *kustomization, error) {
 	r, err := open(p.Root, overlay)
 	if err != nil {
-		return Result{}, fmt.Errorf("render %s: %w", overlay, err)
+		return Result{}, nil, fmt.Errorf("render %s: %w", overlay, err)
 	}
 	defer r.Close()
-	result, err := r.render(ctx, p)
+	k, err := r.kustomization()
 	if err != nil {
-		return Result{}, fmt.Errorf("render %s: %w", r.overlay, err)
+		return Result{}, nil, fmt.Errorf("render %s: %w", r.overlay, err)
 	}
-	return result, nil
+	result, err := r.render(ctx, p, k)
+	if err != nil {
+		return Result{}, k, fmt.Errorf("render %s: %w", r.overlay, err)
+	}
+	return result, k, nil
 }

@@ -43,7 +43,7 @@ func remoteInFile(file string, content []byte) *Problem {
 
 // remoteIn returns what the configurations in a text name for kustomize's own plugins to fetch; "" if there is nothing.
 func remoteIn(content []byte) string {
-	if !bytes.Contains(content, []byte("builtin")) && !unclear.Match(content) {
+	if !bytes.Contains(content, []byte("builtin")) && !escaped.Match(content) {
 		return ""
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))

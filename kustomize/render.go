@@ -36,11 +36,7 @@ func Render(ctx context.Context, overlay string, opts Options) (Result, error) {
 	return (&Pass{Options: opts}).Render(ctx, overlay)
 }
 
-func (r *repository) render(ctx context.Context, p *Pass) (Result, error) {
-	k, err := r.kustomization()
-	if err != nil {
-		return Result{}, err
-	}
+func (r *repository) render(ctx context.Context, p *Pass, k *kustomization) (Result, error) {
 	declarations, err := r.declarations(k)
 	if err != nil {
 		return Result{}, err

@@ -84,13 +84,23 @@ func (s *surveyor) isPlace(dir string) bool {
 	return err == nil && real == abs
 }
 
-// unclear matches a text that may mean a name or a path which it does not show, or change what a patch otherwise cannot, or tell
+// escaped matches a character of a quoted text that may be any other.
+var escaped = regexp.MustCompile(`\\[/uUx\r\n]`)
+
+// hides reports whether a text may mean a name or a path which it does not show, or change what a patch otherwise cannot, or tell
 // kustomize what an object was called before.
-var unclear = regexp.MustCompile(`\\[/uUx\r\n]|allow(Name|Kind)Change|internal\.config\.kubernetes\.io`)
+func hides(content []byte) bool {
+	for _, words := range []string{"allowNameChange", "allowKindChange", "internal.config.kubernetes.io"} {
+		if bytes.Contains(content, []byte(words)) {
+			return true
+		}
+	}
+	return escaped.Match(content)
+}
 
 // literal reports whether a text can be taken by its words, which UTF-16 does not show, and annotates no workload.
 func literal(content []byte) bool {
-	return bytes.IndexByte(content, 0) < 0 && !unclear.Match(content) && !annotates(content)
+	return bytes.IndexByte(content, 0) < 0 && !hides(content) && !annotates(content)
 }
 
 // read returns the content of a file that is literal.
