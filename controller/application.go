@@ -25,6 +25,7 @@ func newApplication(a *argo.Application, readable func(server, name, namespace s
 		Named:       a.Annotations[AnnotationEnvironment] != "",
 		Readable:    readable(d.Server, d.Name, ""),
 		Compared:    revision(a.Status.Sync.Revision, a.Status.Sync.Revisions),
+		Held:        carried(a),
 		Wanted:      wanted(a),
 		Asked:       a.Operation != nil,
 	}
@@ -96,13 +97,28 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	return out, true
 }
 
+// carried lists the markers and guards that an Application's commit holds; none once it is being deleted.
+func carried(a *argo.Application) []marker {
+	var out []marker
+	for _, r := range a.Status.Resources {
+		if n, ok := planted(r); ok && a.DeletionTimestamp == nil {
+			out = append(out, marker{Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n})
+		}
+	}
+	return out
+}
+
+// planted reads the name of a marker or a guard that is not just to be pruned.
+func planted(r argo.ResourceStatus) (manifests.Name, bool) {
+	n, ok := manifests.ParseName(r.Name)
+	return n, ok && (n.Marker && r.Kind == "ConfigMap" || n.Guard && r.Kind == "Job") && !r.RequiresPruning && !r.Hook
+}
+
 // wanted lists the markers and guards that an Application's commit holds and its cluster does not.
 func wanted(a *argo.Application) []marker {
 	var out []marker
 	for _, r := range a.Status.Resources {
-		n, ok := manifests.ParseName(r.Name)
-		if ok && (n.Marker && r.Kind == "ConfigMap" || n.Guard && r.Kind == "Job") &&
-			r.Status == argo.SyncStatusCodeOutOfSync && !r.RequiresPruning && !r.Hook {
+		if n, ok := planted(r); ok && r.Status == argo.SyncStatusCodeOutOfSync {
 			out = append(out, marker{Key: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, Name: n})
 		}
 	}

@@ -16,6 +16,7 @@ type decision struct {
 	Collect      []job    // finished Jobs that nothing rests on any more, once all publications are acknowledged
 	Doubts       []string // why something that looks like a result is not said, for the log
 	Skipped      *verdict // the newest sync that went by without the migration it carries, if nothing has succeeded since
+	Taken        *verdict // the newest of an Application whose database's name belongs to another one
 	Unversioned  *verdict // the newest attempt, if it succeeded, but nobody knows at which version, so it makes nothing ready
 }
 
@@ -38,8 +39,19 @@ func decide(o observation) decision {
 	var d decision
 	state := o.State
 	state.Environment, state.Database = o.Target.Environment, o.Target.Database
+	o.Applications = slices.Clone(o.Applications)
+	slices.SortStableFunc(o.Applications, func(a, b application) int { // a Job that both list is the owner's
+		return int(truth(b.Key.String() == ownerOf(state)) - truth(a.Key.String() == ownerOf(state)))
+	})
 	all := judge(o)
 	for _, v := range all {
+		if why := o.taken(state, v); why != "" && v.Kind != silent {
+			d.doubt(o.Target, v, why)
+			if v.Why = why; !v.Guessed {
+				d.Taken = &v
+			}
+			continue
+		}
 		v = v.recall(state.Ready)
 		switch {
 		case v.Kind == silent:

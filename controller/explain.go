@@ -95,6 +95,9 @@ func explain(ctx context.Context, w world, states States, key types.NamespacedNa
 				return out, fmt.Errorf("read the state of %s: %w", t, err)
 			}
 		}
+		if err := w.owner(ctx, &o); err != nil {
+			return out, err
+		}
 		out.Databases = append(out.Databases, newDatabase(o, decide(o), key, states != nil))
 	}
 	// What only seems to be of an environment called like its namespace, for Jobs tell of another.

@@ -15,12 +15,13 @@ type memory struct {
 	events map[target]map[string]bool
 	doubts map[target]string
 	runs   map[target]string // the last one that succeeded at no version
+	others map[target]string // the Application whose database has a name that is taken
 	said   map[string]bool
 	left   map[target]string // the last reason not to heal
 }
 
 func newMemory() memory {
-	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, said: map[string]bool{}, left: map[target]string{}}
+	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, others: map[target]string{}, said: map[string]bool{}, left: map[target]string{}}
 }
 
 func (m *memory) told(t target, id string) bool {
@@ -42,6 +43,7 @@ func (m *memory) forget(t target) {
 	delete(m.events, t)
 	delete(m.doubts, t)
 	delete(m.runs, t)
+	delete(m.others, t)
 	delete(m.left, t)
 }
 
@@ -51,6 +53,15 @@ func (m *memory) unversioned(t target, run string) bool {
 	defer m.mu.Unlock()
 	news := m.runs[t] != run
 	m.runs[t] = run
+	return news
+}
+
+// taken reports whether it is news that the name of a database is taken for this Application.
+func (m *memory) taken(t target, application string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	news := m.others[t] != application
+	m.others[t] = application
 	return news
 }
 

@@ -80,6 +80,7 @@ type application struct {
 	Operations  []operation
 	History     []deployment
 	Compared    string   // the revision that it was last compared with; several sources give several, joined by commas
+	Held        []marker // markers and guards of that revision
 	Wanted      []marker // markers and guards of that revision that are still to be applied
 	Asked       bool     // an operation is asked for, or in progress
 	Refusal     refusal

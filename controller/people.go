@@ -24,6 +24,7 @@ const (
 	reasonSucceeded   = "MigrationSucceeded"
 	reasonFailed      = "MigrationFailed"
 	reasonUnversioned = "MigrationVersionUnknown"
+	reasonTaken       = "MigrationDatabaseTaken"
 	reasonHealed      = "MigrationSyncRequested"
 )
 

@@ -53,10 +53,16 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 		return 0, fmt.Errorf("read the state of %s: %w", t, err)
 	}
 	o.State = state
+	gone := len(o.Jobs) == 0 && len(o.Applications) == 0
+	if !gone {
+		if err := r.world.owner(ctx, &o); err != nil {
+			return 0, err
+		}
+	}
 	d := decide(o)
 	r.memory.doubt(r.Log, t, d.Doubts)
 	state, err = r.publish(ctx, o, d, revision)
-	if len(o.Jobs) == 0 && len(o.Applications) == 0 && err == nil {
+	if gone && err == nil {
 		r.memory.forget(t)
 		r.metrics.forget(t)
 		r.captures.release(t, captured, func(capture) bool { return false })
@@ -68,6 +74,9 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	}
 	if v := d.Unversioned; v != nil && r.memory.unversioned(t, v.Attempt.Run) {
 		r.people.warn(ctx, v.Attempt.Application, reasonUnversioned, fmt.Sprintf("nothing is ready of %s: %s", t, v.whyUnversioned()))
+	}
+	if v := d.Taken; v != nil && r.memory.taken(t, v.Attempt.Application) {
+		r.people.warn(ctx, v.Attempt.Application, reasonTaken, fmt.Sprintf("nothing is said about its %s: %s", t, v.Why))
 	}
 	r.captures.release(t, captured, o.awaits)
 	if err := r.collect(ctx, d.Collect); err != nil || r.Heal != HealSync || state.Obstacle == nil {

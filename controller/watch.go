@@ -39,6 +39,11 @@ func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, t
 				q.Add(t)
 			}
 		},
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*argo.Application], q queue) {
+			for _, t := range w.targets(ctx, e.Object) { // another Application may have taken them over
+				q.Add(t)
+			}
+		},
 	}
 }
 
