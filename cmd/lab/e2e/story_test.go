@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,11 +77,18 @@ func TestStory(t *testing.T) {
 		{"the leader is killed", orphaned},
 		{"a person looks around", lookAround},
 		{"the migrations move into an image", imaged},
+		{"a release is rolled back", rolledBack},
+		{"a sync window closes", shut},
 		{"a tool of the team's own takes over", tooled},
 		{"teams bring tools of their own", ownTools},
+		{"an Application has several databases", several},
+		{"two Applications have one database", shared},
 		{"a sync leaves the hook out", guarded},
 		{"a migration runs in the Sync phase", inSyncPhase},
 		{"Argo CD renders by a plugin", byPlugin},
+		{"the sync window opens", opened},
+		{"Argo CD skips in four ways", fourWays},
+		{"everything fails at once", outage},
 		{"a migration is interrupted", interrupted},
 		{"a hook would be skipped", unskipped},
 	}
@@ -253,10 +259,8 @@ func wrong(t *testing.T, s *story.Story) {
 
 // away stops the NATS server while a migration runs: the event comes once it is back, and nothing else is lost.
 func away(t *testing.T, s *story.Story) {
-	nats := process(t, "nats-server")
-	if err := syscall.Kill(nats, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	nats := component(t, "nats")
+	signal(t, nats, syscall.SIGSTOP)
 	resume := func() { syscall.Kill(nats, syscall.SIGCONT) }
 	t.Cleanup(resume)
 	back := time.AfterFunc(20*time.Second, resume)
@@ -460,29 +464,6 @@ spec:
 	wantReady(t, s, story.Staging, "9")
 }
 
-// process returns the id of the one process with a name.
-func process(t *testing.T, name string) int {
-	t.Helper()
-	var found []int
-	comms, err := filepath.Glob("/proc/[0-9]*/comm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, comm := range comms {
-		if b, err := os.ReadFile(comm); err == nil && strings.HasPrefix(string(b), name) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			found = append(found, pid)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d processes are called %s, want 1: is this the lab?", len(found), name)
-	}
-	return found[0]
-}
-
 func wantSucceeded(t *testing.T, r story.Release, version string) {
 	t.Helper()
 	if r.Event.Predicate != events.Succeeded {
@@ -535,12 +516,17 @@ func wantPhase(t *testing.T, s *story.Story, application string, phase common.Op
 // wantEventually fails the test unless ok holds within a minute.
 func wantEventually(t *testing.T, what string, ok func(context.Context) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	wantWithin(t, time.Minute, what, ok)
+}
+
+func wantWithin(t *testing.T, patience time.Duration, what string, ok func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for !ok(ctx) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not so within a minute: %s", what)
+			t.Fatalf("not so within %s: %s", patience, what)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
