@@ -136,6 +136,23 @@ func TestGatesFollowTheirAnnotation(t *testing.T) {
 	pass(t, w, Unchanged)
 }
 
+// TestGateByPatchInJSON gates the workload of an overlay that is one by the annotation in a patch, from the push of that patch on.
+func TestGateByPatchInJSON(t *testing.T) {
+	h := newHost(t)
+	files := example(t, "shop")
+	const base, overlay = "storefront/base/deployment.yaml", "storefront/overlays/eu"
+	files[base] = strings.Replace(files[base], "schemawave.dev/wait-for", "example.com/note", 1)
+	files[overlay+"/kustomization.yaml"] = "namespace: eu\nresources: [../../base]\npatches: [{path: wait.json, target: {kind: Deployment}}]\n"
+	files[overlay+"/wait.json"] = `[{"op": "add", "path": "/metadata/annotations/example.com~1other", "value": "a"}]`
+	p := h.repository("shop", files)
+	w := start(t, real, h.url("shop")).only()
+	pass(t, w, Pushed)
+	p.pull()
+	p.commit("the storefront waits", map[string]string{overlay + "/wait.json": `[{"op": "add", "path": "/metadata/annotations/schemawave.dev~1wait-for", "value": "production/orders"}]`})
+	p.push()
+	equal(t, "gated", pass(t, w, Pushed).Rendered, []string{overlay})
+}
+
 // An overlay that is one by an annotation in its base, and could not be rendered, is when a file of its own is mended: its
 // workload must not start ungated.
 func TestGateOfMendedOverlay(t *testing.T) {
