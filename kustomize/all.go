@@ -116,6 +116,9 @@ func (a *inclusion) reaches(name, dir string, seen map[string]bool) bool {
 	if found, known := a.known.Load(name); known {
 		return found.(bool)
 	}
+	if _, overlay := a.first[dir]; overlay && name == filepath.Join(dir, entry) {
+		return false // the generated files, which include nothing
+	}
 	base, err := filepath.EvalSymlinks(name) // an error: out of reach, or no path
 	found := err == nil && base != dir && (a.holds(base, dir) || a.leads(base, seen))
 	a.known.Store(name, found)
