@@ -65,7 +65,8 @@ lint: ## gofmt, go vet, staticcheck
 	@cd $(PEERS) && $(GO) vet ./... && $(GO) run $(LINT) ./...
 
 bench: deps build ## benchmarks, each beside a floor or a peer, and the way from a push to a ready schema
-	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
+	@$(LAB) run --control-plane -- $(GO) test -run '^$$' -bench . -skip Notifications -benchmem ./migrations/... ./events/... ./kustomize/... ./controller/...
+	@$(LAB) run -- $(GO) test -run '^$$' -bench Notifications -benchtime 1x ./controller
 	@$(LAB) run -- $(GO) test -run '^$$' -bench PushToReady -benchtime 10x ./cmd/lab/e2e
 
 bench-engine: deps ## the migration engine beside other tools and floors, near and 5 ms away (half an hour; ROUNDS=5)
