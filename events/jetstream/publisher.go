@@ -85,10 +85,6 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 	if e.ID == "" {
 		e.ID = events.EventID(e)
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("publish event %s: %w", e.ID, err)
-	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
 	ctx, release := p.guard(ctx, func(denied string) bool {
 		return denied == subject || denied == lastSubject(events.EventStream) || denied == lastSubject(events.StateStream)
@@ -102,10 +98,20 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 		if err := p.follows(ctx, e, state); err != nil {
 			return err
 		}
-		_, err = p.js.PublishMsg(ctx, message(subject, e.Headers(), data), jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
-			jetstream.WithExpectLastSequenceForSubject(last.revision, events.DatabaseEventFilter(e.Environment, e.Database)))
-		return err // if that leaves it open whether the event is stored, the next look tells
+		return p.append(ctx, e, last) // if that leaves it open whether e is stored, the next look tells
 	})
+}
+
+// append stores e if last is still the last event of its database.
+func (p *Publisher) append(ctx context.Context, e events.Event, last stored) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return final{fmt.Errorf("publish event %s: %w", e.ID, err)}
+	}
+	m := message(events.EventSubject(e.Environment, e.Database, e.Predicate), e.Headers(), data)
+	_, err = p.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
+		jetstream.WithExpectLastSequenceForSubject(last.revision, events.DatabaseEventFilter(e.Environment, e.Database)))
+	return err
 }
 
 // skew is how far the clock by which an event happened may be ahead of the stream's.

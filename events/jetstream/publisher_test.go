@@ -278,6 +278,28 @@ func TestAnEventOfAnotherStateIsAConflict(t *testing.T) {
 	}
 }
 
+// Whoever has looked before another event of the database was told has to look again.
+func TestAnEventFollowsTheLastThatWasSeen(t *testing.T) {
+	p := publisher(t, dial(t, run(t)))
+	e := events.Event{ID: "began", Environment: "prod", Database: "orders", Predicate: events.Started, Time: time.Now()}
+	over := e
+	over.ID, over.Predicate = "over", events.Succeeded
+	for _, id := range []string{"over", "over again"} { // the first of all, and another
+		over.ID = id
+		last, there, err := p.look(bounded(t), e)
+		if err != nil || there {
+			t.Fatalf("%t, %v", there, err)
+		}
+		if err := p.PublishEvent(bounded(t), over, 0); err != nil {
+			t.Fatal(err)
+		}
+		var api *jetstream.APIError
+		if err := p.append(bounded(t), e, last); !errors.As(err, &api) || !ambiguous(err) {
+			t.Errorf("after %q: %v", last.id, err)
+		}
+	}
+}
+
 // Two publishers who both take themselves for the leader tell of a begin and of an end: the begin never comes last.
 func TestEventsOfTwoPublishersAreInOrder(t *testing.T) {
 	s := run(t)
