@@ -18,6 +18,7 @@ func TestSubjects(t *testing.T) {
 		{"empty names keep their place", events.StateSubject("", "orders", ""), "schema.state.v1.%.orders"},
 		{"bytes, not characters", events.StateSubject("prod", "größe", ""), "schema.state.v1.prod.gr%C3%B6%C3%9Fe"},
 		{"filter of all", events.EventFilter(""), "schema.event.v1.>"},
+		{"filter of a database", events.DatabaseEventFilter("eu.west", "orders"), "schema.event.v1.eu%2Ewest.orders.*"},
 		{"filter of an environment", events.StateFilter("eu.west"), "schema.state.v1.eu%2Ewest.>"},
 		{"live filter", events.LiveFilter("prod"), "schema.live.v1.prod.>"},
 	} {
