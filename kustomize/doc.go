@@ -8,5 +8,6 @@
 //
 // Nothing outside the repository is read for a migration or written, whatever symbolic links the repository holds. Bases of an
 // overlay are read as kustomize reads them; what is remote is not fetched unless the options say so. Whoever may push to a
-// repository must not be able to hold up what renders it: how large a file may be, and what its aliases stand for, is bounded.
+// repository must not be able to hold up what renders it: how large a file may be, what its aliases stand for, and how often kustomize
+// would load what is included is bounded.
 package kustomize

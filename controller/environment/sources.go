@@ -3,6 +3,7 @@ package environment
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -111,12 +112,12 @@ func named(root fs.FS, dir string) ([]string, error) {
 		if e.IsDir() {
 			continue
 		}
-		content, err := fs.ReadFile(root, path.Join(dir, e.Name()))
+		content, err := readSource(root, path.Join(dir, e.Name()))
 		if err != nil {
 			if kustomization {
 				return nil, err
 			}
-			continue // a link that leads nowhere
+			continue // a link that leads nowhere, or what no render reads
 		}
 		if !kustomization && !bytes.Contains(content, []byte("..")) {
 			continue
@@ -130,6 +131,20 @@ func named(root fs.FS, dir string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// maxSource is how many bytes a file may hold to be looked into. Package kustomize refuses larger ones.
+const maxSource = 16 << 20
+
+func readSource(root fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(root, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxSource {
+		return nil, fmt.Errorf("%s holds %d bytes", name, info.Size())
+	}
+	return fs.ReadFile(root, name)
 }
 
 // appendPath adds the path that a word of a YAML file in dir can mean, also as the right side of key=path.

@@ -3,6 +3,7 @@ package environment
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 )
@@ -51,6 +52,9 @@ func TestReach(t *testing.T) {
 	}
 	broken := fstest.MapFS{"overlay/kustomization.yaml": file("resources: [\n<<<<<<< HEAD\n")}
 	equal(t, "a kustomization that cannot be read", reach(broken, "overlay"), []string{"."})
+	large := "resources: [../base]\n" + strings.Repeat("# padding\n", 17<<20/10)
+	equal(t, "a kustomization that is too large to be rendered", reach(fstest.MapFS{"overlay/kustomization.yaml": file(large)}, "overlay"), []string{"."})
+	equal(t, "a file that is", reach(fstest.MapFS{"overlay/kustomization.yaml": file("{}"), "overlay/a.yaml": file(large)}, "overlay"), []string{"overlay"})
 }
 
 func TestWithoutOurs(t *testing.T) {
