@@ -27,6 +27,10 @@ func unskipped(t *testing.T, s *story.Story) {
 	app.Namespace, app.Name = "argocd", name
 	patch(t, s, app, map[string]any{"metadata": map[string]any{"annotations": map[string]string{"argocd.argoproj.io/manifest-generate-paths": "."}}})
 
+	wantEventually(t, "the sync before is over, or the first migration would be passed over instead of the second", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, name)
+		return err == nil && a.Operation == nil && a.Status.OperationState.Phase.Completed() && a.Status.Sync.Status == argo.SyncStatusCodeSynced
+	})
 	promote(t, s, "20", "SELECT pg_sleep(8);\n")
 	wantEventually(t, "migration 20 runs", func(ctx context.Context) bool {
 		jobs, err := s.Cluster.MigrationJobs(ctx, "production")

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -47,8 +48,15 @@ func begin(t testing.TB) *story.Story {
 		if !t.Failed() {
 			return
 		}
-		if log, err := s.Cluster.ControllerLog(context.WithoutCancel(t.Context())); err == nil {
+		ctx := context.WithoutCancel(t.Context())
+		if log, err := s.Cluster.ControllerLog(ctx); err == nil {
 			t.Logf("the controller's log:\n%s", log)
+		}
+		var apps argo.ApplicationList
+		if err := s.Cluster.List(ctx, &apps); err == nil {
+			for _, a := range apps.Items {
+				t.Logf("%s is %s with %s; asked for is %v, the last operation is %+v", a.Name, a.Status.Sync.Status, a.Status.Sync.Revision, a.Operation, a.Status.OperationState)
+			}
 		}
 	})
 	if err := s.Install(t.Context()); err != nil {
