@@ -48,8 +48,8 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
 	cancel()
+	r.metrics.published("read", err)
 	if err != nil {
-		r.metrics.published("read", err)
 		return 0, fmt.Errorf("read the state of %s: %w", t, err)
 	}
 	o.State = state

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/schemawave/schemawave/events"
 )
 
@@ -53,6 +55,15 @@ func TestPublishedIsToldOnce(t *testing.T) {
 		next := newReplica(t, s, o, b)
 		next.start()
 		next.work()
+		for result, is := range map[string]bool{"ok": true, "error": false} {
+			var reads dto.Metric
+			if err := next.rec.metrics.publishes.WithLabelValues("read", result).Write(&reads); err != nil {
+				t.Fatal(err)
+			}
+			if n := reads.Counter.GetValue(); n > 0 != is {
+				t.Errorf("%s: %v reads with result %s are counted", name, n, result)
+			}
+		}
 		want := map[string]int{}
 		for _, e := range b.log {
 			if e.Predicate != events.Started {
