@@ -157,7 +157,8 @@ func TestHostile(t *testing.T) {
 			if err != nil && (strings.Contains(err.Error(), "Confidential") || len(err.Error()) > 4000) {
 				t.Errorf("the error tells what it should not, or too much: %.5000v", err)
 			}
-			if n := (end.TotalAlloc - start.TotalAlloc) >> 20; n > 100 {
+			// A bomb takes gigabytes. The race detector has pools forget a part of what they hold, which then counts twice.
+			if n := (end.TotalAlloc - start.TotalAlloc) >> 20; n > 200 {
 				t.Errorf("%d MiB were allocated", n)
 			}
 			if after := readTree(t, root); len(after) != len(before) {

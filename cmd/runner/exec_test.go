@@ -180,7 +180,7 @@ func TestSignalsReachTheTool(t *testing.T) {
 		t.Run(test.trap, func(t *testing.T) {
 			url := freshURL(t)
 			report := filepath.Join(t.TempDir(), "report.json")
-			c := program(t, url, execArgs(`trap 'echo got it; exit 0' `+test.trap+`; psql -X -q "$DATABASE_URL" -c 'SELECT pg_sleep(600)' & wait`, "--report", report)...)
+			c := program(t, url, execArgs(`trap 'echo got it; exit 0' `+test.trap+`; psql -X -q "$DATABASE_URL" -c 'SELECT pg_sleep(600)' 2>/dev/null & wait`, "--report", report)...)
 			var stdout bytes.Buffer
 			c.Stdout = &stdout
 			if err := c.Start(); err != nil {
