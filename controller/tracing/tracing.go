@@ -107,10 +107,10 @@ func (t *Tracer) Pass(rep environment.Report) {
 }
 
 // Published tells of an event that has just been published: of the migration that it is about, and of how long it took from the
-// fact to its message.
+// fact to its message. A migration that has only begun is told of with its result.
 func (t *Tracer) Published(e events.Event) {
 	a, published := e.Attempt, time.Now()
-	if a == nil {
+	if a == nil || e.Predicate == events.Started {
 		return
 	}
 	migration, publication, ok := spansOf(e.ID)

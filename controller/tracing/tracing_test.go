@@ -134,6 +134,7 @@ func event(p events.Predicate) events.Event {
 func TestOneTraceFromPushToEvent(t *testing.T) {
 	i := told(t, func(tr *Tracer) {
 		tr.Pass(pass())
+		tr.Published(event(events.Started))
 		tr.Published(event(events.Succeeded))
 	})
 	if want := []string{"fetch", "migration succeeded", "publish", "push", "render and push"}; !slices.Equal(i.names(), want) {
