@@ -46,3 +46,15 @@ func TestCaptures(t *testing.T) {
 		t.Errorf("%v counted, %v", counted.Counter, err)
 	}
 }
+
+// An operation that is captured for several databases is marked by the pass over each, which may run at the same time.
+func TestCapturesShareNoResults(t *testing.T) {
+	w := watcher{captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))}
+	o, others := operation{Results: make([]result, 1)}, target{orders.Environment, "others"}
+	w.captureOperation(orders, application{}, o, "")
+	w.captureOperation(others, application{}, o, "")
+	w.peek(orders)[0].application.Operations[0].Results[0].HasJob = true
+	if o.Results[0].HasJob || w.peek(others)[0].application.Operations[0].Results[0].HasJob {
+		t.Error("a mark for one database shows for another")
+	}
+}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -87,9 +88,11 @@ func (w *watcher) captureResults(a *argo.Application) {
 	}
 }
 
-// captureOperation keeps an operation for what it says of one database.
+// captureOperation keeps an operation for what it says of one database. A pass marks the results, and those of other databases may
+// be looked at meanwhile: each has its own.
 func (w *watcher) captureOperation(t target, a application, o operation, what string) {
-	o.Past, a.Operations, a.Wanted = true, []operation{o}, nil
+	o.Past, o.Results = true, slices.Clone(o.Results)
+	a.Operations, a.Wanted = []operation{o}, nil
 	w.put(t, capture{key: fmt.Sprintf("%s@%s %s", a.Key, o.Started, what), application: &a})
 }
 
