@@ -47,46 +47,34 @@ func (m *memory) forget(t target) {
 	delete(m.left, t)
 }
 
-// unversioned reports whether it is news that this run succeeded at no version.
-func (m *memory) unversioned(t target, run string) bool {
+// news notes what is said of a database, in the place of what was said before, and reports whether it is another thing.
+func (m *memory) news(said map[target]string, t target, what string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	news := m.runs[t] != run
-	m.runs[t] = run
-	return news
+	before := said[t]
+	said[t] = what
+	return before != what
 }
 
+// unversioned reports whether it is news that this run succeeded at no version.
+func (m *memory) unversioned(t target, run string) bool { return m.news(m.runs, t, run) }
+
 // taken reports whether it is news that the name of a database is taken for this Application.
-func (m *memory) taken(t target, application string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	news := m.others[t] != application
-	m.others[t] = application
-	return news
-}
+func (m *memory) taken(t target, application string) bool { return m.news(m.others, t, application) }
 
 // doubt logs what is not said and why, if that changed.
 func (m *memory) doubt(log *slog.Logger, t target, doubts []string) {
-	text := fmt.Sprint(doubts)
-	m.mu.Lock()
-	changed := m.doubts[t] != text
-	m.doubts[t] = text
-	m.mu.Unlock()
-	if changed {
-		for _, d := range doubts {
-			log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
-		}
+	if !m.news(m.doubts, t, fmt.Sprint(doubts)) {
+		return
+	}
+	for _, d := range doubts {
+		log.Warn("nothing is said about "+d, "environment", t.Environment, "database", t.Database)
 	}
 }
 
 // unhealed logs why nothing is done about an obstacle, if that changed; the empty reason is that something is done.
 func (m *memory) unhealed(log *slog.Logger, t target, o events.Obstacle, why string) {
-	text := fmt.Sprint(o.Kind, o.Run, why)
-	m.mu.Lock()
-	changed := m.left[t] != text
-	m.left[t] = text
-	m.mu.Unlock()
-	if changed && why != "" {
+	if m.news(m.left, t, fmt.Sprint(o.Kind, o.Run, why)) && why != "" {
 		log.Info("not asked for a sync of "+o.Application+": "+why, "environment", t.Environment, "database", t.Database, "obstacle", o.Kind)
 	}
 }
