@@ -8,7 +8,8 @@ import (
 )
 
 // What Argo CD writes where it does not go on (argo-cd, controller/sync.go, controller/appcontroller.go: autoSync, util/argo:
-// SetAppOperation).
+// SetAppOperation). From 3.0 on it says "Failed last sync attempt to" and names the commit that failed, which it says as well while that
+// is the one to sync: that it has passed over a newer one then only shows by time.
 const (
 	heldByWindow = "Sync operation blocked by sync window"
 	tried        = "Failed sync attempt to "
