@@ -19,7 +19,7 @@ import (
 // replicas that lag. All promises must hold there too.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
-	servers, err := natstest.StartCluster(3)
+	servers, err := natstest.StartCluster(3, natstest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
