@@ -19,7 +19,19 @@ import (
 // replicas that lag. All promises must hold there too.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
-	servers, err := natstest.StartCluster(3, natstest.Options{})
+	servers, o := cluster(t, natstest.Options{})
+	streams, err := NewStreams(dialURL(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("one fact, one message", func(t *testing.T) { oneFactOneMessage(t, o) })
+	t.Run("leaders come and go", func(t *testing.T) { leadersComeAndGo(t, o, streams, servers) })
+}
+
+// cluster starts three servers with streams of three replicas; the options reach all of them.
+func cluster(t testing.TB, options natstest.Options) ([]*natstest.Server, Options) {
+	t.Helper()
+	servers, err := natstest.StartCluster(3, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +52,7 @@ func TestThreeReplicas(t *testing.T) {
 	if err := streams.Ensure(bounded(t), StreamOptions{Replicas: 3}); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("one fact, one message", func(t *testing.T) { oneFactOneMessage(t, o) })
-	t.Run("leaders come and go", func(t *testing.T) { leadersComeAndGo(t, o, streams, servers) })
+	return servers, o
 }
 
 func oneFactOneMessage(t *testing.T, o Options) {
@@ -74,7 +85,10 @@ func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*nats
 	r.told(contains("no proven"))
 	for i := range facts {
 		if i%6 == 3 {
-			restartLeader(t, streams, servers)
+			// The others elect another meanwhile.
+			if err := leaderOf(t, streams, servers).Restart(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		e := events.Event{ID: fmt.Sprint("event-", i), Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
 		_, revision, err := p.State(bounded(t), "prod", "orders", "")
@@ -94,8 +108,8 @@ func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*nats
 	}
 }
 
-// restartLeader restarts the server that leads the state stream, while the others elect another.
-func restartLeader(t *testing.T, s *Streams, servers []*natstest.Server) {
+// leaderOf finds the server that leads the state stream.
+func leaderOf(t testing.TB, s *Streams, servers []*natstest.Server) *natstest.Server {
 	t.Helper()
 	ctx := bounded(t)
 	for ctx.Err() == nil {
@@ -109,13 +123,11 @@ func restartLeader(t *testing.T, s *Streams, servers []*natstest.Server) {
 		}
 		for i, server := range servers {
 			if c := stream.CachedInfo().Cluster; c != nil && c.Leader == fmt.Sprint("n", i+1) {
-				if err := server.Restart(); err != nil {
-					t.Fatal(err)
-				}
-				return
+				return server
 			}
 		}
 		sleep(ctx, 50*time.Millisecond)
 	}
 	t.Fatal("the stream has no leader")
+	return nil
 }

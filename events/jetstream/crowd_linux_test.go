@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -80,11 +82,43 @@ func releaseCrowd(b *testing.B, size int, open func(b *testing.B, nc *nats.Conn)
 	runs.add("server-KB/waiter", float64(resident(b, s)-before)/1000/float64(size))
 	runs.add("consumers", float64(consumers(b, nc, w.stream)))
 	runtime.GC() // what connecting left behind is no part of a release
+	clientsBefore, serverBefore := processor(b, os.Getpid()), processor(b, pid(b, s))
 	published := time.Now()
 	w.publish("7")
 	r := c.releasedSince(published, published)
 	c.whole(r)
 	runs.addRelease(r)
+	runs.add("clients-cpu-ms", processor(b, os.Getpid())-clientsBefore)
+	runs.add("server-cpu-ms", processor(b, pid(b, s))-serverBefore)
+}
+
+// 10,000 waiters when the server is killed, and when a node of three is; each time the version is published as soon as it can be.
+// The times are from the moment when the server was back, or the node was gone.
+func BenchmarkCrowdOutlives(b *testing.B) {
+	b.Run("the server", func(b *testing.B) {
+		size, runs := room(b), measured{}
+		for b.Loop() {
+			s := alone(b)
+			c := gather(b, size, Options{URL: s.URL()}, withWaiter)
+			runs.addRelease(outlive(b, s, c))
+			c.leave()
+			s.Stop()
+		}
+		runs.report(b)
+	})
+	b.Run("a node of three", func(b *testing.B) {
+		size, runs := room(b), measured{}
+		for b.Loop() {
+			nodes, o := cluster(b, natstest.Options{Process: true})
+			c := gather(b, size, o, withWaiter)
+			runs.addRelease(outliveNode(b, nodes, o, c))
+			c.leave()
+			for _, s := range nodes {
+				s.Stop()
+			}
+		}
+		runs.report(b)
+	})
 }
 
 func byWaiter(b *testing.B, nc *nats.Conn) way {
@@ -187,15 +221,19 @@ func consumers(b *testing.B, nc *nats.Conn, stream string) int {
 	return s.CachedInfo().State.Consumers
 }
 
-var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s*(\d+) kB$`)
-
-// resident is the memory of the server's process, in bytes.
-func resident(b *testing.B, s *natstest.Server) int {
+func pid(b *testing.B, s *natstest.Server) int {
 	pid, err := s.PID()
 	if err != nil {
 		b.Fatal(err)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return pid
+}
+
+var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s*(\d+) kB$`)
+
+// resident is the memory of the server's process, in bytes.
+func resident(b *testing.B, s *natstest.Server) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid(b, s)))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -208,6 +246,25 @@ func resident(b *testing.B, s *natstest.Server) int {
 		b.Fatal(err)
 	}
 	return kilobytes << 10
+}
+
+// processor is the time that a process has used, user and system, in milliseconds; the kernel counts hundredths of a second
+// (proc(5), stat).
+func processor(b *testing.B, pid int) float64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on
+	var ticks int
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	return float64(ticks) * 10
 }
 
 // measured is what each run of a benchmark yielded, by unit.

@@ -199,3 +199,43 @@ func outlive(t testing.TB, s *natstest.Server, c *crowd) release {
 	c.whole(r)
 	return r
 }
+
+// Of three nodes the one that leads the stream is killed, with a third of the waiters on it.
+func TestACrowdOutlivesANode(t *testing.T) {
+	t.Parallel()
+	nodes, o := cluster(t, natstest.Options{Process: true})
+	c := gather(t, 600, o, withWaiter)
+	defer c.leave()
+	outliveNode(t, nodes, o, c)
+}
+
+// outliveNode kills a node and returns how the crowd was released, counted from the moment when it was gone.
+func outliveNode(t testing.TB, nodes []*natstest.Server, o Options, c *crowd) release {
+	t.Helper()
+	publishThrough(t, o, "5")
+	c.allSee("5")
+	publishThrough(t, o, "6")
+	c.allSee("6")
+	streams, err := NewStreams(dialURL(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := leaderOf(t, streams, nodes)
+	on := 0
+	for _, nc := range c.conns {
+		if nc.ConnectedUrl() == leader.URL() {
+			on++
+		}
+	}
+	if on < c.size/6 {
+		t.Errorf("%d of %d waiters are on the node that is killed", on, c.size)
+	}
+	if err := leader.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	gone := time.Now()
+	published := publishThrough(t, o, "7")
+	r := c.releasedSince(gone, published)
+	c.whole(r)
+	return r
+}
