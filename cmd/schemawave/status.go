@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -16,14 +17,14 @@ import (
 )
 
 func newStatus(getenv func(string) string) *cobra.Command {
-	var output string
+	var environment, output string
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show which schema every database is at, and how its last attempt went",
-		Long: `Show, from NATS alone, which schema every database of every environment is proven to be at, and how the last attempt
+		Long: `Show, from NATS alone, which schema every database of every environment, or of one, is proven to be at, and how the last attempt
 to change it went, and what keeps a newer migration from its turn.`,
-		Example: "  schemawave status\n  schemawave status -o json",
+		Example: "  schemawave status\n  schemawave status --environment production -o json",
 		Args:    cobra.NoArgs,
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
@@ -32,17 +33,18 @@ to change it went, and what keeps a newer migration from its turn.`,
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
-				states, err := s.States(ctx)
-				if err != nil {
+				states, err := s.States(ctx, environment)
+				if err != nil && len(states) == 0 {
 					return err
 				}
 				if output == "json" {
-					return json.NewEncoder(c.OutOrStdout()).Encode(states)
+					return errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(states))
 				}
-				return printStatus(c.OutOrStdout(), states, time.Now())
+				return errors.Join(err, printStatus(c.OutOrStdout(), states, time.Now()))
 			})
 		}),
 	}
+	c.Flags().StringVar(&environment, "environment", "", "of one environment only")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.Flags().DurationVar(&timeout, "timeout", patience, "how long NATS may take")
 	return c

@@ -50,7 +50,7 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	if err := p.PublishEvent(bounded(t), events.Event{Environment: "prod", Database: "orders", Predicate: events.Succeeded}, 1); err != nil {
 		t.Error(err)
 	}
-	if states, err := streams.States(bounded(t)); err != nil || len(states) != 1 {
+	if states, err := streams.States(bounded(t), ""); err != nil || len(states) != 1 {
 		t.Errorf("states: %v, %v", states, err)
 	}
 	if differences, err := streams.Verify(bounded(t), StreamOptions{}); err != nil || len(differences) > 0 {

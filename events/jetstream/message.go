@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,12 @@ func directGet(ctx context.Context, nc *nats.Conn, stream, subject string) (stor
 	default:
 		return stored{}, fmt.Errorf("stream %s answers %s %s", stream, status, m.Header.Get("Description"))
 	}
+}
+
+// storedOn reports whether the stream stored m on subject. A server sends answers wherever a request wants them, so the subject
+// that a message comes on proves nothing; what the server says in the header does, unless somebody said it before.
+func storedOn(m *nats.Msg, subject string) bool {
+	return slices.Equal(m.Header.Values(jetstream.SubjectHeader), []string{subject})
 }
 
 func directSubject(stream, subject string) string {
@@ -126,14 +133,19 @@ func (s stored) newerThan(old stored) bool {
 	return s.revision > old.revision || s.revision < old.revision && s.at.After(old.at)
 }
 
-// state is the State that the message holds. No message is a state with names alone.
+// state is the State that the message holds. No message is a state with names alone, and so is one that is an error: it holds
+// something else, or the state of another database.
 func (s stored) state(environment, database, tenant string) (events.State, error) {
-	state := events.State{Environment: environment, Database: database, Tenant: tenant}
+	none := events.State{Environment: environment, Database: database, Tenant: tenant}
 	if s.revision == 0 {
-		return state, nil
+		return none, nil
 	}
+	state := none
 	if err := json.Unmarshal(s.data, &state); err != nil {
-		return state, fmt.Errorf("state of %s, revision %d: %w", state.Name(), s.revision, err)
+		return none, fmt.Errorf("state of %s, revision %d: %w", none.Name(), s.revision, err)
+	}
+	if state.Environment != environment || state.Database != database || state.Tenant != tenant {
+		return none, fmt.Errorf("state of %s, revision %d: it is that of %s", none.Name(), s.revision, state.Name())
 	}
 	return state, nil
 }

@@ -37,7 +37,8 @@ const attemptTimeout = 2 * time.Second
 const settleTimeout = 2 * time.Second
 
 // State reads the state that was published last, from the stream's leader, with the revision that PublishState expects. A
-// database without a state gives revision 0 and a State with names alone.
+// database without a state gives revision 0 and a State with names alone. A message that is no state of that database gives
+// such a State, too, and its own revision: what is true can be found out again, and then takes its place.
 func (p *Publisher) State(ctx context.Context, environment, database, tenant string) (events.State, uint64, error) {
 	subject := events.StateSubject(environment, database, tenant)
 	ctx, release := p.guardState(ctx, subject)
@@ -53,8 +54,8 @@ func (p *Publisher) State(ctx context.Context, environment, database, tenant str
 	if err != nil {
 		return events.State{}, 0, err
 	}
-	state, err := last.state(environment, database, tenant)
-	return state, last.revision, err
+	state, _ := last.state(environment, database, tenant)
+	return state, last.revision, nil
 }
 
 // PublishState puts s in the place of the state with the expected revision (0: of no state), under an id that names what

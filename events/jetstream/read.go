@@ -14,32 +14,33 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
-// States lists the state of every database, in the order of their names. It uses a consumer, so it is for auditors and
-// terminals, not for waiting.
-func (s *Streams) States(ctx context.Context) ([]events.State, error) {
+// States lists the state of every database of one environment or, for the empty one, of all, in the order of their names.
+// Messages that are no states are left out, and make up an error beside the others. It uses a consumer, so it is for auditors
+// and terminals, not for waiting.
+func (s *Streams) States(ctx context.Context, environment string) ([]events.State, error) {
 	ctx, release := s.guardAPI(ctx)
 	defer release()
 	var states []events.State
-	err := s.retry(ctx, "list states", func(ctx context.Context) (err error) {
-		states, err = s.states(ctx)
-		return err
+	var odd []error
+	err := s.retry(ctx, "list states", func(ctx context.Context) error {
+		states, odd = nil, nil
+		return s.each(ctx, events.StateStream, jetstream.OrderedConsumerConfig{
+			FilterSubjects: []string{events.StateFilter(environment)}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+		}, func(m jetstream.Msg, revision uint64) {
+			subject, err := events.ParseSubject(m.Subject())
+			var state events.State
+			if err == nil {
+				state, err = stored{revision: revision, data: m.Data()}.state(subject.Environment, subject.Database, subject.Tenant)
+			}
+			if err != nil {
+				odd = append(odd, err)
+				return
+			}
+			states = append(states, state)
+		})
 	})
 	slices.SortFunc(states, func(a, b events.State) int { return strings.Compare(a.Name(), b.Name()) })
-	return states, err
-}
-
-func (s *Streams) states(ctx context.Context) (states []events.State, err error) {
-	err = s.each(ctx, events.StateStream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy},
-		func(m jetstream.Msg, revision uint64) error {
-			subject, err := events.ParseSubject(m.Subject())
-			if err != nil {
-				return err
-			}
-			state, err := stored{revision: revision, data: m.Data()}.state(subject.Environment, subject.Database, subject.Tenant)
-			states = append(states, state)
-			return err
-		})
-	return states, err
+	return states, errors.Join(append(odd, err)...)
 }
 
 // Events lists the events since a time, oldest first, in one environment or, for the empty one, in all. The stream keeps
@@ -55,21 +56,19 @@ func (s *Streams) Events(ctx context.Context, environment string, since time.Tim
 		return s.each(ctx, events.EventStream, jetstream.OrderedConsumerConfig{
 			FilterSubjects: []string{events.EventFilter(environment)},
 			DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-		}, func(m jetstream.Msg, _ uint64) error {
+		}, func(m jetstream.Msg, _ uint64) {
 			if e, err := event(m); err != nil {
 				odd = append(odd, err)
 			} else {
 				list = append(list, e)
 			}
-			return nil
 		})
 	})
 	return list, errors.Join(append(odd, err)...)
 }
 
-// each calls fn with every message that a consumer of that kind finds in the stream now. An error of fn is final: the
-// message would be no better the next time.
-func (s *Streams) each(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig, fn func(m jetstream.Msg, revision uint64) error) error {
+// each calls fn with every message that a consumer of that kind finds in the stream now.
+func (s *Streams) each(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig, fn func(m jetstream.Msg, revision uint64)) error {
 	consumer, err := s.js.OrderedConsumer(ctx, stream, config)
 	if err != nil {
 		return err
@@ -93,9 +92,7 @@ func (s *Streams) each(ctx context.Context, stream string, config jetstream.Orde
 			return err
 		}
 		pending = meta.NumPending
-		if err := fn(m, meta.Sequence.Stream); err != nil {
-			return final{err}
-		}
+		fn(m, meta.Sequence.Stream)
 	}
 	return nil
 }

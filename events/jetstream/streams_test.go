@@ -128,7 +128,7 @@ func TestEnsureIsRejected(t *testing.T) {
 func TestStatesListsAll(t *testing.T) {
 	s := run(t)
 	streams := ensure(t, dial(t, s))
-	if states, err := streams.States(bounded(t)); err != nil || len(states) != 0 {
+	if states, err := streams.States(bounded(t), ""); err != nil || len(states) != 0 {
 		t.Errorf("an empty stream has %v, %v", states, err)
 	}
 	p := publisher(t, dial(t, s))
@@ -136,7 +136,7 @@ func TestStatesListsAll(t *testing.T) {
 		publish(t, p, e, e+"6", at("6"))
 		publish(t, p, e, e+"7", at("7"))
 	}
-	states, err := streams.States(bounded(t))
+	states, err := streams.States(bounded(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,10 +93,10 @@ func (v *vigil) lost(err error) {
 	}
 }
 
-// hear takes a republished message. One that no stream stored is nobody's state.
+// hear takes a republished message. One that no stream stored, or on another subject, is nobody's state.
 func (v *vigil) hear(m *nats.Msg) {
 	for _, t := range v.topics {
-		if t.live != m.Subject {
+		if t.live != m.Subject || !storedOn(m, t.subject) {
 			continue
 		}
 		if s, err := fromHeaders(m); err == nil {
