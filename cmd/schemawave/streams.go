@@ -23,6 +23,7 @@ func newStreams(getenv func(string) string) *cobra.Command {
 	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
 	c.AddCommand(
+		newPermissions(),
 		&cobra.Command{
 			Use:     "ensure",
 			Short:   "Create the streams that do not exist",

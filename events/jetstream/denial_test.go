@@ -3,8 +3,10 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,7 +18,7 @@ import (
 func guarded(t *testing.T) *natstest.Server {
 	return runBare(t, withUsers(t,
 		user{User: "admin", Password: "a", Permissions: granted(AdministratorPermissions("_INBOX_a"))},
-		user{User: "publisher", Password: "p", Permissions: granted(PublisherPermissions("prod", "_INBOX_p"))},
+		user{User: "publisher", Password: "p", Permissions: granted(ControllerPermissions("prod", "_INBOX_p"))},
 		user{User: "waiter", Password: "w", Permissions: granted(WaiterPermissions("prod", "_INBOX_w"))},
 		user{User: "deaf", Password: "d", Permissions: granted(WaiterPermissions("prod", "_INBOX_x"))},
 	))
@@ -56,6 +58,53 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	if differences, err := streams.Verify(bounded(t), StreamOptions{}); err != nil || len(differences) > 0 {
 		t.Errorf("verify: %v, %v", differences, err)
 	}
+}
+
+// An auditor cannot remove the consumers that it leaves behind, and needs not: it goes on with another one.
+func TestAnAuditorFollowsThroughARestart(t *testing.T) {
+	t.Parallel()
+	s := runBare(t, withUsers(t,
+		user{User: "admin", Password: "a", Permissions: granted(AdministratorPermissions("_INBOX_a"))},
+		user{User: "publisher", Password: "p", Permissions: granted(ControllerPermissions("", "_INBOX_p"))},
+		user{User: "observer", Password: "o", Permissions: granted(AuditorPermissions("prod", "_INBOX_o"))},
+	))
+	streams := ensure(t, as(t, s, "admin"))
+	p := publisher(t, as(t, s, "publisher"))
+	auditor, err := NewStreams(as(t, s, "observer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(id string) {
+		t.Helper()
+		e := events.Event{ID: id, Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now()}
+		if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(bounded(t))
+	heard, done := make(chan string, 10), make(chan error, 1)
+	go func() {
+		done <- auditor.Follow(ctx, "prod", time.Now(), func(e events.Event, err error) { heard <- e.ID })
+	}()
+	awaitConsumer(t, streams)
+	for i := range 3 {
+		tell(fmt.Sprint(i))
+		select {
+		case got := <-heard:
+			if got != fmt.Sprint(i) {
+				t.Errorf("heard %s, want %d", got, i)
+			}
+		case err := <-done:
+			t.Fatalf("ended with %v", err)
+		case <-time.After(patience):
+			t.Fatal("nothing is heard")
+		}
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	<-done
 }
 
 func TestADeniedWaitIsToldSo(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 func TestAnAnswerThatIsSentElsewhereIsNobodysState(t *testing.T) {
 	s := runBare(t, withUsers(t,
 		user{User: "admin", Password: "a", Permissions: granted(AdministratorPermissions("_INBOX_a"))},
-		user{User: "publisher", Password: "p", Permissions: granted(PublisherPermissions("", "_INBOX_p"))},
+		user{User: "publisher", Password: "p", Permissions: granted(ControllerPermissions("", "_INBOX_p"))},
 		user{User: "waiter", Password: "w", Permissions: granted(WaiterPermissions("staging", "_INBOX_w"))},
 		user{User: "victim", Password: "v", Permissions: granted(WaiterPermissions("prod", "_INBOX_v"))},
 	))

@@ -105,15 +105,22 @@ func event(m jetstream.Msg) (events.Event, error) {
 	return e, nil
 }
 
-// Follow calls fn with each event since a time, or for the zero time from now on, one after the other, in one environment
-// or, for the empty one, in all. A message that is no event comes as an error and does not end it. It goes on through
-// restarts of the server and returns ctx's error when ctx ends, or why it could not begin.
+// Follow calls fn with each event since a time, one after the other, in one environment or, for the empty one, in all. A
+// message that is no event comes as an error and does not end it. It goes on through restarts of the server and returns ctx's
+// error when ctx ends, or why it could not begin.
 func (s *Streams) Follow(ctx context.Context, environment string, since time.Time, fn func(events.Event, error)) error {
 	guarded, release := s.guardAPI(ctx)
 	defer release()
 	var following jetstream.ConsumeContext
-	err := s.retry(guarded, "follow events", func(ctx context.Context) (err error) {
-		following, err = s.follow(ctx, environment, since, fn)
+	err := s.retry(guarded, "follow events", func(ctx context.Context) error {
+		consumer, err := s.js.OrderedConsumer(ctx, events.EventStream, jetstream.OrderedConsumerConfig{
+			FilterSubjects: []string{events.EventFilter(environment)},
+			DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		})
+		if err != nil {
+			return err
+		}
+		following, err = consumer.Consume(func(m jetstream.Msg) { fn(event(m)) })
 		return err
 	})
 	if err != nil {
@@ -126,23 +133,4 @@ func (s *Streams) Follow(ctx context.Context, environment string, since time.Tim
 	case <-following.Closed():
 		return s.closed("follow events")
 	}
-}
-
-func (s *Streams) follow(ctx context.Context, environment string, since time.Time, fn func(events.Event, error)) (jetstream.ConsumeContext, error) {
-	stream, err := s.js.Stream(ctx, events.EventStream)
-	if err != nil {
-		return nil, err
-	}
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{events.EventFilter(environment)}}
-	if since.IsZero() {
-		// A place in the stream, not "new": a consumer that is made again after a restart must not skip what came meanwhile.
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
-	} else {
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
-	}
-	consumer, err := stream.OrderedConsumer(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	return consumer.Consume(func(m jetstream.Msg) { fn(event(m)) })
 }

@@ -167,7 +167,7 @@ func TestFollowGoesOnThroughARestart(t *testing.T) {
 	ctx, cancel := context.WithCancel(bounded(t))
 	heard, done := make(chan string, 10), make(chan error, 1)
 	go func() {
-		done <- streams.Follow(ctx, "prod", time.Time{}, func(e events.Event, err error) {
+		done <- streams.Follow(ctx, "prod", time.Now(), func(e events.Event, err error) {
 			if err != nil {
 				heard <- "error"
 				return
