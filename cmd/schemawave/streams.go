@@ -17,8 +17,9 @@ import (
 func newStreams(getenv func(string) string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "streams",
-		Short: "Create and check the NATS streams",
-		Long:  "Create and check the two JetStream streams that carry states and events. The controller does the same when it starts.",
+		Short: "Create, check and change the NATS streams",
+		Long: `Create, check and change the two JetStream streams that carry states and events. The controller creates and checks them when it
+starts, and changes none.`,
 	}
 	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
@@ -27,7 +28,7 @@ func newStreams(getenv func(string) string) *cobra.Command {
 		&cobra.Command{
 			Use:     "ensure",
 			Short:   "Create the streams that do not exist",
-			Long:    "Create the streams that do not exist. One that exists with other settings is reported and left as it is.",
+			Long:    "Create the streams that do not exist. One that exists with other settings is reported and left as it is: see migrate.",
 			Example: "  schemawave streams ensure --replicas 3",
 			Args:    cobra.NoArgs,
 			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
@@ -57,6 +58,32 @@ func newStreams(getenv func(string) string) *cobra.Command {
 				})
 			}),
 		},
+		&cobra.Command{
+			Use:   "migrate --replicas N",
+			Short: "Change the streams to what they should be",
+			Long: `Change the streams to what they should be, and print each difference. Nothing at all is changed if NATS cannot change one of
+them, or if events would be lost; the error says which, and the way out. How a stream is described, compressed and placed stays
+as it is. The number of copies has to be said, so that it is never reduced by omission.`,
+			Example: "  schemawave streams migrate --replicas 3",
+			Args:    cobra.NoArgs,
+			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+				if !c.Flags().Changed("replicas") {
+					return cli.Usage("say how many copies the streams are to have: --replicas 3 on a cluster, --replicas 1 on a single server")
+				}
+				ctx, cancel := context.WithTimeout(ctx, patience)
+				defer cancel()
+				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+					changed, err := s.Migrate(ctx, options)
+					for _, d := range changed {
+						fmt.Fprintf(c.OutOrStdout(), "stream %s: %s was %s, is %s\n", d.Stream, d.Setting, d.Have, d.Want)
+					}
+					if err == nil && len(changed) == 0 {
+						fmt.Fprintln(c.OutOrStdout(), "the streams are as they should be")
+					}
+					return err
+				})
+			}),
+		},
 	)
 	return c
 }
@@ -80,9 +107,11 @@ func withStreams(ctx context.Context, getenv func(string) string, do func(contex
 // patience is how long NATS may take to answer.
 const patience = 10 * time.Second
 
-// streamsError gives a difference its exit code; other errors are the broker's.
+// streamsError gives a difference, and one that stays, its exit code; other errors are the broker's.
 func streamsError(err error) error {
-	if d := (*jetstream.DifferenceError)(nil); err != nil && errors.As(err, &d) {
+	var different *jetstream.DifferenceError
+	var refused *jetstream.RefusedError
+	if errors.As(err, &different) || errors.As(err, &refused) {
 		return cli.Exit(migrations.ExitConfig, err)
 	}
 	return runner.BrokerError(err)

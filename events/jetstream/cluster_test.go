@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/schemawave/schemawave/events"
@@ -19,17 +20,18 @@ import (
 // replicas that lag. All promises must hold there too.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
-	servers, o := cluster(t, natstest.Options{})
+	servers, o := cluster(t, natstest.Options{}, 1)
 	streams, err := NewStreams(dialURL(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
+	grownFromOne(t, o, streams)
 	t.Run("one fact, one message", func(t *testing.T) { oneFactOneMessage(t, o) })
 	t.Run("leaders come and go", func(t *testing.T) { leadersComeAndGo(t, o, streams, servers) })
 }
 
-// cluster starts three servers with streams of three replicas; the options reach all of them.
-func cluster(t testing.TB, options natstest.Options) ([]*natstest.Server, Options) {
+// cluster starts three servers, with streams of so many replicas; the options reach all of them.
+func cluster(t testing.TB, options natstest.Options, replicas int) ([]*natstest.Server, Options) {
 	t.Helper()
 	servers, err := natstest.StartCluster(3, options)
 	if err != nil {
@@ -49,10 +51,39 @@ func cluster(t testing.TB, options natstest.Options) ([]*natstest.Server, Option
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := streams.Ensure(bounded(t), StreamOptions{Replicas: 3}); err != nil {
+	if err := streams.Ensure(bounded(t), StreamOptions{Replicas: replicas}); err != nil {
 		t.Fatal(err)
 	}
 	return servers, o
+}
+
+// grownFromOne takes streams of one replica, and has each of the three servers hold one without losing anything.
+func grownFromOne(t *testing.T, o Options, streams *Streams) {
+	t.Helper()
+	publish(t, publisher(t, dialURL(t, o)), "grown", "7", at("7"))
+	changed, err := streams.Migrate(bounded(t), StreamOptions{Replicas: 3})
+	want := []Difference{{events.StateStream, "num_replicas", "3", "1"}, {events.EventStream, "num_replicas", "3", "1"}}
+	if diff := cmp.Diff(want, changed); err != nil || diff != "" {
+		t.Fatalf("%v (-want +got):\n%s", err, diff)
+	}
+	for ctx := bounded(t); ; sleep(ctx, 50*time.Millisecond) {
+		stream, err := streams.js.Stream(ctx, events.StateStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		current := 0
+		if c := stream.CachedInfo().Cluster; c != nil {
+			for _, r := range c.Replicas {
+				if r.Current {
+					current++
+				}
+			}
+		}
+		if current == 2 {
+			break
+		}
+	}
+	released(t, wait(t, bounded(t), NewWaiter(dialURL(t, o)), Query{Targets: []events.Target{orders("grown", "7")}}), "7")
 }
 
 func oneFactOneMessage(t *testing.T, o Options) {
@@ -70,8 +101,8 @@ func oneFactOneMessage(t *testing.T, o Options) {
 		})
 	}
 	publishers.Wait()
-	if got := stateOf(t, p, events.StateStream).LastSeq; got != 1 {
-		t.Errorf("one fact left %d messages", got)
+	if got := stateOf(t, p, events.StateStream).LastSeq; got != 2 { // one was there
+		t.Errorf("one fact left %d messages", got-1)
 	}
 	if _, err := p.PublishState(bounded(t), state, 0, "another"); !errors.Is(err, ErrConflict) {
 		t.Errorf("got %v, want a conflict", err)

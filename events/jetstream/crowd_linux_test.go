@@ -109,7 +109,7 @@ func BenchmarkCrowdOutlives(b *testing.B) {
 	b.Run("a node of three", func(b *testing.B) {
 		size, runs := room(b), measured{}
 		for b.Loop() {
-			nodes, o := cluster(b, natstest.Options{Process: true})
+			nodes, o := cluster(b, natstest.Options{Process: true}, 3)
 			c := gather(b, size, o, withWaiter)
 			runs.addRelease(outliveNode(b, nodes, o, c))
 			c.leave()

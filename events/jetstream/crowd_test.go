@@ -152,7 +152,7 @@ func withWaiter(ctx context.Context, nc *nats.Conn, saw func(version string)) er
 // alone starts a server in a process of its own, with the state at version 5.
 func alone(t testing.TB) *natstest.Server {
 	t.Helper()
-	s := runBare(t, natstest.Options{Process: true})
+	s := runBare(t, natstest.Options{Process: true}, 3)
 	nc := dial(t, s)
 	ensure(t, nc)
 	publish(t, publisher(t, nc), "prod", "5", at("5"))
@@ -203,7 +203,7 @@ func outlive(t testing.TB, s *natstest.Server, c *crowd) release {
 // Of three nodes the one that leads the stream is killed, with a third of the waiters on it.
 func TestACrowdOutlivesANode(t *testing.T) {
 	t.Parallel()
-	nodes, o := cluster(t, natstest.Options{Process: true})
+	nodes, o := cluster(t, natstest.Options{Process: true}, 3)
 	c := gather(t, 600, o, withWaiter)
 	defer c.leave()
 	outliveNode(t, nodes, o, c)

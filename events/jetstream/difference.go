@@ -19,7 +19,7 @@ func (d Difference) String() string {
 	return fmt.Sprintf("stream %s: %s is %s, want %s", d.Stream, d.Setting, d.Have, d.Want)
 }
 
-// DifferenceError says that streams exist with other settings. They are changed by whoever made them so.
+// DifferenceError says that streams exist with other settings. They are changed by Streams.Migrate, when somebody asks for it.
 type DifferenceError struct{ Differences []Difference }
 
 func (e *DifferenceError) Error() string {
@@ -27,7 +27,12 @@ func (e *DifferenceError) Error() string {
 	for i, d := range e.Differences {
 		lines[i] = d.String()
 	}
-	return strings.Join(lines, "; ") + ": change the stream (`nats stream edit`) or the configuration"
+	return strings.Join(lines, "; ") + ": change the streams (`schemawave streams migrate`) or the configuration"
+}
+
+// absent is the difference of a stream that does not exist.
+func absent(want jetstream.StreamConfig) Difference {
+	return Difference{Stream: want.Name, Setting: "stream", Want: "present", Have: "absent"}
 }
 
 // compare lists the settings that decide what the stream keeps, loses or forwards. How it is described, compressed and

@@ -103,7 +103,7 @@ func (s *Streams) Verify(ctx context.Context, o StreamOptions) ([]Difference, er
 		err := s.retry(ctx, "verify stream "+want.Name, func(ctx context.Context) error {
 			stream, err := s.js.Stream(ctx, want.Name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
-				differences = append(differences, Difference{Stream: want.Name, Setting: "stream", Want: "present", Have: "absent"})
+				differences = append(differences, absent(want))
 				return nil
 			}
 			if err == nil {
