@@ -127,10 +127,11 @@ func get(ctx context.Context, nc *nats.Conn, stream string, query map[string]any
 	return s, nil
 }
 
-// newerThan reports whether s replaces old. A higher sequence does; so does a later message with a lower sequence, because
-// the stream was then made anew. An earlier one comes from a replica that lags.
+// newerThan reports whether s replaces old. A higher sequence does, whatever its time, because the clocks of two leaders differ; so
+// does a later message with the same or a lower sequence, because the stream was then made anew. An earlier one comes from a
+// replica that lags.
 func (s stored) newerThan(old stored) bool {
-	return s.revision > old.revision || s.revision < old.revision && s.at.After(old.at)
+	return s.revision > old.revision || s.at.After(old.at)
 }
 
 // state is the State that the message holds. No message is a state with names alone, and so is one that is an error: it holds

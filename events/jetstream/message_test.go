@@ -18,6 +18,7 @@ func TestWhichMessageIsNewer(t *testing.T) {
 		{"the same one, read again", stored{revision: 4, at: early}, stored{revision: 4, at: early}, false},
 		{"an earlier one, from a replica that lags", stored{revision: 5, at: late}, stored{revision: 4, at: early}, false},
 		{"the first one of a stream made anew", stored{revision: 5, at: early}, stored{revision: 1, at: late}, true},
+		{"the first one of a stream made anew, after its first", stored{revision: 1, at: early}, stored{revision: 1, at: late}, true},
 		{"an earlier one without a time", stored{revision: 5, at: late}, stored{revision: 4}, false},
 	} {
 		t.Run(c.reason, func(t *testing.T) {

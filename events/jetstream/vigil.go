@@ -75,16 +75,24 @@ func (v *vigil) read(ctx context.Context) (ok bool) {
 		once, cancel := context.WithTimeout(ctx, readTimeout)
 		s, err := directGet(once, v.w.nc, events.StateStream, t.subject)
 		cancel()
-		switch {
-		case errors.Is(err, errNoMessage):
-			t.known, t.trouble = true, nil
-		case err != nil:
-			t.trouble, ok = fmt.Errorf("stream %s: %w", events.StateStream, err), false
-		default:
-			t.accept(s)
-		}
+		ok = t.learn(s, err) && ok
 	}
 	return ok
+}
+
+// learn takes the answer to a direct get, and reports whether it taught something. That there is no message takes nothing from what
+// is known: a replica may lag, and a stream that was made anew is empty until somebody publishes.
+func (t *topic) learn(s stored, err error) (ok bool) {
+	switch {
+	case errors.Is(err, errNoMessage):
+		t.known, t.trouble = true, nil
+	case err != nil:
+		t.trouble = fmt.Errorf("stream %s: %w", events.StateStream, err)
+		return false
+	default:
+		t.accept(s)
+	}
+	return true
 }
 
 func (v *vigil) lost(err error) {

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -227,20 +228,66 @@ func TestStreamIsCreatedAfterTheWaitBegan(t *testing.T) {
 	released(t, r, "7")
 }
 
-// The sequences of a stream that is made anew begin again; a waiter that knows higher ones must not wait for ever.
-func TestStreamIsMadeAnewDuringAWait(t *testing.T) {
-	t.Parallel()
-	s := run(t)
-	p := publisher(t, dial(t, s))
-	for _, v := range []string{"4", "5", "6"} {
-		publish(t, p, "prod", v, at(v))
+// remake loses the streams, and makes them anew.
+func remake(t *testing.T, s *Streams) {
+	t.Helper()
+	for _, name := range []string{events.StateStream, events.EventStream} {
+		if err := s.js.DeleteStream(bounded(t), name); err != nil {
+			t.Fatal(err)
+		}
 	}
-	r := wait(t, bounded(t), NewWaiter(dial(t, s)), Query{Targets: []events.Target{orders("prod", "7")}})
-	r.told(contains("is at 6"))
-	if err := p.js.DeleteStream(bounded(t), events.StateStream); err != nil {
+	if err := s.Ensure(bounded(t), StreamOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	ensure(t, dial(t, s))
+}
+
+// The sequences of a stream that is made anew begin again. Whoever knows a higher one, or the same one, must not be deaf.
+func TestStreamIsMadeAnewDuringAWait(t *testing.T) {
+	t.Parallel()
+	for _, known := range []int{1, 3} {
+		s := run(t)
+		p, streams := publisher(t, dial(t, s)), ensure(t, dial(t, s))
+		for i := range known {
+			publish(t, p, "prod", fmt.Sprint("first ", i), at(fmt.Sprint(7-known+i)))
+		}
+		w := NewWaiter(dial(t, s))
+		w.reread = 20 * time.Millisecond
+		waits := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+		waits.told(contains("is at 6"))
+		watches := watch(t, w, orders("prod", "6"))
+		watches.met("6")
+		serves := NewReadiness(bounded(t), w, Query{Targets: []events.Target{orders("prod", "6")}})
+		eventually(t, func() bool { return serves.Unmet() == nil })
+
+		remake(t, streams)
+		time.Sleep(5 * w.reread) // reads that find nothing
+		if err := serves.Unmet(); err != nil {
+			t.Errorf("what was learnt is lost with the stream: %v", err)
+		}
+		if _, revision, err := p.State(bounded(t), "prod", "orders", ""); err != nil || revision != 0 {
+			t.Errorf("the publisher finds revision %d, %v", revision, err)
+		}
+		publish(t, p, "prod", "again", at("6"))
+		watches.met("6")
+		publish(t, p, "prod", "seven", func(s *events.State) { at("7")(s); s.Ready.MinCompatible = "7" })
+		released(t, waits, "7")
+		watches.unmet("update the reader")
+		eventually(t, func() bool { return serves.Unmet() != nil })
+		watches.silent()
+	}
+}
+
+// The very next message of the new stream, with the sequence that was known, releases the wait by itself.
+func TestTheFirstMessageOfANewStreamIsHeard(t *testing.T) {
+	t.Parallel()
+	s := run(t)
+	p, streams := publisher(t, dial(t, s)), ensure(t, dial(t, s))
+	publish(t, p, "prod", "6", at("6"))
+	w := NewWaiter(dial(t, s))
+	w.reread = time.Hour
+	r := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+	r.told(contains("is at 6"))
+	remake(t, streams)
 	publish(t, p, "prod", "7", at("7"))
 	released(t, r, "7")
 }
