@@ -339,6 +339,9 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 	if strings.Contains(text, "schemawave exec ") {
 		installTools(t)
 	}
+	if strings.Contains(text, "schemawave streams ") {
+		t.Setenv("NATS_URL", brokerOf(t, "").URL())
+	}
 	var printed bytes.Buffer
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")

@@ -292,6 +292,25 @@ func TestTheFirstMessageOfANewStreamIsHeard(t *testing.T) {
 	released(t, r, "7")
 }
 
+// A server that comes back without its disk has no stream until somebody makes one.
+func TestTheStoreIsLostDuringAWait(t *testing.T) {
+	t.Parallel()
+	s := run(t)
+	p := publisher(t, dial(t, s))
+	publish(t, p, "prod", "6", at("6"))
+	w := NewWaiter(dial(t, s))
+	w.reread = 20 * time.Millisecond
+	r := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+	r.told(contains("is at 6"))
+	if err := errors.Join(s.Wipe(), s.Restart()); err != nil {
+		t.Fatal(err)
+	}
+	r.told(contains("no server answers for the stream"))
+	ensure(t, dial(t, s))
+	publish(t, p, "prod", "7", at("7"))
+	released(t, r, "7")
+}
+
 // What a core publisher puts on the live subject was never stored, so it is nobody's state; what is no state is told.
 func TestForgedAndBrokenMessagesReleaseNobody(t *testing.T) {
 	s := run(t)
