@@ -1,8 +1,11 @@
 package jetstream
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/schemawave/schemawave/events"
 )
@@ -49,5 +52,47 @@ func eventually(t *testing.T, so func() bool) {
 		if ctx.Err() != nil {
 			t.Fatal("it does not come about")
 		}
+	}
+}
+
+// A consumer delivers wherever its maker says, and what an event says of a schema reads like a state.
+func TestAnEventThatIsDeliveredElsewhereIsNobodysState(t *testing.T) {
+	s := runBare(t, withUsers(t,
+		user{User: "admin", Password: "a", Permissions: granted(AdministratorPermissions("_INBOX_a"))},
+		user{User: "publisher", Password: "p", Permissions: granted(ControllerPermissions("", "_INBOX_p"))},
+		user{User: "observer", Password: "o", Permissions: granted(AuditorPermissions("prod", "_INBOX_o"))},
+		user{User: "waiter", Password: "w", Permissions: granted(WaiterPermissions("prod", "_INBOX_w"))},
+	))
+	ensure(t, as(t, s, "admin"))
+	p := publisher(t, as(t, s, "publisher"))
+	e := events.Event{ID: "old", Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now(), Ready: &events.Ready{Version: "7"}}
+	if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWaiter(as(t, s, "waiter"))
+	w.reread = 20 * time.Millisecond
+	r := wait(t, bounded(t), w, Query{Targets: []events.Target{orders("prod", "7")}})
+	r.told(contains("no proven"))
+	auditor, err := jetstream.New(as(t, s, "observer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, to := range []string{events.LiveSubject("prod", "orders", ""), events.StateSubject("prod", "orders", "")} {
+		_, err := auditor.CreateOrUpdatePushConsumer(bounded(t), events.EventStream, jetstream.ConsumerConfig{
+			Name: fmt.Sprint("elsewhere", i), DeliverSubject: to, FilterSubject: events.EventFilter("prod"), AckPolicy: jetstream.AckNonePolicy,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(20 * w.reread)
+	select {
+	case <-r.done:
+		t.Fatalf("the wait ended with %+v, %v", r.states, r.err)
+	default:
+	}
+	// It is not even stored: an event carries what its publisher expected of other subjects.
+	if state, revision, err := p.State(bounded(t), "prod", "orders", ""); err != nil || revision != 0 {
+		t.Errorf("the state is %+v at revision %d, %v", state, revision, err)
 	}
 }
