@@ -18,11 +18,11 @@ import (
 func TestGatesAreAccepted(t *testing.T) {
 	c := newCluster(t)
 	restricted := c.restrictedNamespace()
-	kinds := map[string]bool{}
+	kinds, scheduling := map[string]bool{}, map[string]bool{}
 	for file, objects := range goldenBuilds(t) {
 		for _, o := range objects {
-			gate, gated := gateOf(t, o)
-			if !gated {
+			gated := gatesOf(t, o)
+			if gated == nil {
 				continue
 			}
 			what := file + ": " + o.GetKind() + " " + o.GetName()
@@ -31,25 +31,26 @@ func TestGatesAreAccepted(t *testing.T) {
 			switch err := c.Create(t.Context(), o, client.DryRunAll, client.FieldValidation("Strict")); {
 			case err == nil:
 				kinds[o.GetKind()] = true
+				scheduling[o.GetKind()] = scheduling[o.GetKind()] || len(gated.SchedulingGates) > 0
 			case !meta.IsNoMatchError(err): // of a kind that is not there, its Pod alone is tried
 				t.Errorf("%s: %v", what, err)
 			}
-			pod := &corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{gate}, Containers: []corev1.Container{gate}}}
-			pod.GenerateName, pod.Namespace, pod.Spec.Containers[0].Name = "gate-", restricted, "service"
+			pod := &corev1.Pod{Spec: *gated}
+			pod.GenerateName, pod.Namespace = "gate-", restricted
 			if err := c.Create(t.Context(), pod, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
 				t.Errorf("%s, its gate: %v", what, err)
 			}
 		}
 	}
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"} {
-		if !kinds[kind] {
-			t.Errorf("no %s was tried: are the golden files still where they were?", kind)
+		if !kinds[kind] || !scheduling[kind] {
+			t.Errorf("no %s was tried, or none with a scheduling gate: are the golden files still where they were?", kind)
 		}
 	}
 }
 
-// gateOf returns the init container that holds a workload of a team's own back.
-func gateOf(t *testing.T, o *unstructured.Unstructured) (corev1.Container, bool) {
+// gatesOf returns a Pod with what holds a workload of a team's own back, and nothing else; nil if nothing does.
+func gatesOf(t *testing.T, o *unstructured.Unstructured) *corev1.PodSpec {
 	t.Helper()
 	for _, pod := range [][]string{{"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"}} {
 		fields, ok, err := unstructured.NestedMap(o.Object, pod...)
@@ -60,10 +61,17 @@ func gateOf(t *testing.T, o *unstructured.Unstructured) (corev1.Container, bool)
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &spec); err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == manifests.GateName })
-		if i >= 0 {
-			return spec.InitContainers[i], true
+		service := manifests.Gate("", nil) // any container that may run in the namespace
+		service.Name = "service"
+		gated := &corev1.PodSpec{Containers: []corev1.Container{service}}
+		if i := slices.IndexFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == manifests.GateName }); i >= 0 {
+			gated.InitContainers = spec.InitContainers[i : i+1]
+			return gated
+		}
+		if ours := (corev1.PodSchedulingGate{Name: manifests.SchedulingGate}); slices.Contains(spec.SchedulingGates, ours) {
+			gated.SchedulingGates = spec.SchedulingGates
+			return gated
 		}
 	}
-	return corev1.Container{}, false
+	return nil
 }

@@ -3,6 +3,7 @@ package kustomize
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func encodeGates(gates []gate) ([]byte, error) {
 	gates = slices.SortedFunc(slices.Values(gates), func(a, b gate) int { return cmp.Compare(name(a), name(b)) })
 	file := bytes.NewBufferString(header)
 	for i, g := range gates {
-		patch, err := manifests.YAML([]operation{g.operation()})
+		patch, err := manifests.YAML(g.operations())
 		if err != nil {
 			return nil, err
 		}
@@ -71,11 +72,44 @@ func encodeGates(gates []gate) ([]byte, error) {
 	return file.Bytes(), nil
 }
 
-// operation puts the gate before all other init containers, so that nothing of the workload runs without its schema.
-func (g gate) operation() operation {
-	at := "/" + strings.Join(slices.Concat(g.template, []string{"spec", "initContainers"}), "/")
-	if len(g.before) == 0 {
-		return operation{"add", at, []corev1.Container{g.container}}
+// operations hold the Pods back: by an init container before all others, so that nothing of the workload runs without its schema,
+// or by a scheduling gate beside all others, with what tells the controller of it.
+func (g gate) operations() []operation {
+	if g.container != nil {
+		at := g.at("spec", "initContainers")
+		if len(g.own.init) == 0 {
+			return []operation{{"add", at, []corev1.Container{*g.container}}}
+		}
+		return []operation{{"add", at + "/0", *g.container}}
 	}
-	return operation{"add", at + "/0", g.container}
+	var all []operation
+	switch at, ours := g.at("spec", "schedulingGates"), (corev1.PodSchedulingGate{Name: manifests.SchedulingGate}); {
+	case len(g.own.scheduling) == 0:
+		all = append(all, operation{"add", at, []corev1.PodSchedulingGate{ours}})
+	default:
+		all = append(all, operation{"add", at + "/-", ours})
+	}
+	if g.lookup("metadata") == nil {
+		all = append(all, operation{"add", g.at("metadata"), map[string]string{}})
+	}
+	label, annotation := manifests.GatedBy(g.targets)
+	all = append(all, entries(g.at("metadata", "labels"), g.own.labels, label)...)
+	return append(all, entries(g.at("metadata", "annotations"), g.own.annotations, annotation)...)
+}
+
+// at is where a field of the Pod stands.
+func (w workload) at(field ...string) string {
+	return "/" + strings.Join(slices.Concat(w.template, field), "/")
+}
+
+// entries add to a map, which is made where there is none.
+func entries(at string, own, more map[string]string) []operation {
+	if len(own) == 0 {
+		return []operation{{"add", at, more}}
+	}
+	var all []operation
+	for _, key := range slices.Sorted(maps.Keys(more)) {
+		all = append(all, operation{"add", at + "/" + strings.ReplaceAll(key, "/", "~1"), more[key]})
+	}
+	return all
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// gate is a workload, as the overlay yields it without one, and the init container that holds it back.
+// gate is a workload, as the overlay yields it without one, and what holds it back.
 type gate struct {
 	workload
 	targets   []manifests.Target
-	container corev1.Container
-	before    []corev1.Container // the Pod's own init containers, which come after
+	own       pod               // what else its Pods have
+	container *corev1.Container // nil: a scheduling gate holds them back
 }
 
 // gates finds the workloads that are annotated to wait for schemas. What it is given is the overlay without any gates of its own:
-// so annotations count wherever they come from, a base, a component or a patch, and the init containers are the Pod's own.
+// so annotations count wherever they come from, a base, a component or a patch, and init containers are the Pods' own.
 func (w *work) gates(b built) ([]gate, error) {
 	g := gateFinder{work: w, onWorkloads: map[string]bool{}}
 	for _, r := range b {
@@ -58,11 +58,51 @@ type gateFinder struct {
 
 // add makes the gate of a workload, unless an overlay within this one has made it already.
 func (g *gateFinder) add(load workload, value string) error {
-	before, err := load.initContainers()
+	own, err := load.pod()
 	if err != nil {
 		return err
 	}
-	var targets []manifests.Target
+	made := gate{workload: load, targets: g.targets(load, value), own: own}
+	var what string
+	var there, enough bool
+	switch by := strings.TrimSpace(load.GetAnnotations()[manifests.AnnotationWaitBy]); {
+	case by == "" || by == manifests.ByInitContainer:
+		made.container = g.container(load, made.targets)
+		what = "the init container " + manifests.GateName
+		there, enough = own.waits(made.targets)
+	case by != manifests.BySchedulingGate:
+		g.complain(load, value, fmt.Sprintf("%s is %q, which is no way to wait", manifests.AnnotationWaitBy, by),
+			fmt.Sprintf("write %s or %s", manifests.ByInitContainer, manifests.BySchedulingGate))
+		return nil
+	case len(load.template) == 0:
+		g.complain(load, value, "a Pod that is declared itself cannot wait by a scheduling gate, for the next sync would put it back",
+			"make a Deployment or a Job of it, or leave "+manifests.AnnotationWaitBy+" out")
+		return nil
+	default:
+		what = "the scheduling gate " + manifests.SchedulingGate
+		there, enough = own.gated(made.targets)
+	}
+	switch {
+	case there && !enough:
+		g.complain(load, value, what+" is there already, and waits for something else",
+			"remove it, for the annotation makes one; if an overlay within this one made it, render that first")
+	case !there:
+		g.found = append(g.found, made)
+	}
+	return nil
+}
+
+// container makes the init container that holds a workload back.
+func (w *work) container(load workload, targets []manifests.Target) *corev1.Container {
+	c := manifests.Gate(w.image(), targets)
+	if load.runsAsRoot() {
+		c.SecurityContext.RunAsUser = new(int64(manifests.GateUser))
+	}
+	return &c
+}
+
+// targets reads the annotation of a workload, and complains about what it cannot read.
+func (g *gateFinder) targets(load workload, value string) (targets []manifests.Target) {
 	for entry := range strings.SplitSeq(value, ",") {
 		entry = strings.TrimSpace(entry)
 		t, what, remedy := g.resolve(entry, load.GetNamespace())
@@ -75,19 +115,7 @@ func (g *gateFinder) add(load workload, value string) error {
 		}
 		targets = append(targets, t)
 	}
-	if i := slices.IndexFunc(before, isGate); i >= 0 {
-		if !waitsFor(before[i], targets) {
-			g.complain(load, value, fmt.Sprintf("the init container %s is there already, and waits for something else", manifests.GateName),
-				"remove it, for the annotation makes one; if an overlay within this one made it, render that first")
-		}
-		return nil
-	}
-	c := manifests.Gate(g.image(), targets)
-	if load.runsAsRoot() {
-		c.SecurityContext.RunAsUser = new(int64(manifests.GateUser))
-	}
-	g.found = append(g.found, gate{load, targets, c, before})
-	return nil
+	return targets
 }
 
 // resolve reads one element of the annotation. A plain name is a database of this overlay, at the version that it is migrated
@@ -140,19 +168,6 @@ func (w *work) databases() map[string]bool {
 // version returns the version that the ith declaration migrates to; empty if only its Job will know.
 func (w *work) version(i int) migrations.Version {
 	return migrations.Version(w.objects[i][0].Value.GetAnnotations()[manifests.AnnotationVersion])
-}
-
-// waitsFor reports whether an init container waits for all targets, whatever else it does. Kubernetes takes two dollars for one.
-func waitsFor(c corev1.Container, targets []manifests.Target) bool {
-	for _, t := range targets {
-		if !slices.ContainsFunc(c.Args, func(arg string) bool {
-			other, err := manifests.ParseTarget(strings.ReplaceAll(arg, "$$", "$"))
-			return err == nil && (other == t || t.Version == "" && other.Environment == t.Environment && other.Database == t.Database && other.Tenant == t.Tenant)
-		}) {
-			return false
-		}
-	}
-	return true
 }
 
 // misplaced complains about the annotation on the Pod's template, where it would be read by nobody.

@@ -70,6 +70,17 @@ func TestGateRefused(t *testing.T) {
 			`overlay/web.yaml:3: schemawave.dev/wait-for of Service web: it has no Pods of its own to hold back (annotate the Deployment, StatefulSet, DaemonSet, Job, CronJob or Rollout that has)`}},
 		{"a gate made by hand", workloads(deployment("web", "orders@7"), "      containers:", "      initContainers: [{name: wait-for-schema, image: x, args: [wait, production/orders@6]}]\n      containers:"), []string{
 			`overlay/web.yaml:6: schemawave.dev/wait-for of Deployment web: the init container wait-for-schema is there already, and waits for something else (remove it, for the annotation makes one; if an overlay within this one made it, render that first)`}},
+		{"a way to wait that is none", workloads(deployment("web", "orders@7"), "spec:", "    schemawave.dev/wait-by: schedulinggate\nspec:"), []string{
+			`overlay/web.yaml:6: schemawave.dev/wait-for of Deployment web: schemawave.dev/wait-by is "schedulinggate", which is no way to wait (write initContainer or schedulingGate)`}},
+		{"a Pod that Argo CD would gate again", workloads("apiVersion: v1\nkind: Pod\nmetadata: {name: web, annotations: {schemawave.dev/wait-for: orders, schemawave.dev/wait-by: schedulingGate}}\nspec: {containers: [{name: web, image: x}]}\n"), []string{
+			`overlay/web.yaml:3: schemawave.dev/wait-for of Pod web: a Pod that is declared itself cannot wait by a scheduling gate, for the next sync would put it back (make a Deployment or a Job of it, or leave schemawave.dev/wait-by out)`}},
+		{"a scheduling gate made by hand", workloads(deployment("web", "orders@7"), "spec:", "    schemawave.dev/wait-by: schedulingGate\nspec:",
+			"labels: {app: web}}\n    spec:", "labels: {app: web, schemawave.dev/gated: 'true'}, annotations: {schemawave.dev/gate: production/orders@6}}\n    spec:\n      schedulingGates: [{name: schemawave.dev/schema}]"), []string{
+			`overlay/web.yaml:6: schemawave.dev/wait-for of Deployment web: the scheduling gate schemawave.dev/schema is there already, and waits for something else (remove it, for the annotation makes one; if an overlay within this one made it, render that first)`}},
+		{"scheduling gates for names that one pattern fits", with(map[string]string{}, "overlay/kustomization.yaml",
+			"namespace: production\nnamePrefix: eu-\nresources: [web.yaml]\n", "overlay/web.yaml", strings.Replace(deployment("web", "orders"), "spec:", "    schemawave.dev/wait-by: schedulingGate\nspec:", 1)+
+				"---\n"+strings.Replace(deployment("eu-web", "x"), "  annotations:\n    schemawave.dev/wait-for: x\n", "", 1)), []string{
+			`overlay/kustomization.yaml: Deployment eu-eu-web: its scheduling gates, or its Pods' labels and annotations, do not come out of the overlay as they should (give each workload a name of its own, and let no transformer change what holds Pods back after schemawave/gates.yaml)`}},
 		{"an annotation from a base", with(map[string]string{"overlay/kustomization.yaml": "namespace: production\nresources: [../base]\n"},
 			"base/kustomization.yaml", "resources: [web.yaml]\n", "base/web.yaml", deployment("web", "a//b")), []string{
 			`base/web.yaml:6: schemawave.dev/wait-for of Deployment web: "a//b" is not environment/database[@version], of which the first two are DNS labels ` + form}},
@@ -81,7 +92,7 @@ func TestGateRefused(t *testing.T) {
 			`overlay/kustomization.yaml: schemawave.dev/wait-for of Deployment web: "weba/X" is not environment/database[@version], of which the first two are DNS labels ` + form}},
 		{"names that one pattern fits", with(workloads(deployment("web", "orders")+"---\n"+strings.Replace(deployment("eu-web", "x"), "  annotations:\n    schemawave.dev/wait-for: x\n", "", 1)),
 			"overlay/kustomization.yaml", "namespace: production\nnamePrefix: eu-\nresources: [web.yaml]\n"), []string{
-			`overlay/kustomization.yaml: Deployment eu-eu-web: its init containers do not come out of the overlay as they were (give each workload a name of its own, and let no transformer change init containers after schemawave/gates.yaml)`}},
+			`overlay/kustomization.yaml: Deployment eu-eu-web: its init containers do not come out of the overlay as they were (give each workload a name of its own, and let no transformer change what holds Pods back after schemawave/gates.yaml)`}},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
@@ -171,6 +182,27 @@ func TestGateWithin(t *testing.T) {
 	files["all/kustomization.yaml"] = "namePrefix: all-\nresources: [../overlay]\n"
 	writeTree(t, root, files)
 	wantLines(t, "within", gatesOf(t, root, "overlay"), "eu/orders", "eu/stock@7", `"eu/shops/a$$b"`)
+	if r := render(t, root, filepath.Join(root, "all")); r.Changed() {
+		t.Errorf("around it:\n%s", r.Diff())
+	}
+}
+
+// TestSchedulingGateWithin leaves alone a scheduling gate that an overlay within the overlay has made.
+func TestSchedulingGateWithin(t *testing.T) {
+	root := t.TempDir()
+	files := workloads(deployment("web", "orders@3, eu/stock/a%2Fb"), "spec:", "    schemawave.dev/wait-by: schedulingGate\nspec:")
+	files["all/kustomization.yaml"] = "namePrefix: all-\nresources: [../overlay]\n"
+	writeTree(t, root, files)
+	if err := render(t, root, filepath.Join(root, "overlay")).Write(); err != nil {
+		t.Fatal(err)
+	}
+	gates, err := os.ReadFile(filepath.Join(root, "overlay/schemawave/gates.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "schemawave.dev/gate: production/orders@3,eu/stock/a%2Fb\n"; !strings.Contains(string(gates), want) {
+		t.Errorf("%s is not in\n%s", want, gates)
+	}
 	if r := render(t, root, filepath.Join(root, "all")); r.Changed() {
 		t.Errorf("around it:\n%s", r.Diff())
 	}

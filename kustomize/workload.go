@@ -1,15 +1,10 @@
 package kustomize
 
 import (
-	"fmt"
-	"reflect"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
-
-	"github.com/schemawave/schemawave/manifests"
 )
 
 // workload is an object of an overlay that makes Pods, or is one.
@@ -42,29 +37,8 @@ func (w workload) lookup(field ...string) *yaml.RNode {
 // String names the object as people do.
 func (w workload) String() string { return w.GetKind() + " " + w.GetName() }
 
-// initContainers returns the Pod's, nil if there are none.
-func (w workload) initContainers() ([]corev1.Container, error) {
-	var containers []corev1.Container
-	n := w.lookup("spec", "initContainers")
-	if n == nil {
-		return nil, nil
-	}
-	if err := decodeNode(n.YNode(), &containers); err != nil {
-		return nil, fmt.Errorf("read the init containers of %s: %w", w, err)
-	}
-	return containers, nil
-}
-
 // runsAsRoot reports whether the Pod makes its containers run as root unless they say otherwise.
 func (w workload) runsAsRoot() bool {
 	n := w.lookup("spec", "securityContext", "runAsUser")
 	return n != nil && n.YNode().Value == "0"
 }
-
-// same reports whether two lists of init containers are the same.
-func same(a, b []corev1.Container) bool {
-	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
-}
-
-// isGate reports whether an init container is one of those that wait for schemas, ours or one that was written by hand.
-func isGate(c corev1.Container) bool { return c.Name == manifests.GateName }

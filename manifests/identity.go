@@ -23,6 +23,8 @@ const (
 
 	// AnnotationWaitFor is a team's own, on a workload: the schemas without which it is not to start, with commas between them.
 	AnnotationWaitFor = "schemawave.dev/wait-for"
+	// AnnotationWaitBy is a team's own, beside AnnotationWaitFor: ByInitContainer or BySchedulingGate.
+	AnnotationWaitBy = "schemawave.dev/wait-by"
 
 	ManagedBy = "schemawave"
 )
