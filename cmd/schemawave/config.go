@@ -18,6 +18,7 @@ type config struct {
 	NATS         natsConfig         `json:"nats"`
 	ArgoCD       argoConfig         `json:"argocd"`
 	Environments environment.Config `json:"environments"`
+	Gates        gatesConfig        `json:"gates"`
 	Image        string             `json:"image"` // of the runner in rendered Jobs; empty: this release's
 	Listen       listenConfig       `json:"listen"`
 }
@@ -33,6 +34,11 @@ type argoConfig struct {
 	ApplicationsOnly bool     `json:"applicationsOnly"` // read no Jobs and Pods
 
 	Heal controller.Heal `json:"heal"` // off, alert or sync; alert if left out
+}
+
+type gatesConfig struct {
+	Release    bool     `json:"release"`    // release Pods that wait by a scheduling gate
+	Namespaces []string `json:"namespaces"` // of these Pods; none means everywhere
 }
 
 type listenConfig struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -22,6 +23,7 @@ import (
 	"github.com/schemawave/schemawave/cmd/runner"
 	"github.com/schemawave/schemawave/controller"
 	"github.com/schemawave/schemawave/controller/environment"
+	"github.com/schemawave/schemawave/controller/gates"
 	"github.com/schemawave/schemawave/controller/tracing"
 	"github.com/schemawave/schemawave/events/jetstream"
 	"github.com/schemawave/schemawave/kustomize"
@@ -88,6 +90,11 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 	if err := proof.OnLeader(func(ctx context.Context) error { return ensureStreams(ctx, nc, c.NATS.Replicas, log) }); err != nil {
 		return cli.Exit(migrations.ExitBug, err)
 	}
+	if c.Gates.Release {
+		if err := releaseGates(c.Gates, proof, nc, log); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if len(c.Environments.Repositories) > 0 {
 		hooks, err := newEnvironments(c, proof, tracer, log)
@@ -121,9 +128,9 @@ func broker(ctx context.Context, c natsConfig, getenv func(string) string, log *
 
 // newProof makes the part that watches the cluster and publishes. The tracer may be nil.
 func newProof(c config, nc *nats.Conn, tracer *tracing.Tracer, getenv func(string) string, log *slog.Logger) (*controller.Controller, error) {
-	cluster, err := ctrl.GetConfig()
+	cluster, err := findCluster()
 	if err != nil {
-		return nil, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("find the cluster: %w", err), Hint: "run it in a cluster, or set KUBECONFIG"}
+		return nil, err
 	}
 	publisher, err := jetstream.NewPublisher(nc)
 	if err != nil {
@@ -142,6 +149,30 @@ func newProof(c config, nc *nats.Conn, tracer *tracing.Tracer, getenv func(strin
 	}
 	proof, err := controller.New(o)
 	return proof, cli.Exit(migrations.ExitUnreachable, err)
+}
+
+// findCluster tells how to reach the cluster that the controller is for.
+func findCluster() (*rest.Config, error) {
+	cluster, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("find the cluster: %w", err), Hint: "run it in a cluster, or set KUBECONFIG"}
+	}
+	return cluster, nil
+}
+
+// releaseGates makes the part that releases waiting Pods, run by the leader.
+func releaseGates(c gatesConfig, proof *controller.Controller, nc *nats.Conn, log *slog.Logger) error {
+	cluster, err := findCluster()
+	if err != nil {
+		return err
+	}
+	releaser, err := gates.New(gates.Options{
+		Config: cluster, Waiter: jetstream.NewWaiter(nc), Namespaces: c.Namespaces, Metrics: ctrlmetrics.Registry, Log: log,
+	})
+	if err == nil {
+		err = proof.OnLeader(releaser.Run)
+	}
+	return cli.Exit(migrations.ExitBug, err)
 }
 
 // hookURL is where the other replicas reach this one's webhook receiver; empty if it does not know its own address.

@@ -1,0 +1,18 @@
+package gates
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/schemawave/schemawave/controller/metricstest"
+)
+
+func TestMetricsDocumented(t *testing.T) {
+	ours := func(name string) bool { return strings.HasPrefix(name, "schemawave_gate_") }
+	metricstest.Documented(t, "../../docs/operations.md", ours, func(to prometheus.Registerer) error {
+		_, err := newMetrics(to)
+		return err
+	})
+}
