@@ -25,6 +25,9 @@ func (w *Waiter) Watch(ctx context.Context, q Query, changed func(states []event
 	defer release()
 	var told string
 	err := v.keep(ctx, func() (done bool, err error) {
+		if ctx.Err() != nil {
+			return false, nil // that the last look failed is the end's own doing
+		}
 		unmet := v.unmet()
 		if now := fmt.Sprint(v.places(), unmet); now != told {
 			told = now

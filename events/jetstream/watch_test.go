@@ -130,6 +130,21 @@ func TestADeniedWatchIsToldSo(t *testing.T) {
 	refused(t, err, "subscribe to", "schema.live.v1.staging.orders")
 }
 
+// A watch that a refusal ends while it reads tells the refusal alone, not that its reading was cut short.
+func TestADeniedWatchTellsNothingElse(t *testing.T) {
+	s := guarded(t)
+	ensure(t, as(t, s, "admin"))
+	w := NewWaiter(as(t, s, "waiter"))
+	for range 50 {
+		var told []error
+		var denied *DeniedError // of this watch, or late of the one before
+		err := w.Watch(bounded(t), Query{Targets: []events.Target{orders("staging", "7")}}, func(_ []events.State, unmet error) { told = append(told, unmet) })
+		if !errors.As(err, &denied) || len(told) > 0 {
+			t.Fatalf("ended by %v, told %v", err, told)
+		}
+	}
+}
+
 // probe asks until the answer holds words.
 func probe(t *testing.T, url string, status int, words string) {
 	t.Helper()
