@@ -18,7 +18,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/yaml"
 
 	"github.com/schemawave/schemawave/events"
@@ -213,8 +215,8 @@ func tryInstallation(t *testing.T, text, config string) {
 	if err := os.CopyFS(filepath.Join(root, "install"), os.DirFS("../../manifests/install")); err != nil && !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
-	local := regexp.MustCompile(`https://github.com/schemawave/schemawave//manifests/install\?ref=v[0-9.]+`).ReplaceAllString(text, "../install")
-	if local == text {
+	local := regexp.MustCompile(`https://github.com/schemawave/schemawave//manifests/install(/gates)?\?ref=v[0-9.]+`).ReplaceAllString(text, "../install$1")
+	if strings.Contains(local, "https:") {
 		t.Fatal("it does not refer to manifests/install")
 	}
 	write(t, root, "mine/kustomization.yaml", local)
@@ -229,6 +231,16 @@ func tryInstallation(t *testing.T, text, config string) {
 	}
 	if first := strings.SplitN(config, "\n", 3)[1]; !bytes.Contains(built, []byte(first)) {
 		t.Errorf("the configuration did not take the place of the default one:\n%s", built)
+	}
+	if asked, may := strings.Contains(text, "components:"), bytes.Contains(built, []byte("  - pods\n  verbs:\n  - get\n  - list\n  - watch\n  - patch\n")); asked != may {
+		t.Errorf("may patch Pods: %t, want %t:\n%s", may, asked, built)
+	}
+	account, _ := objects.Select(types.Selector{ResId: resid.ResId{Gvk: resid.Gvk{Kind: "ServiceAccount"}}})
+	bindings, _ := objects.Select(types.Selector{ResId: resid.ResId{Gvk: resid.Gvk{Kind: "ClusterRoleBinding"}}})
+	for _, b := range bindings {
+		if subject := fmt.Sprintf("name: %s\n  namespace: %s\n", account[0].GetName(), account[0].GetNamespace()); !strings.Contains(b.MustYaml(), subject) {
+			t.Errorf("%s is not bound to\n%s", b.GetName(), subject)
+		}
 	}
 }
 
@@ -277,7 +289,11 @@ func tryWorkload(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(result.Diff(), "+    - name: wait-for-schema\n") {
+	gate := "- name: wait-for-schema\n"
+	if strings.Contains(text, "wait-by: schedulingGate") {
+		gate = "- name: " + manifests.SchedulingGate + "\n"
+	}
+	if !strings.Contains(result.Diff(), "+    "+gate) {
 		t.Errorf("it does not wait:\n%s", result.Diff())
 	}
 }
