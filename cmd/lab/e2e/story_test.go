@@ -94,6 +94,7 @@ func TestStory(t *testing.T) {
 		{"two Applications have one database", shared},
 		{"a sync leaves the hook out", guarded},
 		{"a migration runs in the Sync phase", inSyncPhase},
+		{"a service waits at no cost", gated},
 		{"Argo CD renders by a plugin", byPlugin},
 		{"what was passed over is synced", unstuck},
 		{"the sync window opens", opened},
