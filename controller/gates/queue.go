@@ -119,6 +119,9 @@ func (q *queue) look(ctx context.Context, name types.NamespacedName) error {
 		return nil
 	}
 	done, err := release(ctx, q.live, &pod)
+	if ctx.Err() != nil {
+		return nil // whoever leads next looks again
+	}
 	if done || err != nil {
 		q.metrics.released(err)
 	}

@@ -18,9 +18,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/events/jetstream"
@@ -151,25 +154,30 @@ func (w *world) wants(r *running, waiting, released int) {
 		want["schemawave_gate_releases_total ok"] = float64(released)
 	}
 	w.within("metrics", func() error {
-		families, err := r.metrics.Gather()
-		if err != nil {
-			return err
-		}
-		got := map[string]float64{}
-		for _, f := range families {
-			for _, m := range f.Metric {
-				name := f.GetName()
-				for _, l := range m.Label {
-					name += " " + l.GetValue()
-				}
-				got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
-			}
-		}
-		if !maps.Equal(got, want) {
+		if got := r.read(); !maps.Equal(got, want) {
 			return fmt.Errorf("%v, want %v", got, want)
 		}
 		return nil
 	})
+}
+
+// read returns the metrics by their names and the values of their labels.
+func (r *running) read() map[string]float64 {
+	families, err := r.metrics.Gather()
+	if err != nil {
+		return nil
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return got
 }
 
 // pod creates one that waits as the annotation says, as its workload's controller would.
@@ -442,6 +450,56 @@ func TestGatePermissions(t *testing.T) {
 	stranger.stop()
 	w.start("waiter")
 	w.released(p)
+}
+
+// TestGateRights releases nothing with the rights of the default installation, says so, and goes on once the component is added.
+func TestGateRights(t *testing.T) {
+	w := newWorld(t, natstest.Options{})
+	w.grant("../../manifests/install")
+	w.publish("orders", ready("1", ""))
+	w.config = rest.CopyConfig(w.config)
+	w.config.Impersonate.UserName = "system:serviceaccount:schemawave:schemawave"
+	r := w.start("user")
+	p := w.pod("production/orders@1")
+	denied := fmt.Sprintf(`SchemaGateNotRemoved: release pod %s/%s: pods %q is forbidden: User %q cannot patch resource "pods" in API group "" in the namespace %q`,
+		w.namespace, p.Name, p.Name, w.config.Impersonate.UserName, w.namespace)
+	w.waits(p, denied)
+	w.grant("../../manifests/install/gates")
+	w.released(p)
+	w.told(p, denied, "SchemaReady: production/orders is at 1")
+	w.within("the metrics", func() error {
+		if got := r.read()["schemawave_gate_releases_total error"]; got == 0 {
+			return errors.New("no release has failed")
+		}
+		return nil
+	})
+}
+
+// grant binds the roles of a kustomization, as an installation does.
+func (w *world) grant(dir string) {
+	w.Helper()
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, o := range objects.Resources() {
+		if o.GetGvk().Group != "rbac.authorization.k8s.io" || !strings.HasPrefix(o.GetKind(), "ClusterRole") {
+			continue
+		}
+		m, err := o.Map()
+		if err != nil {
+			w.Fatal(err)
+		}
+		u := &unstructured.Unstructured{Object: m}
+		if err := w.Create(w.Context(), u); err != nil {
+			w.Fatal(err)
+		}
+		w.Cleanup(func() {
+			if err := w.Delete(context.WithoutCancel(w.Context()), u); err != nil {
+				w.Error(err)
+			}
+		})
+	}
 }
 
 // TestGateConflict releases a Pod that has changed since it was seen, or leaves it alone where it is another one by now.
