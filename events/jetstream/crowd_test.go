@@ -152,7 +152,7 @@ func withWaiter(ctx context.Context, nc *nats.Conn, saw func(version string)) er
 // alone starts a server in a process of its own, with the state at version 5.
 func alone(t testing.TB) *natstest.Server {
 	t.Helper()
-	s := runBare(t, natstest.Options{Process: true}, 3)
+	s := runBare(t, natstest.Options{Process: true})
 	nc := dial(t, s)
 	ensure(t, nc)
 	publish(t, publisher(t, nc), "prod", "5", at("5"))

@@ -87,7 +87,7 @@ func (s *Server) Restart() (err error) {
 // Wipe stops the server and empties its store, which is how the loss of a disk looks to its clients after Restart.
 func (s *Server) Wipe() error {
 	s.Stop()
-	return errors.Join(os.RemoveAll(s.dir), os.Mkdir(s.dir, 0o700))
+	return errors.Join(os.RemoveAll(s.place.Dir), os.Mkdir(s.place.Dir, 0o700))
 }
 
 // Close stops the server and removes its store.
