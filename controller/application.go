@@ -29,6 +29,9 @@ func newApplication(a *argo.Application, readable func(server, name, namespace s
 		Wanted:      wanted(a),
 		Asked:       a.Operation != nil,
 	}
+	if h := a.Status.SourceHydrator.LastSuccessfulOperation; h != nil {
+		out.Hydrated, out.Dry = h.HydratedSHA, h.DrySHA
+	}
 	for _, c := range a.Status.Conditions {
 		if c.Type == argo.ApplicationConditionSyncError {
 			out.Refusal.Message = c.Message

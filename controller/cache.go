@@ -63,6 +63,9 @@ func strip(a *argo.Application) {
 		out.Spec.SyncPolicy = &argo.SyncPolicy{Automated: p.Automated}
 	}
 	out.Status.Sync = argo.SyncStatus{Status: a.Status.Sync.Status, Revision: a.Status.Sync.Revision, Revisions: a.Status.Sync.Revisions}
+	if h := a.Status.SourceHydrator.LastSuccessfulOperation; h != nil {
+		out.Status.SourceHydrator.LastSuccessfulOperation = &argo.SuccessfulHydrateOperation{DrySHA: h.DrySHA, HydratedSHA: h.HydratedSHA}
+	}
 	if a.Operation != nil {
 		out.Operation = &argo.Operation{}
 	}

@@ -365,6 +365,14 @@ func TestRefresh(t *testing.T) {
 	above := c.application("above", with(func(s *argo.ApplicationSource) {
 		s.Path, s.TargetRevision, s.RepoURL = "overlays", "HEAD", "git@git.example:shop"
 	}))
+	hydrated := c.application("hydrated", argo.ApplicationSource{})
+	hydrated.Spec.Source, hydrated.Spec.SourceHydrator = nil, &argo.SourceHydrator{
+		DrySource:  argo.DrySource{RepoURL: overlay.RepoURL, Path: overlay.Path, TargetRevision: overlay.TargetRevision},
+		SyncSource: argo.SyncSource{TargetBranch: "environments/production", Path: "production"},
+	}
+	if err := c.Update(t.Context(), hydrated); err != nil {
+		t.Fatal(err)
+	}
 	others := []*argo.Application{
 		c.application("beside", with(func(s *argo.ApplicationSource) { s.Path = "overlays/prod" })),
 		c.application("branch", with(func(s *argo.ApplicationSource) { s.TargetRevision = "next" })),
@@ -372,24 +380,27 @@ func TestRefresh(t *testing.T) {
 	}
 	within(t, "refresh", func() error { // the cache may still be filling
 		asked, err := r.Refresher().Refresh(t.Context(), "ssh://git@git.example:2222/shop.git", "main", []string{"overlays/production/"})
-		if err == nil && asked != 2 {
+		if err == nil && asked != 3 {
 			err = fmt.Errorf("%d applications", asked)
 		}
 		return err
 	})
-	asks := func(a *argo.Application) string {
+	asks := func(a *argo.Application, of string) string {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(a), a); err != nil {
 			t.Fatal(err)
 		}
-		return a.Annotations[argo.AnnotationKeyRefresh]
+		return a.Annotations[of]
 	}
-	for _, a := range []*argo.Application{same, above} {
-		if got := asks(a); got != "normal" {
+	for _, a := range []*argo.Application{same, above, hydrated} {
+		if got := asks(a, argo.AnnotationKeyRefresh); got != "normal" {
 			t.Errorf("%s: %q", a.Name, got)
+		}
+		if got, want := asks(a, argo.AnnotationKeyHydrate) == "normal", a == hydrated; got != want {
+			t.Errorf("%s is asked to be hydrated: %t", a.Name, got)
 		}
 	}
 	for _, a := range others {
-		if got := asks(a); got != "" {
+		if got := asks(a, argo.AnnotationKeyRefresh); got != "" {
 			t.Errorf("%s was asked for a refresh", a.Name)
 		}
 	}

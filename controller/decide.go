@@ -135,6 +135,9 @@ func judge(o observation) []verdict {
 			}
 		}
 	}
+	for i := range all {
+		all[i].Attempt.DryRevision = o.dry(all[i].Attempt)
+	}
 	slices.SortStableFunc(all, func(a, b verdict) int {
 		late := func(v verdict) int { return int(truth(v.Kind == running)) }
 		last := func(v verdict) int { return int(truth(v.Kind == obstructed)) }

@@ -1,6 +1,10 @@
 package controller
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/schemawave/schemawave/events"
+)
 
 // origin finds the Application that applied the Job and the revision it was applied at. An Application that lists the Job is
 // surer than the name the Job bears; an operation within which the Job was made is surer than the history.
@@ -30,6 +34,16 @@ func (j job) origin(apps []application) (name, revision string) {
 		}
 	}
 	return a.Key.String(), ""
+}
+
+// dry is the commit from which the one that was synced was hydrated; empty if none was, or if Argo CD has hydrated another one since.
+func (o observation) dry(at events.Attempt) string {
+	for _, a := range o.Applications {
+		if a.Key.String() == at.Application && at.Revision != "" && a.Hydrated == at.Revision {
+			return a.Dry
+		}
+	}
+	return ""
 }
 
 func (a application) lists(j job) bool {

@@ -21,9 +21,14 @@ type Refresher struct {
 	log     *slog.Logger
 }
 
-// refresh is the request. A normal refresh resolves the branch anew and renders the new commit; a hard one would also throw
-// away the manifests of commits that did not change, for every Application of the repository.
-var refresh = []byte(fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, argo.AnnotationKeyRefresh, argo.RefreshTypeNormal))
+// The requests. A normal refresh resolves the branch anew and renders the new commit; a hard one would also throw
+// away the manifests of commits that did not change, for every Application of the repository. Of a source that is hydrated it looks at the
+// hydrated branch alone: the dry one is only looked at if that is asked for, too (argo-cd, util/webhook).
+var (
+	refresh = []byte(fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, argo.AnnotationKeyRefresh, argo.RefreshTypeNormal))
+	hydrate = []byte(fmt.Sprintf(`{"metadata":{"annotations":{%q:%q,%q:%q}}}`, argo.AnnotationKeyRefresh, argo.RefreshTypeNormal,
+		argo.AnnotationKeyHydrate, argo.HydrateTypeNormal))
+)
 
 // Refresh asks for a refresh of every Application with a source in the repository, on the branch, whose path is one of
 // paths or a directory above one of them. It returns how many it asked for, errors notwithstanding, and is idempotent.
@@ -43,7 +48,11 @@ func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths [
 			continue
 		}
 		key := types.NamespacedName{Namespace: a.Namespace, Name: a.Name}
-		err := r.cluster.Patch(ctx, a, client.RawPatch(types.MergePatchType, refresh))
+		request := refresh
+		if a.Spec.SourceHydrator != nil {
+			request = hydrate
+		}
+		err := r.cluster.Patch(ctx, a, client.RawPatch(types.MergePatchType, request))
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("refresh application %s: %w", key, err))
 			continue
@@ -54,15 +63,15 @@ func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths [
 	return n, errors.Join(errs...)
 }
 
-// follows reports whether an Application renders one of paths of a branch of a repository.
+// follows reports whether an Application renders one of paths of a branch of a repository. One with a source hydrator has no other
+// source than the dry one (argo-cd, ApplicationSpec.GetSources).
 func follows(a *argo.Application, repo, branch string, paths []string) bool {
 	sources := slices.Clone(a.Spec.Sources)
 	if a.Spec.Source != nil {
 		sources = append(sources, *a.Spec.Source)
 	}
 	if h := a.Spec.SourceHydrator; h != nil {
-		dry := h.DrySource
-		sources = append(sources, argo.ApplicationSource{RepoURL: dry.RepoURL, Path: dry.Path, TargetRevision: dry.TargetRevision})
+		sources = argo.ApplicationSources{h.GetDrySource()}
 	}
 	for _, s := range sources {
 		if s.Path == "" || repository(s.RepoURL) != repo || !onBranch(s.TargetRevision, branch) {

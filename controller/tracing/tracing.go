@@ -7,6 +7,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -107,7 +108,7 @@ func (t *Tracer) Pass(rep environment.Report) {
 }
 
 // Published tells of an event that has just been published: of the migration that it is about, and of how long it took from the
-// fact to its message. A migration that has only begun is told of with its result.
+// fact to its message, in the trace of the commit that was pushed: not of the one that Argo CD may have hydrated from it. A migration that has only begun is told of with its result.
 func (t *Tracer) Published(e events.Event) {
 	a, published := e.Attempt, time.Now()
 	if a == nil || e.Predicate == events.Started {
@@ -119,7 +120,7 @@ func (t *Tracer) Published(e events.Event) {
 	}
 	ctx := context.Background()
 	self := trace.SpanContextConfig{SpanID: migration, TraceID: randomTrace()}
-	if id, ok := traceOf(a.Revision); ok {
+	if id, ok := traceOf(cmp.Or(a.DryRevision, a.Revision)); ok {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: passOf(id), TraceFlags: trace.FlagsSampled, Remote: true}))
 	}
 	began := a.Started

@@ -169,6 +169,19 @@ func TestOneTraceFromPushToEvent(t *testing.T) {
 	}
 }
 
+// What Argo CD has hydrated is told in the trace of the commit that was pushed, and names the one that was synced.
+func TestHydrated(t *testing.T) {
+	i := told(t, func(tr *Tracer) {
+		e := event(events.Succeeded)
+		e.Attempt.Revision, e.Attempt.DryRevision = strings.Repeat("ab", 20), pushed
+		tr.Published(e)
+	})
+	m := i.span(t, "migration succeeded")
+	if got := fmt.Sprintf("%x", m.TraceId); got != pushed[:32] || texts(m.Attributes)["vcs.ref.head.revision"] != strings.Repeat("ab", 20) {
+		t.Errorf("trace %s of %v", got, texts(m.Attributes))
+	}
+}
+
 // What is told twice is the same spans.
 func TestToldTwiceIsOneSpan(t *testing.T) {
 	i := told(t, func(tr *Tracer) {

@@ -1,0 +1,72 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"testing"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+)
+
+// dryOf is the commit from which a revision was hydrated.
+func dryOf(revision string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte("dry "+revision)))[:40] }
+
+// hydrateFrom has an Application be one with a source hydrator, whose status says of the newest revision what it was hydrated from. All other
+// revisions of such an Application are those of the hydrated branch (argo-cd, ApplicationSpec.GetSource).
+func hydrateFrom(a *argo.Application) {
+	a.Spec.SourceHydrator = &argo.SourceHydrator{
+		DrySource:  argo.DrySource{RepoURL: "https://git.example/shop.git", Path: "overlays/production", TargetRevision: "main"},
+		SyncSource: argo.SyncSource{TargetBranch: "environments/production", Path: "production"},
+	}
+	if r := a.Status.Sync.Revision; r != "" {
+		a.Status.SourceHydrator.LastSuccessfulOperation = &argo.SuccessfulHydrateOperation{DrySHA: dryOf(r), HydratedSHA: r}
+	}
+}
+
+// TestHydrated replays recordings as those of hydrated Applications: an event's revision is the one that was synced, the hydrated one,
+// and beside it stands the one that was pushed, unless Argo CD has told of another meanwhile.
+func TestHydrated(t *testing.T) {
+	for mode, o := range modes {
+		t.Run(mode, func(t *testing.T) {
+			dry := 0
+			for _, name := range recordings(t) {
+				b := newBroker(t)
+				r := newReplica(t, newShelf(t, o), o, b)
+				for _, d := range recording(t, name) {
+					if a, ok := d.object.(*argo.Application); ok && len(a.Status.Sync.Revisions) == 0 {
+						hydrateFrom(a)
+						strip(a)
+					}
+					r.deliver(d)
+					r.work()
+				}
+				for _, e := range b.log {
+					switch at := e.Attempt; {
+					case at.DryRevision == dryOf(at.Revision):
+						dry++
+					case at.DryRevision != "":
+						t.Errorf("%s: %s of %s is said to come from %s", name, e.Predicate, at.Revision, at.DryRevision)
+					case name == "a-content-addressed-prune":
+						t.Errorf("%s: %s of %s does not say what it was hydrated from", name, e.Predicate, at.Revision)
+					}
+				}
+			}
+			if dry < 40 {
+				t.Errorf("%d events say what they were hydrated from", dry)
+			}
+		})
+	}
+}
+
+// TestHealsHydrated: what is asked for is the hydrated commit, of the branch that Argo CD syncs.
+func TestHealsHydrated(t *testing.T) {
+	a := &argo.Application{}
+	a.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{}}
+	a.Status.Sync.Revision = "hydrated"
+	a.Status.OperationState = &argo.OperationState{Phase: common.OperationSucceeded}
+	hydrateFrom(a)
+	if got := cure(a).Operation.Sync; got.Revision != "hydrated" || got.Source != nil || got.Sources != nil {
+		t.Errorf("asks for %+v", got)
+	}
+}
