@@ -10,7 +10,9 @@ import (
 )
 
 // dryOf is the commit from which a revision was hydrated.
-func dryOf(revision string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte("dry "+revision)))[:40] }
+func dryOf(revision string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte("dry "+revision)))[:40]
+}
 
 // hydrateFrom has an Application be one with a source hydrator, whose status says of the newest revision what it was hydrated from. All other
 // revisions of such an Application are those of the hydrated branch (argo-cd, ApplicationSpec.GetSource).

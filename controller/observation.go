@@ -79,8 +79,8 @@ type application struct {
 	Readable    bool   // it deploys to this cluster, whose Jobs are watched
 	Operations  []operation
 	History     []deployment
-	Compared    string   // the revision that it was last compared with; several sources give several, joined by commas
-	Hydrated    string   // the revision that Argo CD has made last for it, of Dry; empty if its source is not hydrated
+	Compared    string // the revision that it was last compared with; several sources give several, joined by commas
+	Hydrated    string // the revision that Argo CD has made last for it, of Dry; empty if its source is not hydrated
 	Dry         string
 	Held        []marker // markers and guards of that revision
 	Wanted      []marker // markers and guards of that revision that are still to be applied
