@@ -130,7 +130,11 @@ func (p *Publisher) look(ctx context.Context, e events.Event) (last stored, ther
 		return last, true, nil // the stream no longer holds what is that old
 	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
-	for at, since := uint64(0), e.Time.Add(-skew); last.at.After(since) && at < last.revision; {
+	since := e.Time.Add(-skew)
+	if e.Predicate.Obstructs() {
+		since = e.Time.Add(-EventAge) // whoever tells it may date it by when it was seen
+	}
+	for at := uint64(0); last.at.After(since) && at < last.revision; {
 		next, err := nextGet(ctx, p.nc, events.EventStream, subject, since, at)
 		switch {
 		case errors.Is(err, errNoMessage):

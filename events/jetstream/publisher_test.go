@@ -246,6 +246,26 @@ func TestAnEventIsPublishedOnceBeyondTheWindow(t *testing.T) {
 	}
 }
 
+// Nobody has written down since when a migration is stuck: a controller that has just started dates it later than its predecessor did.
+func TestAnObstacleIsPublishedOnceHoweverItIsDated(t *testing.T) {
+	p := publisher(t, dial(t, runBare(t, natstest.Options{})))
+	pass := shortWindow(t, p)
+	for i, e := range []events.Event{
+		{Predicate: events.Stuck, Time: time.Now()},
+		{Predicate: events.Blocked, Time: time.Now()},
+		{Predicate: events.Stuck, Time: time.Now().Add(2 * skew)},
+	} {
+		e.Environment, e.Database, e.Attempt = "prod", "orders", &events.Attempt{Run: "sync"}
+		if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+		pass()
+	}
+	if got := stateOf(t, p, events.EventStream).Msgs; got != 2 {
+		t.Errorf("two facts left %d messages", got)
+	}
+}
+
 // What is older than the stream keeps is not told again by each controller that finds it in the state.
 func TestAnEventThatHasLeftTheStreamIsNotToldAgain(t *testing.T) {
 	p := publisher(t, dial(t, run(t)))
