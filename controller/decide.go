@@ -202,11 +202,22 @@ func advance(s events.State, v verdict) (publication, bool) {
 	}
 	next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
 	if v.Kind == succeeded {
-		if next.Ready == s.Ready && next.Obstacle == s.Obstacle && s.LastAttempt != nil && s.LastAttempt.Outcome == events.OutcomeSucceeded {
+		same := next.Ready == s.Ready && next.Obstacle == s.Obstacle && s.LastAttempt != nil && s.LastAttempt.Outcome == events.OutcomeSucceeded
+		if same && !mayHaveBegun(s, v) {
 			return publication{}, false // the migration ran once more and found everything in place
 		}
 	}
 	return publication{State: &next, Event: tell(next, predicate, v.Attempt), Absent: v.Absent}, true
+}
+
+// mayHaveBegun reports whether an attempt that has changed nothing may have been told to begin all the same: nobody knew its version
+// then, or what is ready has become so only while it ran.
+func mayHaveBegun(s events.State, v verdict) bool {
+	before := v
+	if v.Unnamed {
+		before.Attempt.Version = ""
+	}
+	return s.Ready != nil && (s.Ready.Since.After(v.Attempt.Started) || begins(s, before.recall(s.Ready)))
 }
 
 // late says what a success adds that became known only after a newer attempt had failed: that newer one stays the last, but

@@ -203,9 +203,9 @@ func TestDecide(t *testing.T) {
 			r.Outcome, r.Target, r.Failure = migrations.OutcomeFailed, "7", &migrations.Failure{Message: "no"}
 		}))), state: published("6"), want: []string{"failed 7 ready=6 report"}},
 		{name: "Argo CD's failure of one", apps: apps(word("7", "Failed", backoff, ofImage)), state: published("6"), want: []string{"failed  ready=6 report"}},
-		{name: "an older image that finds the newer schema is no news", jobs: jobs(madeJob("6", 4, fromImage, complete, reports(func(r *migrations.Report) {
+		{name: "an older image that finds the newer schema ends what was told to have begun, for nobody knew its version then", jobs: jobs(madeJob("6", 4, fromImage, complete, reports(func(r *migrations.Report) {
 			r.Outcome, r.Target, r.To = migrations.OutcomeAhead, "6", "7"
-		}))), state: published("7"), want: nil},
+		}))), state: published("7"), want: []string{"succeeded 6 ready=7 report"}},
 		{name: "names are ordered as for those who wait", jobs: jobs(madeJob("2024_02", 4, fromImage, complete, reports(func(r *migrations.Report) { r.To = "2024_10" }))),
 			state: published("2024_9"), want: []string{"succeeded 2024_10 ready=2024_10 report"}},
 		{name: "a version in the name and none in the annotations", jobs: jobs(madeJob("1", 2, complete, func(j *job) { j.Version = "" })), doubt: "lacks the annotations"},
@@ -216,6 +216,9 @@ func TestDecide(t *testing.T) {
 		{name: "unless nobody knew", jobs: jobs(madeJob("1", 2, complete, outcome(migrations.OutcomeCurrent))), want: []string{"succeeded 1 ready=1 report"}},
 		{name: "or the last attempt had failed", jobs: jobs(madeJob("1", 9, complete, outcome(migrations.OutcomeCurrent))), state: published("1", lastFailed("1", "x", 5)),
 			want: []string{"succeeded 1 ready=1 report"}},
+		{name: "unless what is ready has become so while it ran, for it was told to have begun", jobs: jobs(madeJob("1", 0, complete, reports(func(r *migrations.Report) {
+			r.To, r.Outcome = "2", migrations.OutcomeAhead
+		}), func(j *job) { j.Ended = minute(3) })), state: published("2"), want: []string{"succeeded 1 ready=2 report"}},
 		{name: "a rollback that finds a newer ledger is no news", jobs: jobs(madeJob("1", 2, complete, reports(func(r *migrations.Report) { r.To = "2"; r.Outcome = migrations.OutcomeAhead }))), state: published("2"), want: nil},
 		{name: "a rollback's Job does not bring the version down", jobs: jobs(madeJob("1", 2, complete)), state: published("2"), want: nil},
 		{name: "a report does", jobs: jobs(madeJob("1", 2, complete, outcome(migrations.OutcomeSucceeded))), state: published("2"), want: []string{"succeeded 1 ready=1 report"}},

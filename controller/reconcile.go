@@ -127,7 +127,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 		if p.State != nil && r.Published != nil {
 			r.Published(p.Event)
 		}
-		if p.State != nil && !p.Event.Predicate.Obstructs() {
+		if p.State != nil && (p.Event.Predicate == events.Succeeded || p.Event.Predicate == events.Failed) {
 			r.metrics.lag.Observe(time.Since(p.Event.Time).Seconds())
 		}
 		if p.State == nil && p.Event.Predicate == events.Started {

@@ -289,8 +289,8 @@ func (t *simTruth) complete(leader *simTerm) {
 		if r.outcome == events.OutcomeSucceeded && (!ok || events.CompareVersions(ready.Version, r.set.version) < 0) {
 			t.fault("lost: %s: %q is called ready", what, ready.Version)
 		}
-		if r.outcome == events.OutcomeSucceeded && !r.advanced {
-			continue // nothing changed by it
+		if r.outcome == events.OutcomeSucceeded && !r.advanced && !t.begun(r) {
+			continue // nothing changed by it, and nobody waits for its end
 		}
 		if !t.toldOf(r) && !t.overtaken(r, leader) {
 			t.fault("lost: %s is not told", what)
@@ -351,6 +351,13 @@ func (t *simTruth) toldOf(r *simRun) bool {
 	return slices.ContainsFunc(t.broker.events.messages, func(m simMessage) bool {
 		a := m.event.Attempt
 		return string(m.event.Predicate) == string(r.outcome) && (a.Run == string(r.job.UID) || a.Run == r.op.name() && sameDigest(a.Digest, r.set.digest))
+	})
+}
+
+// begun reports whether a Job was told to have begun.
+func (t *simTruth) begun(r *simRun) bool {
+	return slices.ContainsFunc(t.broker.events.messages, func(m simMessage) bool {
+		return m.event.Predicate == events.Started && m.event.Attempt.Run == string(r.job.UID)
 	})
 }
 

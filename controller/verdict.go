@@ -26,6 +26,7 @@ type verdict struct {
 	Absent  *absence
 	Partial bool // of a skipped one: only a part of the Application was synced
 	Guessed bool // of an obstructed one: its environment is told by the namespace alone, although Jobs could be read
+	Unnamed bool // its Job does not know its version: only a report tells it, when it ends
 	Plain   bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
@@ -64,7 +65,7 @@ func judgeJob(j job, o observation) verdict {
 	v := verdict{Attempt: events.Attempt{
 		Version: string(j.Version), Digest: j.Digest, Evidence: events.EvidenceJob,
 		Run: string(j.UID), Started: j.Started, Finished: j.Ended,
-	}}
+	}, Unnamed: j.Version == ""}
 	v.Attempt.Application, v.Attempt.Revision = j.origin(o.Applications)
 	if why := j.contradiction(o.Target); why != "" {
 		return v.silenced(why)
