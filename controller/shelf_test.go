@@ -111,6 +111,20 @@ func (s *shelf) List(_ context.Context, list client.ObjectList, opts ...client.L
 	return meta.SetList(list, items)
 }
 
+// getUnstructured gets an Application as it is sent.
+func getUnstructured(ctx context.Context, from client.Reader, key client.ObjectKey, obj *unstructured.Unstructured) error {
+	var a argo.Application
+	if err := from.Get(ctx, key, &a); err != nil {
+		return err
+	}
+	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
+	text, err := json.Marshal(&a)
+	if err != nil {
+		return err
+	}
+	return obj.UnmarshalJSON(text)
+}
+
 // server is the API server behind the shelf.
 type server struct{ *shelf }
 
@@ -124,15 +138,7 @@ func (s server) Get(ctx context.Context, key client.ObjectKey, obj client.Object
 		obj.Spec.SyncWindows = s.windows
 		return nil
 	case *unstructured.Unstructured:
-		var a argo.Application
-		if err := s.Get(ctx, key, &a, opts...); err != nil {
-			return err
-		}
-		text, err := json.Marshal(&a)
-		if err != nil {
-			return err
-		}
-		return obj.UnmarshalJSON(text)
+		return getUnstructured(ctx, s, key, obj)
 	}
 	found, ahead := s.ahead[kind(obj)+" "+key.String()]
 	if !ahead {

@@ -30,8 +30,11 @@ type simWorld struct {
 	apps   []*simApp
 	runs   []*simRun
 	ledger map[target]migrations.Version // what each database really holds
+	// windows are those of the one project: none, or one that is closed to all.
+	windows argo.SyncWindows
 
-	collected func(*simRun) // before the controller deletes a Job
+	collected func(*simRun)               // before the controller deletes a Job
+	healed    func(*simApp, change) error // when the controller asks for a sync
 }
 
 // simSet is what a commit holds of one database's migrations.
@@ -44,6 +47,7 @@ type simSet struct {
 
 type simCommit struct {
 	sha  string
+	dry  string   // from which it was hydrated, if its Application is
 	sets []simSet // in the order of their waves
 }
 
@@ -57,6 +61,15 @@ type simApp struct {
 	ops    []*simOperation
 	stuck  []string // revisions of which Argo CD has said that it tried them, which need not be so
 	modern bool     // Argo CD 3.3 and later
+	chart  string   // the revision of its other source, if it has several
+	looks  []simLook
+	opened time.Time // when the sync window that kept it from syncing opened; zero while none ever has
+}
+
+// simLook is what Argo CD saw when it compared.
+type simLook struct {
+	at       time.Time
+	revision string
 }
 
 // simOperation is a sync.
@@ -75,6 +88,7 @@ type simOperation struct {
 	window  bool // now
 	stale   bool // a retry that only deletes the old Job
 	ending  bool
+	by      argo.OperationInitiator
 
 	ended      time.Time
 	failed     bool
@@ -107,6 +121,15 @@ func (w *simWorld) id() string {
 
 func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 	w := &simWorld{server: s, clock: minute(0), ledger: map[target]migrations.Version{}}
+	s.projects = func() argo.SyncWindows { return w.windows }
+	s.patched = func(key string, c change) error {
+		for _, a := range w.apps {
+			if simKey(a.object) == key {
+				return w.healed(a, c)
+			}
+		}
+		return nil
+	}
 	s.deleted = func(obj client.Object) {
 		for _, r := range w.runs {
 			if r.job.UID == obj.GetUID() && !r.gone {
@@ -121,7 +144,17 @@ func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, UID: types.UID(name)},
 			Spec:       argo.ApplicationSpec{Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: name}},
 		}}
+		if rnd.IntN(3) > 0 {
+			a.object.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{Prune: true}}
+		}
 		c := simCommit{sha: w.id()}
+		switch rnd.IntN(4) {
+		case 0:
+			a.chart = w.id()
+		case 1:
+			hydrateFrom(a.object)
+			c.dry = w.id()
+		}
 		for k := range 1 + rnd.IntN(2) {
 			c.sets = append(c.sets, w.set([]string{"orders", "audit"}[k], "", 0))
 		}
@@ -153,9 +186,44 @@ func (a *simApp) target(s simSet) target {
 func (a *simApp) head() simCommit { return a.git[len(a.git)-1] }
 func (a *simApp) show()           { a.world.server.put(a.object) }
 
+// revisions are how an Application's status names a commit.
+func (a *simApp) revisions(c simCommit) (one string, several []string) {
+	if a.chart == "" {
+		return c.sha, nil
+	}
+	return "", []string{c.sha, a.chart}
+}
+
+func (a *simApp) revision(c simCommit) string { return revision(a.revisions(c)) }
+
+// suspend has Argo CD leave an Application alone, or take it up again.
+func (a *simApp) suspend() {
+	if a.object.Annotations == nil {
+		a.object.Annotations = map[string]string{skipReconcile: "true"}
+	} else {
+		a.object.Annotations = nil
+	}
+	a.show()
+}
+
+// shut closes a sync window to everything, or opens it.
+func (w *simWorld) shut() {
+	if w.windows == nil {
+		w.windows = argo.SyncWindows{{Kind: "deny", Schedule: "* * * * *", Duration: "24h", Applications: []string{"*"}}}
+		return
+	}
+	w.windows = nil
+	for _, a := range w.apps {
+		a.opened = w.clock
+	}
+}
+
 // push commits: something else, the next version of a database, or a correction of the newest.
 func (a *simApp) push(rnd *rand.Rand) {
 	c := simCommit{sha: a.world.id(), sets: slices.Clone(a.head().sets)}
+	if a.head().dry != "" {
+		c.dry = a.world.id()
+	}
 	if i := rnd.IntN(len(c.sets) + 1); i < len(c.sets) {
 		s := c.sets[i]
 		if s.broken && rnd.IntN(2) == 0 {
@@ -170,7 +238,12 @@ func (a *simApp) push(rnd *rand.Rand) {
 // refresh compares git and cluster. Now and then Argo CD takes a new commit for one that it has tried.
 func (a *simApp) refresh(stick int) {
 	s := &a.object.Status
-	s.Sync = argo.SyncStatus{Status: argo.SyncStatusCodeSynced, Revision: a.head().sha}
+	s.Sync = argo.SyncStatus{Status: argo.SyncStatusCodeSynced}
+	s.Sync.Revision, s.Sync.Revisions = a.revisions(a.head())
+	if a.head().dry != "" {
+		s.SourceHydrator.LastSuccessfulOperation = &argo.SuccessfulHydrateOperation{DrySHA: a.head().dry, HydratedSHA: a.head().sha}
+	}
+	a.looks = append(a.looks, simLook{a.world.clock, a.revision(a.head())})
 	s.Resources, s.Conditions = nil, nil
 	add := func(kind, name string, r argo.ResourceStatus) {
 		r.Kind, r.Namespace, r.Name = kind, a.object.Spec.Destination.Namespace, name
@@ -199,9 +272,9 @@ func (a *simApp) refresh(stick int) {
 		if o.commit.sha == a.head().sha || stick == 1 {
 			now := a.world.now()
 			s.Conditions = []argo.ApplicationCondition{{
-				Type: argo.ApplicationConditionSyncError, LastTransitionTime: &now, Message: tried + a.head().sha + ": one or more tasks failed",
+				Type: argo.ApplicationConditionSyncError, LastTransitionTime: &now, Message: tried + s.Sync.Revision + ": one or more tasks failed",
 			}}
-			a.stuck = append(a.stuck, a.head().sha)
+			a.stuck = append(a.stuck, a.revision(a.head()))
 		}
 	}
 	a.show()
@@ -233,11 +306,19 @@ func (a *simApp) sync(rnd *rand.Rand) {
 	if rnd.IntN(8) == 0 {
 		commit = a.git[rnd.IntN(len(a.git))]
 	}
-	a.begin(&simOperation{commit: commit, retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
+	a.begin(&simOperation{commit: commit, by: initiatedBy(rnd), retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
 }
 
-func (a *simApp) selfHeal() {
-	o := &simOperation{commit: a.head()}
+// initiatedBy is Argo CD itself, or a person.
+func initiatedBy(rnd *rand.Rand) argo.OperationInitiator {
+	if rnd.IntN(4) == 0 {
+		return argo.OperationInitiator{Username: "admin"}
+	}
+	return argo.OperationInitiator{Automated: true}
+}
+
+func (a *simApp) selfHeal(rnd *rand.Rand) {
+	o := &simOperation{commit: a.head(), by: initiatedBy(rnd)}
 	for _, s := range o.commit.sets {
 		if a.placed[s.database] != s {
 			o.partial = append(o.partial, s.database)
@@ -249,7 +330,7 @@ func (a *simApp) selfHeal() {
 }
 
 func (a *simApp) rollback(rnd *rand.Rand) {
-	a.begin(&simOperation{commit: a.git[rnd.IntN(len(a.git))], apply: true})
+	a.begin(&simOperation{commit: a.git[rnd.IntN(len(a.git))], apply: true, by: argo.OperationInitiator{Username: "admin"}})
 }
 
 func (a *simApp) terminate() {
@@ -269,7 +350,8 @@ func (a *simApp) tick(rnd *rand.Rand) {
 	s := a.object.Status.OperationState
 	switch {
 	case o.stage == 0: // it is begun
-		sync := &argo.SyncOperation{Revision: o.commit.sha}
+		sync := &argo.SyncOperation{}
+		sync.Revision, sync.Revisions = a.revisions(o.commit)
 		for _, d := range o.partial {
 			sync.Resources = append(sync.Resources, argo.SyncOperationResource{Kind: "ConfigMap", Name: a.setOf(o, d).markerName()})
 		}
@@ -277,7 +359,7 @@ func (a *simApp) tick(rnd *rand.Rand) {
 			sync.SyncStrategy = &argo.SyncStrategy{Apply: &argo.SyncStrategyApply{}}
 		}
 		a.object.Status.OperationState = &argo.OperationState{
-			Phase: common.OperationRunning, StartedAt: metav1.NewTime(o.started), Operation: argo.Operation{Sync: sync},
+			Phase: common.OperationRunning, StartedAt: metav1.NewTime(o.started), Operation: argo.Operation{Sync: sync, InitiatedBy: o.by},
 		}
 		o.stage++
 		a.show()
@@ -290,7 +372,8 @@ func (a *simApp) tick(rnd *rand.Rand) {
 	case o.stage == 1: // its tasks are known
 		o.stage++
 		s.Message = "one or more tasks are running"
-		s.SyncResult = &argo.SyncOperationResult{Revision: o.commit.sha}
+		s.SyncResult = &argo.SyncOperationResult{}
+		s.SyncResult.Revision, s.SyncResult.Revisions = a.revisions(o.commit)
 		if o.invalid {
 			o.finish(common.OperationFailed, "one or more synchronization tasks are not valid")
 			return
@@ -403,8 +486,9 @@ func (o *simOperation) place() {
 	}
 	if o.partial == nil {
 		started := metav1.NewTime(o.started)
+		one, several := o.app.revisions(o.commit)
 		o.app.object.Status.History = append(o.app.object.Status.History, argo.RevisionHistory{
-			Revision: o.commit.sha, DeployedAt: o.app.world.now(), DeployStartedAt: &started,
+			Revision: one, Revisions: several, DeployedAt: o.app.world.now(), DeployStartedAt: &started,
 		})
 	}
 	o.finish(common.OperationSucceeded, "successfully synced (all tasks run)")

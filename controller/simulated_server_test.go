@@ -3,14 +3,18 @@ package controller
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -18,10 +22,13 @@ import (
 // simServer stands in for the API server: the objects that there are, and for each kind every change, which a watch sends in order.
 type simServer struct {
 	client.Reader // only Get is ever called
-	client.Writer // only Delete is ever called
+	client.Writer // only Delete and Patch are ever called
 	objects       map[string]client.Object
 	log           map[string][]delivery
-	deleted       func(client.Object) // a Job, by the controller
+	version       int
+	deleted       func(client.Object)        // a Job, by the controller
+	patched       func(string, change) error // an Application, by the controller
+	projects      func() argo.SyncWindows    // of every project
 }
 
 func newSimServer() *simServer {
@@ -40,6 +47,8 @@ func (s *simServer) put(obj client.Object) {
 		panic(err) // none of them fails
 	}
 	now := out.(client.Object)
+	s.version++
+	now.SetResourceVersion(fmt.Sprint(s.version))
 	s.objects[simKey(now)] = now
 	s.log[kind(now)] = append(s.log[kind(now)], delivery{object: now})
 }
@@ -65,7 +74,14 @@ func (s *simServer) all(of string) []client.Object {
 }
 
 // Get answers with what there is now, however late the watches are.
-func (s *simServer) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+func (s *simServer) Get(ctx context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+	switch obj := obj.(type) {
+	case *argo.AppProject:
+		obj.Spec.SyncWindows = s.projects()
+		return nil
+	case *unstructured.Unstructured:
+		return getUnstructured(ctx, s, key, obj)
+	}
 	found, ok := s.objects[kind(obj)+" "+key.String()]
 	if !ok {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: kind(obj)}, key.String())
@@ -77,6 +93,22 @@ func (s *simServer) Get(_ context.Context, key client.ObjectKey, obj client.Obje
 		found.(*batchv1.Job).ObjectMeta.DeepCopyInto(&obj.ObjectMeta)
 	}
 	return nil
+}
+
+// Patch is what the controller asks for, of an Application that is still as it was.
+func (s *simServer) Patch(_ context.Context, obj client.Object, p client.Patch, _ ...client.PatchOption) error {
+	var c change
+	data, err := p.Data(obj)
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return err
+	}
+	if found, ok := s.objects[simKey(obj)]; !ok || found.GetResourceVersion() != c.Metadata.ResourceVersion {
+		return apierrors.NewConflict(schema.GroupResource{Resource: kind(obj)}, obj.GetName(), nil)
+	}
+	return s.patched(simKey(obj), c)
 }
 
 // Delete is what the controller asks for.
@@ -112,7 +144,9 @@ type simTerm struct {
 	within bool // a pass
 	over   bool // nothing that it still asks for is heard
 	looked map[target]bool
-	knows  map[string]int // what it was shown, with the first pass that takes it into account
+	knows  map[string]int       // what it was shown, with the first pass that takes it into account
+	due    map[target]time.Time // to be looked at again although nothing happened
+	now    func() time.Time
 }
 
 var simKinds = []string{"Application", "Job", "Pod"}
@@ -134,9 +168,11 @@ func (p *simProcess) kinds() []string {
 
 // lead begins a term with what the cache holds, however old that is.
 func (p *simProcess) lead(b *simBroker) {
-	term := &simTerm{looked: map[target]bool{}, knows: map[string]int{}}
+	term := &simTerm{looked: map[target]bool{}, knows: map[string]int{}, due: map[target]time.Time{}, now: b.now}
 	term.replica = newReplica(p.t, p.shelf, p.options, simPublisher{simBroker: b, term: term})
 	term.rec.live, term.rec.world.live, term.rec.jobs = p.server, p.server, p.server
+	term.rec.world.stalls.now = b.now
+	term.rec.healer = healer{live: p.server, cluster: p.server, people: term.rec.people, metrics: term.rec.metrics}
 	p.acting = term
 	for _, k := range p.kinds() {
 		for _, obj := range p.cached(k) {
@@ -238,6 +274,9 @@ func (t *simTerm) show(old any, obj client.Object, deleted bool) {
 	if deleted {
 		facts = append(facts, string(obj.GetUID())+" gone")
 	}
+	if before, ok := old.(client.Object); ok && before.GetUID() != obj.GetUID() {
+		facts = append(facts, string(before.GetUID())+" gone")
+	}
 	for _, fact := range facts {
 		if _, known := t.knows[fact]; !known {
 			t.knows[fact] = from
@@ -247,12 +286,21 @@ func (t *simTerm) show(old any, obj client.Object, deleted bool) {
 
 // pass carries out one pass; it reports false if none is due.
 func (t *simTerm) pass() bool {
+	for to, at := range t.due {
+		if !t.now().Before(at) {
+			t.queue.Add(to)
+		}
+	}
 	if t.queue.Len() == 0 {
 		return false
 	}
 	to, _ := t.queue.Get()
 	t.within, t.looked[to] = true, true
-	_, err := t.rec.Reconcile(context.Background(), to)
+	delete(t.due, to)
+	result, err := t.rec.Reconcile(context.Background(), to)
+	if result.RequeueAfter > 0 {
+		t.due[to] = t.now().Add(result.RequeueAfter)
+	}
 	t.within = false
 	t.passes++
 	t.queue.Done(to)

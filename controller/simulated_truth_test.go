@@ -23,6 +23,7 @@ type simTruth struct {
 	ready  map[string]events.Ready
 	last   map[string]time.Time // the end of the newest result that was told, by database
 	told   map[string]int
+	heals  int
 	wrong  []string
 }
 
@@ -113,12 +114,61 @@ var claims = map[events.Predicate]func(*simTruth, events.Event, *simOperation, [
 	events.Unattempted: func(_ *simTruth, _ events.Event, o *simOperation, runs []*simRun) string {
 		return unless(o != nil && o.failed && len(runs) == 0, "it was attempted")
 	},
-	events.Blocked: func(_ *simTruth, _ events.Event, o *simOperation, _ []*simRun) string {
-		return unless(o != nil && o.held, "no window held it up")
+	events.Blocked: func(t *simTruth, e events.Event, o *simOperation, _ []*simRun) string {
+		return unless(o != nil && o.held || t.waited(e, o) && t.world.wasShut(e), "no window held it up")
 	},
-	events.Stuck: func(_ *simTruth, e events.Event, o *simOperation, _ []*simRun) string {
-		return unless(o != nil && slices.Contains(o.app.stuck, e.Attempt.Revision), "it was not stuck")
+	events.Stuck: func(t *simTruth, e events.Event, o *simOperation, _ []*simRun) string {
+		return unless(o != nil && (slices.Contains(o.app.stuck, e.Attempt.Revision) || t.waited(e, o)), "it was not stuck")
 	},
+}
+
+// waited reports whether Argo CD had the time to sync a revision after an operation, or before any, and has not.
+func (t *simTruth) waited(e events.Event, o *simOperation) bool {
+	for _, a := range t.world.apps {
+		if a.object.Namespace+"/"+a.object.Name != e.Attempt.Application || a.object.Spec.SyncPolicy == nil {
+			continue
+		}
+		return slices.ContainsFunc(a.looks, func(l simLook) bool {
+			since := l.at
+			if o != nil && o.ended.After(since) {
+				since = o.ended
+			}
+			return l.revision == e.Attempt.Revision && (o == nil || !o.ended.IsZero()) && !t.world.clock.Before(since.Add(reaction))
+		})
+	}
+	return false
+}
+
+// wasShut reports whether a sync window has been closed since an obstacle came to be.
+func (w *simWorld) wasShut(e events.Event) bool {
+	return w.windows != nil || slices.ContainsFunc(w.apps, func(a *simApp) bool { return a.opened.After(e.Time) })
+}
+
+// healed: a sync is asked for only of what nobody else looks after, once for each commit.
+func (t *simTruth) healed(a *simApp, c change) error {
+	t.heals++
+	o, name := a.last(), a.object.Name
+	i := slices.IndexFunc(a.git, func(g simCommit) bool {
+		one, several := a.revisions(g)
+		return one == c.Operation.Sync.Revision && slices.Equal(several, c.Operation.Sync.Revisions)
+	})
+	switch {
+	case a.op != nil:
+		t.fault("wrong: a sync of %s is asked for while one is in progress", name)
+	case i < 0:
+		t.fault("wrong: a sync of %s is asked for at %+v, which is no commit", name, c.Operation.Sync)
+	case t.world.windows != nil:
+		t.fault("wrong: a sync of %s is asked for while its sync window is closed", name)
+	case a.object.Annotations != nil || a.object.Spec.SyncPolicy == nil:
+		t.fault("wrong: a sync of %s is asked for, which does not sync by itself", name)
+	case o == nil || o.by.Username == "admin":
+		t.fault("wrong: a sync of %s is asked for after a person's", name)
+	case o.by.Username == initiator && o.commit.sha == a.git[i].sha:
+		t.fault("wrong: a sync of %s is asked for twice at %s", name, o.commit.sha)
+	default:
+		a.begin(&simOperation{commit: a.git[i], by: c.Operation.InitiatedBy})
+	}
+	return nil
 }
 
 func unless(ok bool, text string) string {
@@ -148,6 +198,11 @@ func (t *simTruth) stored(m simMessage) {
 		t.fault("wrong: %s: nobody knows what that is", what)
 	} else if why := claim(t, e, o, runs); why != "" {
 		t.fault("wrong: %s: %s", what, why)
+	}
+	if o != nil && e.Attempt.DryRevision != "" && !slices.ContainsFunc(o.app.git, func(c simCommit) bool {
+		return c.sha == e.Attempt.Revision && c.dry == e.Attempt.DryRevision
+	}) {
+		t.fault("wrong: %s: %s was not hydrated from %s", what, e.Attempt.Revision, e.Attempt.DryRevision)
 	}
 	t.once(what, e, o, runs)
 	t.inOrder(what, e, runs)
@@ -354,11 +409,21 @@ func (t *simTruth) toldOf(r *simRun) bool {
 	})
 }
 
-// begun reports whether a Job was told to have begun.
+// begun reports whether a Job was told to have begun, and what it was to reach has not been called ready since: an earlier success may
+// have been found out only then.
 func (t *simTruth) begun(r *simRun) bool {
-	return slices.ContainsFunc(t.broker.events.messages, func(m simMessage) bool {
-		return m.event.Predicate == events.Started && m.event.Attempt.Run == string(r.job.UID)
-	})
+	begun := false
+	for _, m := range t.broker.events.messages {
+		e := m.event
+		switch {
+		case e.Environment != r.target.Environment || e.Database != r.target.Database:
+		case e.Predicate == events.Started && e.Attempt.Run == string(r.job.UID):
+			begun = true
+		case e.Predicate == events.Succeeded && events.CompareVersions(e.Ready.Version, r.set.version) >= 0:
+			begun = false
+		}
+	}
+	return begun
 }
 
 // overtaken reports whether a newer attempt was told by somebody who did not know of this one: then it comes too late.

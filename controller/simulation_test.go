@@ -45,17 +45,21 @@ func TestSimulation(t *testing.T) {
 			t.Errorf("no schedule has led to an event %q: what could be said of it is not tried", p)
 		}
 	}
+	if all.heals == 0 && n >= 300 {
+		t.Error("in no schedule a sync was asked for")
+	}
 }
 
 // simFigures count what schedules led to.
 type simFigures struct {
-	steps, jobs int
-	told        map[events.Predicate]int
+	steps, jobs, heals int
+	told               map[events.Predicate]int
 }
 
 func (f *simFigures) add(g simFigures) {
 	f.steps += g.steps
 	f.jobs += g.jobs
+	f.heals += g.heals
 	if f.told == nil {
 		f.told = map[events.Predicate]int{}
 	}
@@ -65,7 +69,7 @@ func (f *simFigures) add(g simFigures) {
 }
 
 func (f simFigures) String() string {
-	return fmt.Sprintf("%d steps, %d Jobs, events %v", f.steps, f.jobs, f.told)
+	return fmt.Sprintf("%d steps, %d Jobs, %d syncs asked for, events %v", f.steps, f.jobs, f.heals, f.told)
 }
 
 // simStep is one thing that happens. What exactly, its own seed decides, so that a schedule stays the same where others are left out.
@@ -84,9 +88,11 @@ var simChances = []struct {
 	{"somebody pushes", 5, func(s *simulation, r *rand.Rand) { s.app(r).push(r) }},
 	{"argo cd compares", 8, func(s *simulation, r *rand.Rand) { s.app(r).refresh(r.IntN(4)) }},
 	{"a full sync", 14, func(s *simulation, r *rand.Rand) { s.app(r).sync(r) }},
-	{"a partial sync", 3, func(s *simulation, r *rand.Rand) { s.app(r).selfHeal() }},
+	{"a partial sync", 7, func(s *simulation, r *rand.Rand) { s.app(r).selfHeal(r) }},
 	{"a rollback", 2, func(s *simulation, r *rand.Rand) { s.app(r).rollback(r) }},
 	{"a sync is terminated", 3, func(s *simulation, r *rand.Rand) { s.app(r).terminate() }},
+	{"a sync window turns", 3, func(s *simulation, _ *rand.Rand) { s.world.shut() }},
+	{"an application is suspended, or goes on", 2, func(s *simulation, r *rand.Rand) { s.app(r).suspend() }},
 	{"a job is deleted by hand", 2, func(s *simulation, r *rand.Rand) { s.deleteJob(r) }},
 	{"the watches go on", 60, func(s *simulation, r *rand.Rand) { s.watch(r) }},
 	{"a watch breaks off", 5, func(s *simulation, r *rand.Rand) { p := s.process(r); p.relist(p.kinds()[r.IntN(len(p.kinds()))]) }},
@@ -140,7 +146,7 @@ func play(t *testing.T, seed uint64) simFigures {
 	t.Helper()
 	steps := schedule(seed)
 	s := simulate(t, seed, steps)
-	figures := simFigures{steps: len(steps), jobs: len(s.world.runs), told: map[events.Predicate]int{}}
+	figures := simFigures{steps: len(steps), jobs: len(s.world.runs), heals: s.truth.heals, told: map[events.Predicate]int{}}
 	for _, m := range s.broker.events.messages {
 		figures.told[m.event.Predicate]++
 	}
@@ -176,7 +182,14 @@ func simulate(t *testing.T, seed uint64, steps []simStep) *simulation {
 	s.broker.events.replicated = s.broker.states.replicated
 	s.truth = &simTruth{world: s.world, broker: s.broker, only: s.options.ApplicationsOnly,
 		ready: map[string]events.Ready{}, last: map[string]time.Time{}, told: map[string]int{}}
+	if rnd.IntN(2) == 0 {
+		s.options.Heal = HealSync
+	}
 	s.world.collected = s.truth.collected
+	s.world.healed = func(a *simApp, c change) error {
+		s.note("asked for: a sync of %s", a.object.Name)
+		return s.truth.healed(a, c)
+	}
 	s.broker.stored = func(m simMessage) {
 		if m.state == nil {
 			s.note("told: %s %s/%s@%s run %s by %s", m.event.Predicate, m.event.Environment, m.event.Database, m.event.Attempt.Version,
