@@ -124,6 +124,8 @@ type result struct {
 	Message string
 	// Readable says that the Job could be read if it existed, HasJob that it does, and speaks for itself.
 	Readable, HasJob bool
+	// Other is a Job of this name that cannot be the one that is meant, for its own end was another.
+	Other types.UID
 	// Lost says that the Job is not there, or is being deleted and only held by Argo CD, although its operation goes on waiting for it,
 	// by the word of the API server itself: a cache may learn of the two in any order.
 	Lost bool

@@ -167,6 +167,9 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 						return err
 					}
 				}
+				if at := slices.IndexFunc(o.Jobs, func(j job) bool { return j.Key == r.Key && !j.Gone && r.outlived(j) }); at >= 0 {
+					o.Applications[i].Operations[k].Results[n].Other = o.Jobs[at].UID
+				}
 				o.Applications[i].Operations[k].Results[n].HasJob, o.Applications[i].Operations[k].Results[n].Lost = has && !lost, lost
 			}
 		}
@@ -199,8 +202,11 @@ func (w world) speaks(ctx context.Context, jobs []job, o operation, r result) (s
 	if err := w.cluster.Get(ctx, r.Key, &j); err != nil {
 		return false, false, wrap("read job "+r.Key.String(), client.IgnoreNotFound(err))
 	}
-	return !madeSince(&j, o.Next), false, nil
+	return !madeSince(&j, o.Next) && !r.outlived(newJob(&j)), false, nil
 }
+
+// outlived reports whether a success is that of an earlier Job than this one of its name, which has failed: that of another try.
+func (r result) outlived(j job) bool { return r.Message == reached && j.Phase == jobFailed }
 
 // saw reports whether a result may be about a Job. Others of its name come and go, perhaps unseen, with other operations and with each
 // try of one.
@@ -209,7 +215,7 @@ func (o operation) saw(j job, r result) bool {
 		return false
 	}
 	if !j.Gone {
-		return true
+		return !r.outlived(j)
 	}
 	during := !j.Ended.Before(o.Started) && (o.Finished.IsZero() || !j.Ended.After(o.Finished))
 	return during && (j.Phase == jobComplete || r.Message != reached)

@@ -162,7 +162,7 @@ func (r *reconciler) absent(ctx context.Context, p publication) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("look for job %s: %w", p.Absent.Key, err)
-	case madeSince(&j, p.Absent.Next):
+	case madeSince(&j, p.Absent.Next), j.UID == p.Absent.Than:
 		return nil
 	}
 	return fmt.Errorf("job %s is not in the cache yet: look again", p.Absent.Key)

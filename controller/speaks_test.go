@@ -19,6 +19,7 @@ func TestJobsThatSpeak(t *testing.T) {
 		{name: "it was made in the next", job: madeJob("1", 20), change: func(o *operation) { o.Next = minute(20) }},
 		{name: "it is gone, and has ended within this one", job: madeJob("1", 11, complete, gone), message: reached, want: true},
 		{name: "the failed one of another try", job: madeJob("1", 11, failing(backoffLimit, backoff), gone), message: reached},
+		{name: "the failed one of another try, which is still there", job: madeJob("1", 11, failing(backoffLimit, backoff)), message: reached},
 		{name: "its failure is told", job: madeJob("1", 11, failing(backoffLimit, backoff), gone), message: backoff, want: true},
 		{name: "it had ended before", job: madeJob("1", 8, complete, gone), message: reached},
 		{name: "it ended after", job: madeJob("1", 15, complete, gone), message: reached},

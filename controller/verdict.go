@@ -36,6 +36,7 @@ type verdict struct {
 type absence struct {
 	Key  types.NamespacedName
 	Next time.Time // zero if no later operation is known
+	Than types.UID // a Job of that name that has failed, where another one is said to have succeeded; empty if there is none
 }
 
 type verdictKind int
@@ -197,7 +198,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
 	if r.Readable {
-		v.Absent = &absence{Key: r.Key, Next: o.Next}
+		v.Absent = &absence{Key: r.Key, Next: o.Next, Than: r.Other}
 	}
 	if r.Status != "" && r.Status != "Synced" {
 		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused
