@@ -15,15 +15,16 @@ import (
 // read no Jobs. Without it the namespace that the Application deploys to is taken.
 const AnnotationEnvironment = "schemawave.dev/environment"
 
-// newApplication reads an Application. readable is that of the Options.
-func newApplication(a *argo.Application, readable func(server, name, namespace string) bool) application {
+// newApplication reads an Application that deploys to a cluster.
+func newApplication(a *argo.Application, to destination) application {
 	d := a.Spec.Destination
 	out := application{
 		Key:         types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
 		Environment: a.Annotations[AnnotationEnvironment],
 		Namespace:   d.Namespace,
 		Named:       a.Annotations[AnnotationEnvironment] != "",
-		Readable:    readable(d.Server, d.Name, ""),
+		Cluster:     to.Cluster,
+		Readable:    to.reads(""),
 		Compared:    revision(a.Status.Sync.Revision, a.Status.Sync.Revisions),
 		Held:        carried(a),
 		Wanted:      wanted(a),
@@ -45,7 +46,7 @@ func newApplication(a *argo.Application, readable func(server, name, namespace s
 	}
 	if o, ok := newOperation(a.Status.OperationState); ok {
 		for i, r := range o.Results {
-			o.Results[i].Readable = readable(d.Server, d.Name, r.Key.Namespace)
+			o.Results[i].Readable = to.reads(r.Key.Namespace)
 		}
 		out.Operations = []operation{o}
 	}

@@ -144,7 +144,7 @@ func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
 		values client.IndexerFunc
 	}
 	all := []index{
-		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(o.namedTargets(obj.(*argo.Application))) }},
+		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(namedTargets(obj.(*argo.Application))) }},
 	}
 	if !o.ApplicationsOnly {
 		all = append(all,
@@ -167,8 +167,8 @@ func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
 }
 
 // namedTargets lists the databases that the names in an Application's operation speak of, and those in what it has still to apply.
-func (o Options) namedTargets(a *argo.Application) []target {
-	view := newApplication(a, o.readable)
+func namedTargets(a *argo.Application) []target {
+	view := newApplication(a, destination{})
 	seen := map[target]bool{}
 	var out []target
 	add := func(key types.NamespacedName, n manifests.Name) {

@@ -32,6 +32,7 @@ type capture struct {
 	job         *job
 	pod         *pod
 	owner       types.UID // of the pod
+	cluster     string    // of the pod
 }
 
 func newCaptures(overflow prometheus.Counter) *captures {
@@ -42,9 +43,12 @@ func newCaptures(overflow prometheus.Counter) *captures {
 func (o observation) awaits(c capture) bool {
 	return slices.ContainsFunc(o.Jobs, func(j job) bool {
 		said := c.application != nil && c.application.lists(j)
-		return !j.finished() && !j.Gone && (said || c.pod != nil && c.owner == j.UID)
+		return !j.finished() && !j.Gone && (said || c.pod != nil && c.of(j))
 	})
 }
+
+// of reports whether a pod that is gone was one of a Job's.
+func (c capture) of(j job) bool { return c.owner == j.UID && c.cluster == j.Cluster }
 
 // put adds a capture.
 func (c *captures) put(t target, new capture) {

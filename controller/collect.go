@@ -7,24 +7,26 @@ import (
 )
 
 // superseded lists the finished Jobs, oldest first, that may be deleted once everything that was observed is acknowledged: an
-// attempt at another digest ended later and succeeded.
+// attempt at another digest ended later, in the same cluster, and succeeded.
 //
 // It never lists the newest Job, one that runs, the newest that succeeded (from which the state can be derived again), a
 // Job whose Application has an operation in progress, which may still look at it, nor one that is no hook: plain Jobs are
 // Argo CD's to prune.
 func superseded(o observation) []job {
-	var heir *job
+	heirs := map[string]*job{} // by cluster: what one proves nobody can ask the other
 	for i, j := range o.Jobs {
+		heir := heirs[j.Cluster]
 		if v := judgeJob(j, o); v.Kind == succeeded && !v.unversioned() && !j.Gone && !j.Deleting && (heir == nil || j.Ended.After(heir.Ended)) {
-			heir = &o.Jobs[i]
+			heirs[j.Cluster] = &o.Jobs[i]
 		}
 	}
-	if heir == nil || busy(o) {
+	if len(heirs) == 0 || busy(o) {
 		return nil
 	}
 	var out []job
 	for _, j := range o.Jobs {
-		if j.finished() && j.Hook && !j.Gone && !j.Deleting && j.Digest != heir.Digest &&
+		heir := heirs[j.Cluster]
+		if heir != nil && j.finished() && j.Hook && !j.Gone && !j.Deleting && j.Digest != heir.Digest &&
 			j.Ended.Before(heir.Ended) && j.Created.Before(heir.Created) {
 			out = append(out, j)
 		}

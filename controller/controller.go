@@ -112,18 +112,19 @@ func (c *Controller) wire() error {
 	}
 	captures := newCaptures(m.overflow)
 	p := people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")}
+	places := o.places(place{cache: mgr.GetCache(), live: mgr.GetAPIReader(), jobs: mgr.GetClient()})
 	r := &reconciler{
-		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader(), stalls: newStalls()}, captures: captures,
-		live: mgr.GetAPIReader(), jobs: mgr.GetClient(), metrics: m, memory: newMemory(),
+		Options: o, world: world{Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader(), places: places, stalls: newStalls()},
+		captures: captures, metrics: m, memory: newMemory(),
 		people: p, healer: healer{live: mgr.GetAPIReader(), cluster: mgr.GetClient(), people: p, metrics: m},
 	}
-	w := &watcher{Options: o, cluster: mgr.GetCache(), captures: captures}
+	w := &watcher{Options: o, places: places, captures: captures}
 	b := builder.TypedControllerManagedBy[target](mgr).Named("schemawave").
 		WithOptions(controller.TypedOptions[target]{MaxConcurrentReconciles: o.Workers, RateLimiter: patience()}).
 		WatchesRawSource(source.TypedKind(mgr.GetCache(), &argo.Application{}, w.onApplication()))
 	if !o.ApplicationsOnly {
-		b = b.WatchesRawSource(source.TypedKind(mgr.GetCache(), &batchv1.Job{}, w.onJob())).
-			WatchesRawSource(source.TypedKind(mgr.GetCache(), &corev1.Pod{}, w.onPod()))
+		b = b.WatchesRawSource(source.TypedKind(mgr.GetCache(), &batchv1.Job{}, w.onJob(""))).
+			WatchesRawSource(source.TypedKind(mgr.GetCache(), &corev1.Pod{}, w.onPod("")))
 	}
 	if err := b.Complete(r); err != nil {
 		return err

@@ -162,7 +162,7 @@ func checkJobs(t *testing.T, b *broker, s *shelf) {
 	t.Helper()
 	last := map[target]job{}
 	for _, obj := range s.stores["Job"].List() {
-		j := newJob(obj.(*batchv1.Job))
+		j := newJob("", obj.(*batchv1.Job))
 		to, ok := jobTarget(obj.(*batchv1.Job))
 		if !ok || !j.finished() {
 			continue

@@ -74,7 +74,7 @@ func Explain(ctx context.Context, o Options, states States, key types.Namespaced
 	if !seen.WaitForCacheSync(ctx) {
 		return Explanation{}, fmt.Errorf("explain %s: read the cluster: %w", key, context.Cause(ctx))
 	}
-	return explain(ctx, world{Options: o, cluster: seen, live: live, stalls: newStalls()}, states, key)
+	return explain(ctx, world{Options: o, cluster: seen, live: live, places: o.places(place{cache: seen, live: live}), stalls: newStalls()}, states, key)
 }
 
 // explain judges every database of an Application by what the world shows.
@@ -83,7 +83,7 @@ func explain(ctx context.Context, w world, states States, key types.NamespacedNa
 	if err := w.cluster.Get(ctx, key, &a); err != nil {
 		return Explanation{}, fmt.Errorf("explain %s: %w", key, err)
 	}
-	out := newExplanation(&a, newApplication(&a, w.readable))
+	out := newExplanation(&a, newApplication(&a, w.places.of(a.Spec.Destination)))
 	for _, t := range w.concerns(ctx, &a) {
 		o, err := w.observe(ctx, t, nil)
 		if err != nil {
@@ -110,8 +110,8 @@ func explain(ctx context.Context, w world, states States, key types.NamespacedNa
 
 // concerns lists the databases that an Application shows, in its last operation or among its resources, by name.
 func (w world) concerns(ctx context.Context, a *argo.Application) []target {
-	all := (&watcher{Options: w.Options, cluster: w.cluster}).targets(ctx, a)
-	view := newApplication(a, w.readable)
+	all := (&watcher{Options: w.Options, places: w.places}).targets(ctx, a)
+	view := newApplication(a, w.places.of(a.Spec.Destination))
 	for _, r := range a.Status.Resources {
 		if n, ok := manifests.ParseName(r.Name); ok {
 			if t, ok := view.targetOf(types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, n); ok {

@@ -146,7 +146,7 @@ func (o observation) concerns(a application, key types.NamespacedName, n manifes
 	if t, ok := a.targetOf(key, n); ok && t == o.Target {
 		return true
 	}
-	return n.Database == o.Target.Database && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.Key.Namespace == key.Namespace })
+	return n.Database == o.Target.Database && slices.ContainsFunc(o.Jobs, func(j job) bool { return j.Cluster == a.Cluster && j.Key.Namespace == key.Namespace })
 }
 
 // silent reports whether there is nothing but a name.

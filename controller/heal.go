@@ -78,7 +78,7 @@ func (h healer) heal(ctx context.Context, o events.Obstacle) (why string, err er
 // asked for is left alone; a patch would restart it and kill the Pod of its migration. What follows a person's partial sync or rollback
 // is a person's to say. The last operation is also the limit: what this asked for is not asked for again at the same commit.
 func unhealable(a *argo.Application, o events.Obstacle) string {
-	view := newApplication(a, func(_, _, _ string) bool { return false })
+	view := newApplication(a, destination{})
 	last, any := view.last()
 	switch {
 	case a.Operation != nil || any && last.running():

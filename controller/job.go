@@ -44,10 +44,10 @@ func migrationName(name string) (manifests.Name, bool) {
 	return n, true
 }
 
-// newJob reads a Job. Its Pods are still to be added.
-func newJob(j *batchv1.Job) job {
+// newJob reads a Job of a cluster. Its Pods are still to be added.
+func newJob(cluster string, j *batchv1.Job) job {
 	out := job{
-		Key: types.NamespacedName{Namespace: j.Namespace, Name: j.Name}, UID: j.UID,
+		Cluster: cluster, Key: types.NamespacedName{Namespace: j.Namespace, Name: j.Name}, UID: j.UID,
 		Version:       migrations.Version(j.Annotations[manifests.AnnotationVersion]),
 		Digest:        j.Annotations[manifests.AnnotationDigest],
 		MinCompatible: migrations.Version(j.Annotations[manifests.AnnotationMinCompatible]),

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -110,7 +111,7 @@ func TestOrigin(t *testing.T) {
 		a.Operations[0].Started, a.Operations[0].Finished = minute(12), minute(13)
 		a.History = []deployment{{Revision: "old", From: minute(1), To: minute(2)}, {Revision: "then", From: minute(10), To: minute(12)}}
 	})
-	remote := word("1", "Running", "created")
+	remote := word("1", "Running", "created", func(a *application) { a.Cluster = "https://10.0.0.2" })
 	for _, c := range []struct {
 		name           string
 		apps           []application
@@ -144,7 +145,7 @@ func TestReadable(t *testing.T) {
 		{"no Jobs at all", Options{ApplicationsOnly: true}, "", "in-cluster", "shop", false},
 	} {
 		c.o.LocalServers = append(c.o.LocalServers, localServers...)
-		if got := c.o.readable(c.server, c.cluster, c.within); got != c.want {
+		if got := c.o.places(place{}).of(argo.ApplicationDestination{Server: c.server, Name: c.cluster}).reads(c.within); got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
 	}

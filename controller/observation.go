@@ -27,6 +27,7 @@ type observation struct {
 
 // job is a migration Job together with what its Pods left behind.
 type job struct {
+	Cluster string // as of a destination
 	Key     types.NamespacedName
 	UID     types.UID
 	Version migrations.Version // newest of the migration set it carries; empty if its migrations are in an image
@@ -76,7 +77,8 @@ type application struct {
 	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
 	Namespace   string // that it deploys to
 	Named       bool   // the environment is that of its annotation
-	Readable    bool   // it deploys to this cluster, whose Jobs are watched
+	Cluster     string // that it deploys to, as of a destination; its results and markers are there
+	Readable    bool   // the Jobs of that cluster are watched
 	Operations  []operation
 	History     []deployment
 	Compared    string // the revision that it was last compared with; several sources give several, joined by commas
@@ -116,7 +118,7 @@ func (o operation) running() bool { return o.Finished.IsZero() && !o.Past }
 
 // result is Argo CD's word on one migration Job of one operation.
 type result struct {
-	Key     types.NamespacedName // of the Job
+	Key     types.NamespacedName // of the Job, in the Application's cluster
 	Name    manifests.Name
 	Hook    bool   // a hook, which each sync makes anew; what is said of a plain Job may be about an earlier sync
 	Status  string // of applying it: "" for a hook, "Synced", "Pruned", "SyncFailed"…

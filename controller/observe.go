@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,9 @@ import (
 // world reads what there is to know of a database: from the cache, and from what was captured.
 type world struct {
 	Options
-	cluster client.Reader // the cache
-	live    client.Reader // the API server itself
+	cluster client.Reader // the cache that holds the Applications
+	live    client.Reader // their API server itself
+	places  *places       // where their Jobs are
 	stalls  *stalls
 }
 
@@ -42,33 +44,43 @@ func (w world) jobs(ctx context.Context, o *observation, captured []capture) err
 	if w.ApplicationsOnly {
 		return nil
 	}
-	var list batchv1.JobList
-	if err := w.cluster.List(ctx, &list, client.MatchingFields{indexTarget: o.Target.String()}); err != nil {
-		return fmt.Errorf("list jobs: %w", err)
+	type id struct {
+		cluster string
+		uid     types.UID
 	}
-	seen := map[types.UID]bool{}
-	for i := range list.Items {
-		j := newJob(&list.Items[i])
-		seen[j.UID] = true
-		o.Jobs = append(o.Jobs, j)
+	seen := map[id]bool{}
+	read := w.places.read()
+	for _, cluster := range slices.Sorted(maps.Keys(read)) {
+		var list batchv1.JobList
+		if err := read[cluster].cache.List(ctx, &list, client.MatchingFields{indexTarget: o.Target.String()}); err != nil {
+			return fmt.Errorf("list jobs: %w", err)
+		}
+		for i := range list.Items {
+			j := newJob(cluster, &list.Items[i])
+			seen[id{cluster, j.UID}] = true
+			o.Jobs = append(o.Jobs, j)
+		}
 	}
 	for _, c := range captured {
-		if c.job != nil && !seen[c.job.UID] {
+		if c.job != nil && !seen[id{c.job.Cluster, c.job.UID}] {
 			o.Jobs = append(o.Jobs, *c.job)
 		}
 	}
-	for i := range o.Jobs {
-		if err := w.pods(ctx, &o.Jobs[i], captured); err != nil {
+	for i, j := range o.Jobs {
+		if err := w.pods(ctx, read[j.Cluster], &o.Jobs[i], captured); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w world) pods(ctx context.Context, j *job, captured []capture) error {
+// pods adds those that a place, which may be nil, holds of a Job, and those that were captured when they went.
+func (w world) pods(ctx context.Context, at *place, j *job, captured []capture) error {
 	var list corev1.PodList
-	if err := w.cluster.List(ctx, &list, client.MatchingFields{indexOwner: string(j.UID)}); err != nil {
-		return fmt.Errorf("list pods of job %s: %w", j.Key, err)
+	if at != nil {
+		if err := at.cache.List(ctx, &list, client.MatchingFields{indexOwner: string(j.UID)}); err != nil {
+			return fmt.Errorf("list pods of job %s: %w", j.Key, err)
+		}
 	}
 	seen := map[types.UID]bool{}
 	for _, p := range j.Pods {
@@ -84,7 +96,7 @@ func (w world) pods(ctx context.Context, j *job, captured []capture) error {
 		add(newPod(&list.Items[i]))
 	}
 	for _, c := range captured {
-		if c.pod != nil && c.owner == j.UID {
+		if c.pod != nil && c.of(*j) {
 			add(*c.pod)
 		}
 	}
@@ -95,14 +107,15 @@ func (w world) pods(ctx context.Context, j *job, captured []capture) error {
 // operations of either that are over.
 func (w world) applications(ctx context.Context, o *observation, captured []capture) error {
 	found := map[types.NamespacedName]int{}
-	find := func(index, value string, within ...client.ListOption) error {
+	anywhere := func(application) bool { return true }
+	find := func(carries func(application) bool, index, value string, within ...client.ListOption) error {
 		var list argo.ApplicationList
 		if err := w.cluster.List(ctx, &list, append(within, client.MatchingFields{index: value})...); err != nil {
 			return fmt.Errorf("list applications: %w", err)
 		}
 		for i := range list.Items {
-			a := newApplication(&list.Items[i], w.readable)
-			if _, ok := found[a.Key]; !ok {
+			a := newApplication(&list.Items[i], w.places.of(list.Items[i].Spec.Destination))
+			if _, ok := found[a.Key]; !ok && carries(a) {
 				again, err := w.stalled(ctx, &list.Items[i], &a)
 				if err != nil {
 					return err
@@ -116,11 +129,12 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		}
 		return nil
 	}
-	if err := find(indexTarget, o.Target.String()); err != nil {
+	if err := find(anywhere, indexTarget, o.Target.String()); err != nil {
 		return err
 	}
 	for _, j := range o.Jobs {
-		if err := find(indexJob, j.Key.String()); err != nil {
+		there := func(a application) bool { return a.Cluster == j.Cluster }
+		if err := find(there, indexJob, j.Key.String()); err != nil {
 			return err
 		}
 		if j.Instance == "" {
@@ -130,7 +144,7 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		if !ok {
 			namespace, name = "", j.Instance
 		}
-		if err := find(indexInstance, name, client.InNamespace(namespace)); err != nil {
+		if err := find(there, indexInstance, name, client.InNamespace(namespace)); err != nil {
 			return err
 		}
 	}
@@ -157,17 +171,17 @@ func (w world) markJobs(ctx context.Context, o *observation) error {
 				if !r.Readable {
 					continue
 				}
-				has, ending, err := w.speaks(ctx, o.Jobs, op, r)
+				has, ending, err := w.speaks(ctx, o.Jobs, a.Cluster, op, r)
 				if err != nil {
 					return err
 				}
 				lost := false
 				if (!has || ending) && op.awaits(r) {
-					if lost, err = w.lost(ctx, a.Key, op, r.Key); err != nil {
+					if lost, err = w.lost(ctx, a, op, r.Key); err != nil {
 						return err
 					}
 				}
-				if at := slices.IndexFunc(o.Jobs, func(j job) bool { return j.Key == r.Key && !j.Gone && r.outlived(j) }); at >= 0 {
+				if at := slices.IndexFunc(o.Jobs, func(j job) bool { return j.Cluster == a.Cluster && j.Key == r.Key && !j.Gone && r.outlived(j) }); at >= 0 {
 					o.Applications[i].Operations[k].Results[n].Other = o.Jobs[at].UID
 				}
 				o.Applications[i].Operations[k].Results[n].HasJob, o.Applications[i].Operations[k].Results[n].Lost = has && !lost, lost
@@ -192,17 +206,21 @@ func order(all []application) {
 }
 
 // speaks reports whether the Job of a result speaks for itself, and whether it is about to be deleted before it has ended.
-func (w world) speaks(ctx context.Context, jobs []job, o operation, r result) (speaks, ending bool, err error) {
+func (w world) speaks(ctx context.Context, jobs []job, cluster string, o operation, r result) (speaks, ending bool, err error) {
 	for _, j := range jobs {
-		if j.Key == r.Key && o.saw(j, r) {
+		if j.Cluster == cluster && j.Key == r.Key && o.saw(j, r) {
 			return true, j.Deleting && !j.finished(), nil
 		}
 	}
+	at := w.places.at(cluster)
+	if at == nil {
+		return false, false, nil
+	}
 	var j batchv1.Job // of another database, perhaps
-	if err := w.cluster.Get(ctx, r.Key, &j); err != nil {
+	if err := at.cache.Get(ctx, r.Key, &j); err != nil {
 		return false, false, wrap("read job "+r.Key.String(), client.IgnoreNotFound(err))
 	}
-	return !madeSince(&j, o.Next) && !r.outlived(newJob(&j)), false, nil
+	return !madeSince(&j, o.Next) && !r.outlived(newJob(cluster, &j)), false, nil
 }
 
 // outlived reports whether a success is that of an earlier Job than this one of its name, which has failed: that of another try.
@@ -237,17 +255,21 @@ const hookFinalizer = "argocd.argoproj.io/hook-finalizer"
 // lost asks the API server whether a hook will have no result that an operation still waits for: it is gone, or only held. Kubernetes
 // ends a Job that is being deleted, but never finishes it. Argo CD says that it terminates an operation before it deletes the
 // hooks, so the Application is asked last.
-func (w world) lost(ctx context.Context, application types.NamespacedName, o operation, hook types.NamespacedName) (bool, error) {
+func (w world) lost(ctx context.Context, of application, o operation, hook types.NamespacedName) (bool, error) {
+	at := w.places.at(of.Cluster)
+	if at == nil {
+		return false, nil
+	}
 	var j metav1.PartialObjectMetadata
 	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
-	err := w.live.Get(ctx, hook, &j)
+	err := at.live.Get(ctx, hook, &j)
 	held := err == nil && j.DeletionTimestamp != nil && slices.Contains(j.Finalizers, hookFinalizer)
 	if !held && !apierrors.IsNotFound(err) {
 		return false, wrap("look for job "+hook.String(), err)
 	}
 	var a argo.Application
-	if err := w.live.Get(ctx, application, &a); err != nil {
-		return false, wrap("look for application "+application.String(), client.IgnoreNotFound(err))
+	if err := w.live.Get(ctx, of.Key, &a); err != nil {
+		return false, wrap("look for application "+of.Key.String(), client.IgnoreNotFound(err))
 	}
 	now, ok := newOperation(a.Status.OperationState)
 	return ok && now.Started.Equal(o.Started) && slices.ContainsFunc(now.Results, func(r result) bool { return r.Key == hook && now.awaits(r) }), nil

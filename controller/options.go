@@ -120,11 +120,3 @@ func either[T comparable](v, byDefault T) T {
 	}
 	return v
 }
-
-// readable says whether the Jobs in a namespace of a destination can be read; in any of its namespaces, if none is named.
-func (o Options) readable(server, name, namespace string) bool {
-	if o.ApplicationsOnly || !slices.Contains(o.LocalServers, either(server, name)) {
-		return false
-	}
-	return namespace == "" || len(o.JobNamespaces) == 0 || slices.Contains(o.JobNamespaces, namespace)
-}

@@ -11,11 +11,11 @@ import (
 func (j job) origin(apps []application) (name, revision string) {
 	var a *application
 	for i := range apps {
-		if apps[i].Readable && apps[i].lists(j) {
+		if apps[i].lists(j) {
 			a = &apps[i]
 			break
 		}
-		if apps[i].Readable && a == nil && (j.Instance == apps[i].Key.Name || j.Instance == apps[i].Key.Namespace+"_"+apps[i].Key.Name) {
+		if apps[i].Cluster == j.Cluster && a == nil && (j.Instance == apps[i].Key.Name || j.Instance == apps[i].Key.Namespace+"_"+apps[i].Key.Name) {
 			a = &apps[i]
 		}
 	}
@@ -47,7 +47,7 @@ func (o observation) dry(at events.Attempt) string {
 }
 
 func (a application) lists(j job) bool {
-	return slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
+	return a.Cluster == j.Cluster && slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
 }
 
 func (o operation) lists(j job) bool {

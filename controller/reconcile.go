@@ -20,8 +20,6 @@ type reconciler struct {
 	Options
 	world    world
 	captures *captures
-	live     client.Reader // the API server itself
-	jobs     client.Writer
 	people   people
 	healer   healer
 	metrics  *metrics
@@ -156,7 +154,11 @@ func (r *reconciler) settle(ctx context.Context, t target, revision uint64, told
 func (r *reconciler) absent(ctx context.Context, p publication) error {
 	var j metav1.PartialObjectMetadata
 	j.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
-	err := r.live.Get(ctx, p.Absent.Key, &j)
+	at := r.world.places.at(p.Absent.Cluster)
+	if at == nil {
+		return fmt.Errorf("job %s cannot be read any more: look again", p.Absent.Key)
+	}
+	err := at.live.Get(ctx, p.Absent.Key, &j)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -206,9 +208,13 @@ func (r *reconciler) announce(ctx context.Context, p publication) {
 // collect deletes finished Jobs, each only if it is still the one that was looked at.
 func (r *reconciler) collect(ctx context.Context, jobs []job) error {
 	for _, j := range jobs {
+		at := r.world.places.at(j.Cluster)
+		if at == nil {
+			continue
+		}
 		var obj batchv1.Job
 		obj.Namespace, obj.Name = j.Key.Namespace, j.Key.Name
-		err := r.jobs.Delete(ctx, &obj, client.Preconditions{UID: &j.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		err := at.jobs.Delete(ctx, &obj, client.Preconditions{UID: &j.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		switch {
 		case err == nil:
 			r.Log.InfoContext(ctx, "deleted a superseded job", "job", j.Key.String(), "version", j.Version, "digest", j.Digest)

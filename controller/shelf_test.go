@@ -195,12 +195,13 @@ func newReplica(t *testing.T, s *shelf, o Options, p Publisher) *replica {
 		t.Fatal(err)
 	}
 	c := newCaptures(m.overflow)
+	where := o.places(place{cache: s, live: server{s}, jobs: s})
 	return &replica{
 		t: t, shelf: s,
-		watch: &watcher{Options: o, cluster: s, captures: c},
+		watch: &watcher{Options: o, places: where, captures: c},
 		queue: workqueue.NewTypedRateLimitingQueue(patience()),
 		rec: &reconciler{
-			Options: o, world: world{Options: o, cluster: s, live: server{s}, stalls: newStalls()}, captures: c, live: server{s}, jobs: s, metrics: m, memory: newMemory(),
+			Options: o, world: world{Options: o, cluster: s, live: server{s}, places: where, stalls: newStalls()}, captures: c, metrics: m, memory: newMemory(),
 			people: people{cluster: s, recorder: record.NewFakeRecorder(1000)},
 		},
 	}
@@ -253,7 +254,7 @@ func (r *replica) handle(old any, obj client.Object, deleted bool) {
 			h.Update(ctx, event.TypedUpdateEvent[*argo.Application]{ObjectOld: old.(*argo.Application), ObjectNew: o}, r.queue)
 		}
 	case *batchv1.Job:
-		h := r.watch.onJob()
+		h := r.watch.onJob("")
 		switch {
 		case deleted:
 			h.Delete(ctx, event.TypedDeleteEvent[*batchv1.Job]{Object: o}, r.queue)
@@ -263,7 +264,7 @@ func (r *replica) handle(old any, obj client.Object, deleted bool) {
 			h.Update(ctx, event.TypedUpdateEvent[*batchv1.Job]{ObjectOld: old.(*batchv1.Job), ObjectNew: o}, r.queue)
 		}
 	case *corev1.Pod:
-		h := r.watch.onPod()
+		h := r.watch.onPod("")
 		switch {
 		case deleted:
 			h.Delete(ctx, event.TypedDeleteEvent[*corev1.Pod]{Object: o}, r.queue)

@@ -170,9 +170,12 @@ func (p *simProcess) kinds() []string {
 func (p *simProcess) lead(b *simBroker) {
 	term := &simTerm{looked: map[target]bool{}, knows: map[string]int{}, due: map[target]time.Time{}, now: b.now}
 	term.replica = newReplica(p.t, p.shelf, p.options, simPublisher{simBroker: b, term: term})
-	term.rec.live, term.rec.world.live, term.rec.jobs = p.server, p.server, p.server
+	term.rec.world.live = p.server
 	term.rec.world.stalls.now = b.now
 	term.rec.healer = healer{live: p.server, cluster: p.server, people: term.rec.people, metrics: term.rec.metrics}
+	if at := term.rec.world.places.local; at != nil {
+		at.live, at.jobs = p.server, p.server
+	}
 	p.acting = term
 	for _, k := range p.kinds() {
 		for _, obj := range p.cached(k) {

@@ -25,7 +25,7 @@ func (w world) owner(ctx context.Context, o *observation) error {
 	if err := w.cluster.Get(ctx, key, &a); err != nil {
 		return wrap("observe "+o.Target.String()+": read application "+key.String(), client.IgnoreNotFound(err))
 	}
-	o.Applications = append(o.Applications, newApplication(&a, w.readable))
+	o.Applications = append(o.Applications, newApplication(&a, w.places.of(a.Spec.Destination)))
 	return nil
 }
 

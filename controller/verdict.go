@@ -34,9 +34,10 @@ type verdict struct {
 
 // absence is that of the Job of one operation. One that was made when the next operation had begun is another, even under the same name.
 type absence struct {
-	Key  types.NamespacedName
-	Next time.Time // zero if no later operation is known
-	Than types.UID // a Job of that name that has failed, where another one is said to have succeeded; empty if there is none
+	Cluster string
+	Key     types.NamespacedName
+	Next    time.Time // zero if no later operation is known
+	Than    types.UID // a Job of that name that has failed, where another one is said to have succeeded; empty if there is none
 }
 
 type verdictKind int
@@ -198,7 +199,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
 	if r.Readable {
-		v.Absent = &absence{Key: r.Key, Next: o.Next, Than: r.Other}
+		v.Absent = &absence{Cluster: a.Cluster, Key: r.Key, Next: o.Next, Than: r.Other}
 	}
 	if r.Status != "" && r.Status != "Synced" {
 		return v.silenced("") // the Job was not applied: pruned, left to be pruned, or refused

@@ -20,7 +20,7 @@ type queue = workqueue.TypedRateLimitingInterface[target]
 // watcher turns what happens in the cluster into databases to look at, and captures what will not be there to be looked at.
 type watcher struct {
 	Options
-	cluster client.Reader // the cache
+	places *places
 	*captures
 }
 
@@ -51,13 +51,14 @@ func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, t
 // targets lists the databases that an Application's Jobs migrate: by the Jobs' labels where they can be read, and by their
 // names.
 func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
-	out := w.namedTargets(a)
-	if w.ApplicationsOnly {
+	out := namedTargets(a)
+	to := w.places.of(a.Spec.Destination)
+	if to.place == nil {
 		return out
 	}
 	for _, key := range jobKeys(a) {
 		var j batchv1.Job
-		if err := w.cluster.Get(ctx, key, &j); err != nil {
+		if err := to.place.cache.Get(ctx, key, &j); err != nil {
 			continue
 		}
 		if t, ok := jobTarget(&j); ok {
@@ -69,7 +70,7 @@ func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
 
 // captureResults keeps each result that an operation has for now, and each marker that it has applied without hooks.
 func (w *watcher) captureResults(a *argo.Application) {
-	view := newApplication(a, w.readable)
+	view := newApplication(a, w.places.of(a.Spec.Destination))
 	for _, op := range view.Operations {
 		for _, r := range op.Results {
 			if t, ok := view.targetOf(r.Key, r.Name); ok && r.Phase != "Running" {
@@ -96,50 +97,52 @@ func (w *watcher) captureOperation(t target, a application, o operation, what st
 	w.put(t, capture{key: fmt.Sprintf("%s@%s %s", a.Key, o.Started, what), application: &a})
 }
 
-// onJob wakes the database that a Job migrates.
-func (w *watcher) onJob() handler.TypedEventHandler[*batchv1.Job, target] {
+// onJob wakes the database that a Job of a cluster migrates.
+func (w *watcher) onJob(cluster string) handler.TypedEventHandler[*batchv1.Job, target] {
 	return handler.TypedFuncs[*batchv1.Job, target]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], q queue) { wake(e.Object, q) },
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*batchv1.Job], q queue) {
 			if e.ObjectOld.UID != e.ObjectNew.UID {
-				w.captureJob(ctx, e.ObjectOld)
+				w.captureJob(ctx, cluster, e.ObjectOld)
 				wake(e.ObjectOld, q)
 			}
 			wake(e.ObjectNew, q)
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*batchv1.Job], q queue) {
-			w.captureJob(ctx, e.Object)
+			w.captureJob(ctx, cluster, e.Object)
 			wake(e.Object, q)
 		},
 	}
 }
 
 // captureJob keeps a finished Job that is gone, with its Pods as far as they are still known.
-func (w *watcher) captureJob(ctx context.Context, j *batchv1.Job) {
+func (w *watcher) captureJob(ctx context.Context, cluster string, j *batchv1.Job) {
 	t, ok := jobTarget(j)
-	view := newJob(j)
+	view := newJob(cluster, j)
 	if !ok || !view.finished() {
 		return
 	}
 	view.Gone = true
-	var pods corev1.PodList
-	if err := w.cluster.List(ctx, &pods, client.MatchingFields{indexOwner: string(j.UID)}); err == nil {
-		for i := range pods.Items {
-			view.Pods = append(view.Pods, newPod(&pods.Items[i]))
+	if p := w.places.at(cluster); p != nil {
+		var pods corev1.PodList
+		if err := p.cache.List(ctx, &pods, client.MatchingFields{indexOwner: string(j.UID)}); err == nil {
+			for i := range pods.Items {
+				view.Pods = append(view.Pods, newPod(&pods.Items[i]))
+			}
 		}
 	}
-	w.put(t, capture{key: "job " + string(j.UID), job: &view})
+	w.put(t, capture{key: "job " + cluster + " " + string(j.UID), job: &view})
 }
 
-// onPod wakes the database that a Pod's Job migrates. Pods bear the labels of their Job.
-func (w *watcher) onPod() handler.TypedEventHandler[*corev1.Pod, target] {
+// onPod wakes the database that a Pod's Job in a cluster migrates. Pods bear the labels of their Job.
+func (w *watcher) onPod(cluster string) handler.TypedEventHandler[*corev1.Pod, target] {
 	return handler.TypedFuncs[*corev1.Pod, target]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Pod], q queue) { wakePod(e.Object, q) },
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Pod], q queue) { wakePod(e.ObjectNew, q) },
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Pod], q queue) {
 			view, t := newPod(e.Object), podTarget(e.Object)
 			if t != (target{}) && view.Report != nil {
-				w.put(t, capture{key: "pod " + string(view.UID), pod: &view, owner: owner(e.Object)})
+				w.put(t, capture{key: "pod " + cluster + " " + string(view.UID), pod: &view, owner: owner(e.Object), cluster: cluster})
 			}
 			wakePod(e.Object, q)
 		},
