@@ -25,6 +25,7 @@ func newApplication(a *argo.Application, to destination) application {
 		Named:       a.Annotations[AnnotationEnvironment] != "",
 		Cluster:     to.Cluster,
 		Readable:    to.reads(""),
+		Awaited:     to.Awaited,
 		Compared:    revision(a.Status.Sync.Revision, a.Status.Sync.Revisions),
 		Held:        carried(a),
 		Wanted:      wanted(a),

@@ -33,6 +33,9 @@ func sameAttempt(published events.Attempt, v verdict) bool {
 	if published.Run == v.Attempt.Run && sameDigest(published.Digest, v.Attempt.Digest) {
 		return true // two syncs may begin in the same second
 	}
+	if published.Evidence == events.EvidenceApplication && v.Attempt.Evidence != events.EvidenceApplication {
+		return published.Application == v.Attempt.Application && sameDigest(published.Digest, v.Attempt.Digest) && ranWithin(published, v)
+	}
 	if v.Attempt.Evidence != events.EvidenceApplication || published.Application != v.Attempt.Application ||
 		!sameDigest(published.Digest, v.Attempt.Digest) {
 		return false
@@ -42,4 +45,14 @@ func sameAttempt(published events.Attempt, v verdict) bool {
 	}
 	ended := attemptTime(published)
 	return !ended.Before(v.Window.From) && (v.Window.To.IsZero() || !ended.After(v.Window.To))
+}
+
+// ranWithin reports whether a Job that can be read only now, its cluster being back, ended within the operation of which Argo CD's word
+// was published. While the operation ran, its end was not known: a success is told once all the same.
+func ranWithin(published events.Attempt, v verdict) bool {
+	ended := attemptTime(v.Attempt)
+	if published.Finished.IsZero() {
+		return v.Kind == succeeded && !ended.Before(published.Started)
+	}
+	return !ended.Before(published.Started) && !ended.After(published.Finished)
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -19,15 +20,22 @@ import (
 // cacheOptions say what is kept in memory: of each object only what is read here. The cached objects must therefore never
 // be written back as a whole.
 func (o Options) cacheOptions() cache.Options {
-	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	byObject := map[client.Object]cache.ByObject{
 		&argo.Application{}: {Namespaces: namespaces(o.ApplicationNamespaces), Transform: stripApplication},
 	}
 	if !o.ApplicationsOnly {
-		byObject[&batchv1.Job{}] = cache.ByObject{Namespaces: namespaces(o.JobNamespaces), Label: ours, Transform: stripJob}
-		byObject[&corev1.Pod{}] = cache.ByObject{Namespaces: namespaces(o.JobNamespaces), Label: ours, Transform: stripPod}
+		maps.Copy(byObject, jobCache(o.JobNamespaces))
 	}
 	return cache.Options{ByObject: byObject}
+}
+
+// jobCache says what is kept of Jobs and Pods; of all namespaces, if none is named.
+func jobCache(within []string) map[client.Object]cache.ByObject {
+	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
+	return map[client.Object]cache.ByObject{
+		&batchv1.Job{}: {Namespaces: namespaces(within), Label: ours, Transform: stripJob},
+		&corev1.Pod{}:  {Namespaces: namespaces(within), Label: ours, Transform: stripPod},
+	}
 }
 
 func namespaces(names []string) map[string]cache.Config {
@@ -138,26 +146,39 @@ const (
 )
 
 func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
-	type index struct {
-		object client.Object
-		name   string
-		values client.IndexerFunc
-	}
 	all := []index{
 		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(namedTargets(obj.(*argo.Application))) }},
 	}
 	if !o.ApplicationsOnly {
 		all = append(all,
 			index{&argo.Application{}, indexJob, func(obj client.Object) []string { return texts(jobKeys(obj.(*argo.Application))) }},
-			index{&argo.Application{}, indexInstance, func(obj client.Object) []string { return []string{obj.GetName()} }},
-			index{&batchv1.Job{}, indexTarget, func(obj client.Object) []string {
-				if t, ok := jobTarget(obj); ok {
-					return []string{t.String()}
-				}
-				return nil
-			}},
-			index{&corev1.Pod{}, indexOwner, func(obj client.Object) []string { return []string{string(owner(obj.(*corev1.Pod)))} }})
+			index{&argo.Application{}, indexInstance, func(obj client.Object) []string { return []string{obj.GetName()} }})
+		if err := indexJobs(ctx, to); err != nil {
+			return err
+		}
 	}
+	return add(ctx, to, all...)
+}
+
+// indexJobs adds the indexes of Jobs and Pods.
+func indexJobs(ctx context.Context, to client.FieldIndexer) error {
+	return add(ctx, to,
+		index{&batchv1.Job{}, indexTarget, func(obj client.Object) []string {
+			if t, ok := jobTarget(obj); ok {
+				return []string{t.String()}
+			}
+			return nil
+		}},
+		index{&corev1.Pod{}, indexOwner, func(obj client.Object) []string { return []string{string(owner(obj.(*corev1.Pod)))} }})
+}
+
+type index struct {
+	object client.Object
+	name   string
+	values client.IndexerFunc
+}
+
+func add(ctx context.Context, to client.FieldIndexer, all ...index) error {
 	for _, i := range all {
 		if err := to.IndexField(ctx, i.object, i.name, i.values); err != nil {
 			return fmt.Errorf("index %T by %s: %w", i.object, i.name, err)

@@ -126,6 +126,16 @@ func (c *Controller) wire() error {
 		b = b.WatchesRawSource(source.TypedKind(mgr.GetCache(), &batchv1.Job{}, w.onJob(""))).
 			WatchesRawSource(source.TypedKind(mgr.GetCache(), &corev1.Pod{}, w.onPod("")))
 	}
+	if o.ClusterSecrets != "" {
+		places.unlisted = time.Now().Add(settling)
+		others := &clusters{
+			Options: o, applications: mgr.GetCache(), watcher: w, metrics: m, recorder: p.recorder, scheme: mgr.GetScheme(), queues: make(chan queue, 1),
+		}
+		b = b.WatchesRawSource(source.TypedFunc[target](others.follow))
+		if err := mgr.Add(others); err != nil {
+			return err
+		}
+	}
 	if err := b.Complete(r); err != nil {
 		return err
 	}

@@ -89,6 +89,12 @@ func TestReleases(t *testing.T) {
 	c.remain(three.job.Name)
 	measures(t, registry, "schemawave_schema_info version=3", 1)
 	measures(t, registry, "schemawave_last_attempt_success", 1)
+	ready(t, health)
+}
+
+// ready fails the test if the controller that serves its health at an address is not alive and ready.
+func ready(t *testing.T, health string) {
+	t.Helper()
 	for _, path := range []string{"/healthz", "/readyz"} {
 		answer, err := http.Get("http://" + health + path)
 		if err != nil {

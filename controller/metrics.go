@@ -14,6 +14,7 @@ type metrics struct {
 	publishes *prometheus.CounterVec
 	lag       prometheus.Histogram
 	overflow  prometheus.Counter
+	clusters  *prometheus.GaugeVec
 }
 
 func newMetrics(to prometheus.Registerer) (*metrics, error) {
@@ -29,12 +30,15 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 			Name: "schemawave_publish_lag_seconds", Help: "From a result, by the cluster's clock of whole seconds, until NATS holds it.",
 			Buckets: prometheus.ExponentialBuckets(0.5, 2, 15), // to 2.3 h, as after an outage
 		}),
+		clusters: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "schemawave_cluster_reachable", Help: "Whether Jobs and Pods of another cluster that Argo CD deploys to can be read, 1 or 0.",
+		}, []string{"cluster"}),
 		overflow: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "schemawave_captures_dropped_total", Help: "Passing results that were dropped because too many waited to be published.",
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.gauges, m.heals, m.publishes, m.lag, m.overflow} {
+	for _, c := range []prometheus.Collector{m.gauges, m.heals, m.publishes, m.lag, m.overflow, m.clusters} {
 		errs = append(errs, to.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -79,6 +79,7 @@ type application struct {
 	Named       bool   // the environment is that of its annotation
 	Cluster     string // that it deploys to, as of a destination; its results and markers are there
 	Readable    bool   // the Jobs of that cluster are watched
+	Awaited     bool   // whether they are will be known in a moment
 	Operations  []operation
 	History     []deployment
 	Compared    string // the revision that it was last compared with; several sources give several, joined by commas

@@ -44,6 +44,9 @@ type Options struct {
 	ApplicationsOnly bool
 	// LocalServers are further names under which Applications know the cluster of Config, as destination server or name.
 	LocalServers []string
+	// ClusterSecrets is the namespace in which Argo CD keeps the Secrets of the clusters that it deploys to, whose Jobs and Pods are then
+	// read, too. Empty: they are not, and no Secrets are read.
+	ClusterSecrets string
 
 	// Published is told each event that has changed a state, once it is stored. It must not block. Nil: nobody is.
 	Published func(events.Event)
@@ -78,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Publisher == nil {
 		return o, errors.New("start controller: no publisher is given")
+	}
+	if o.ApplicationsOnly && o.ClusterSecrets != "" {
+		return o, errors.New("start controller: either Jobs are read in other clusters, or only Applications are")
 	}
 	switch o.Heal = either(o.Heal, HealAlert); o.Heal {
 	case HealOff, HealAlert, HealSync:

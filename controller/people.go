@@ -26,6 +26,8 @@ const (
 	reasonUnversioned = "MigrationVersionUnknown"
 	reasonTaken       = "MigrationDatabaseTaken"
 	reasonHealed      = "MigrationSyncRequested"
+	reasonUnreachable = "MigrationClusterUnreachable"
+	reasonReachable   = "MigrationClusterReachable"
 )
 
 // reasonsObstructed are those of the obstacles.

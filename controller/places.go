@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +21,7 @@ type place struct {
 // destination is the cluster that an Application deploys to.
 type destination struct {
 	Cluster string // its address; empty for that of the Applications themselves
+	Awaited bool   // whether its Jobs can be read will be known in a moment
 	place   *place // nil: its Jobs are not read
 }
 
@@ -26,14 +30,23 @@ func (d destination) reads(namespace string) bool {
 	return d.place != nil && (namespace == "" || len(d.place.namespaces) == 0 || slices.Contains(d.place.namespaces, namespace))
 }
 
-// places knows the clusters that Applications deploy to. The zero value knows none.
+// places knows the clusters that Applications deploy to, and which of them are read now. It is safe for concurrent use.
 type places struct {
 	names []string // under which Applications know their own cluster, as destination server or name
 	local *place   // nil: its Jobs are not read
+
+	mu        sync.RWMutex
+	addresses map[string]string    // of the other clusters, by their names
+	remote    map[string]*place    // those that are read, by address
+	awaited   map[string]time.Time // those of which that is not known yet, and until when they are waited for
+	unlisted  time.Time            // until when it is waited for all of them, for none is known yet
 }
 
+// settling is how long whatever happens in a cluster waits for that cluster to be read, before Argo CD's word is taken.
+const settling = 15 * time.Second
+
 func (o Options) places(local place) *places {
-	p := &places{names: o.LocalServers}
+	p := &places{names: o.LocalServers, remote: map[string]*place{}, awaited: map[string]time.Time{}}
 	if !o.ApplicationsOnly {
 		local.namespaces = o.JobNamespaces
 		p.local = &local
@@ -43,16 +56,35 @@ func (o Options) places(local place) *places {
 
 // of finds the cluster of a destination.
 func (p *places) of(d argo.ApplicationDestination) destination {
-	named := either(d.Server, d.Name)
-	if slices.Contains(p.names, named) {
+	if slices.Contains(p.names, either(d.Server, d.Name)) {
 		return destination{place: p.local}
 	}
-	return destination{Cluster: named}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	address, known := trimAddress(d.Server), true
+	if d.Server == "" {
+		if address, known = p.addresses[d.Name]; !known {
+			address = d.Name
+		}
+	}
+	if address == "" {
+		return destination{place: p.local}
+	}
+	until := p.awaited[address]
+	if p.unlisted.After(until) {
+		until = p.unlisted
+	}
+	return destination{Cluster: address, Awaited: time.Now().Before(until), place: p.remote[address]}
 }
 
 // read lists the clusters whose Jobs are read now.
 func (p *places) read() map[string]*place {
-	all := map[string]*place{}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	all := maps.Clone(p.remote)
+	if all == nil {
+		all = map[string]*place{}
+	}
 	if p.local != nil {
 		all[""] = p.local
 	}
@@ -61,5 +93,17 @@ func (p *places) read() map[string]*place {
 
 // at is a cluster by its address; nil if its Jobs are not read, or not any more.
 func (p *places) at(cluster string) *place {
-	return p.read()[cluster]
+	if cluster == "" {
+		return p.local
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.remote[cluster]
+}
+
+// change changes what is known of the other clusters.
+func (p *places) change(how func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	how()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -42,6 +43,9 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	o, err := r.world.observe(ctx, t, captured)
 	if err != nil {
 		return 0, err
+	}
+	if slices.ContainsFunc(o.Applications, func(a application) bool { return a.Awaited }) {
+		return time.Second, nil
 	}
 	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
 	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")

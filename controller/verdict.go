@@ -269,7 +269,7 @@ func (v verdict) whyUnversioned() string {
 		}
 		return why
 	case events.EvidenceApplication:
-		return what + "only its Pod's report tells it, and Jobs and Pods of this cluster are not read"
+		return what + "only its Pod's report tells it, and Jobs and Pods of its cluster are not read"
 	}
 	return what + "only its Pod's report tells it, and that is gone; sync again"
 }

@@ -32,6 +32,7 @@ type argoConfig struct {
 	Namespaces       []string `json:"namespaces"`       // of Applications; none means everywhere
 	JobNamespaces    []string `json:"jobNamespaces"`    // of Jobs and Pods; none means everywhere
 	ApplicationsOnly bool     `json:"applicationsOnly"` // read no Jobs and Pods
+	ClusterSecrets   string   `json:"clusterSecrets"`   // namespace of Argo CD's; empty: Jobs and Pods are read in this cluster alone
 
 	Heal controller.Heal `json:"heal"` // off, alert or sync; alert if left out
 }
@@ -64,6 +65,9 @@ func readConfig(path string) (config, error) {
 	case "", controller.HealOff, controller.HealAlert, controller.HealSync:
 	default:
 		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: argocd.heal: %q: want off, alert or sync", path, c.ArgoCD.Heal))
+	}
+	if c.ArgoCD.ApplicationsOnly && c.ArgoCD.ClusterSecrets != "" {
+		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: argocd.clusterSecrets: leave it out, or applicationsOnly", path))
 	}
 	if len(c.Environments.Repositories) > 0 {
 		if err := c.Environments.Validate(); err != nil {
