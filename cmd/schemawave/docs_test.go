@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -95,6 +96,8 @@ func TestDocuments(t *testing.T) {
 				tryPod(t, b.text)
 			case "workload":
 				tryWorkload(t, b.text)
+			case "rights":
+				tryRights(t, b.text)
 			case "state":
 				tryState(t, b.text)
 			case "go":
@@ -112,7 +115,7 @@ func TestDocuments(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"SchemaMigration", "Kustomization", "plugin", "sidecar", "configuration", "pod", "workload", "state", "go", "sh", "text", "sql"} {
+	for _, kind := range []string{"SchemaMigration", "Kustomization", "plugin", "sidecar", "configuration", "pod", "workload", "rights", "state", "go", "sh", "text", "sql"} {
 		if tried[kind] == 0 {
 			t.Errorf("no block of kind %s was found: is the documentation still where it was?", kind)
 		}
@@ -127,6 +130,8 @@ func kindOf(b block) string {
 		return b.language
 	case strings.Contains(b.text, "kind: SchemaMigration"):
 		return "SchemaMigration"
+	case strings.Contains(b.text, "apiVersion: rbac.authorization.k8s.io/v1"):
+		return "rights"
 	case strings.Contains(b.text, "kind: Kustomization"):
 		return "Kustomization"
 	case strings.Contains(b.text, "name: argocd-repo-server"):
@@ -209,18 +214,34 @@ func tryPlugin(t *testing.T, text string) {
 	}
 }
 
+// tryRights reads a role, or what binds one.
+func tryRights(t *testing.T, text string) {
+	var role rbacv1.ClusterRole
+	var binding rbacv1.RoleBinding
+	if yaml.UnmarshalStrict([]byte(text), &role) != nil || len(role.Rules) == 0 {
+		if err := yaml.UnmarshalStrict([]byte(text), &binding); err != nil || binding.RoleRef.Name == "" {
+			t.Errorf("neither a role nor a binding: %v", err)
+		}
+	}
+}
+
 // tryInstallation builds the kustomization over this checkout's manifests/install.
 func tryInstallation(t *testing.T, text, config string) {
 	root := t.TempDir()
 	if err := os.CopyFS(filepath.Join(root, "install"), os.DirFS("../../manifests/install")); err != nil && !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
-	local := regexp.MustCompile(`https://github.com/schemawave/schemawave//manifests/install(/gates)?\?ref=v[0-9.]+`).ReplaceAllString(text, "../install$1")
+	local := regexp.MustCompile(`https://github.com/schemawave/schemawave//manifests/(install[/a-z]*)\?ref=v[0-9.]+`).ReplaceAllString(text, "../$1")
 	if strings.Contains(local, "https:") {
 		t.Fatal("it does not refer to manifests/install")
 	}
 	write(t, root, "mine/kustomization.yaml", local)
 	write(t, root, "mine/config.yaml", config)
+	for _, b := range blocks(t) { // that it names
+		if name, _, ok := strings.Cut(strings.TrimPrefix(b.text, "# "), "\n"); ok && strings.Contains(text, "- "+name+"\n") {
+			write(t, root, "mine/"+name, b.text)
+		}
+	}
 	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "mine"))
 	if err != nil {
 		t.Fatal(err)
