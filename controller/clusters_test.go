@@ -118,7 +118,12 @@ func TestFarCluster(t *testing.T) {
 		return nil
 	})
 
+	look := controller.Options{Config: c.config, ApplicationNamespaces: []string{c.apps}, JobNamespaces: []string{c.home}}
+	explains(t, look, a, n, "not looked for", 0)
+	look.ClusterSecrets = c.apps
+	explains(t, look, a, n, "", 2)
 	f.down()
+	explains(t, look, a, n, "connection refused", 0)
 	reachable(t, registry, "far", 0)
 	c.sync(a, three)
 	c.hook(a, three, common.OperationSucceeded, "Reached expected number of succeeded pods")
@@ -146,6 +151,27 @@ func TestFarCluster(t *testing.T) {
 	keepsSecret(t, log.String())
 	if told := strings.Count(log.String(), "the Jobs of a cluster cannot be read"); told != 1 {
 		t.Errorf("one outage was told %d times", told)
+	}
+}
+
+// explains looks at an Application as schemawave explain does, and fails the test unless it is told so why Jobs cannot be read, or
+// finds so many with a report.
+func explains(t *testing.T, o controller.Options, a *argo.Application, n *nats, unread string, reports int) {
+	t.Helper()
+	e, err := controller.Explain(t.Context(), o, n.publisher(), client.ObjectKeyFromObject(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, d := range e.Databases {
+		for _, j := range d.Jobs {
+			if j.Report != nil {
+				found++
+			}
+		}
+	}
+	if e.Cluster == "" || !strings.Contains(e.Unread, unread) || (unread == "") != (e.Unread == "") || found != reports {
+		t.Errorf("want %d Jobs with a report, unread %q:\n%s", reports, unread, e)
 	}
 }
 

@@ -9,9 +9,13 @@ import (
 	"sync"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,7 +30,8 @@ type States interface {
 
 // Explain looks once at an Application as the controller does, with o.Config, and says what it sees and what it decides. It changes
 // nothing. With states nil, what is published counts as nothing. It needs get, list and watch on Applications, Jobs and Pods in the
-// namespaces of o, and get on AppProjects; without the rights to list it ends with the API server's refusal.
+// namespaces of o, and get on AppProjects; with o.ClusterSecrets also list on Secrets there. Without the rights to list it ends with the API
+// server's refusal. A destination that cannot be read is no error; the explanation says why.
 //
 // What passed before this look is known to the running controller and to NATS alone, and so is how long an Application has waited in vain
 // to be synced.
@@ -74,7 +79,58 @@ func Explain(ctx context.Context, o Options, states States, key types.Namespaced
 	if !seen.WaitForCacheSync(ctx) {
 		return Explanation{}, fmt.Errorf("explain %s: read the cluster: %w", key, context.Cause(ctx))
 	}
-	return explain(ctx, world{Options: o, cluster: seen, live: live, places: o.places(place{cache: seen, live: live}), stalls: newStalls()}, states, key)
+	w := world{Options: o, cluster: seen, live: live, places: o.places(place{cache: seen, live: live}), stalls: newStalls()}
+	unread, leave, err := w.visit(ctx, scheme, key)
+	if err != nil {
+		return Explanation{}, fmt.Errorf("explain %s: %w", key, err)
+	}
+	defer leave()
+	e, err := explain(ctx, w, states, key)
+	if e.Unread != "" && unread != nil {
+		e.Unread = unread.Error()
+	}
+	return e, err
+}
+
+// visit reads the cluster that an Application deploys to, if that is another one and Secrets may be read, until leave is called.
+// It returns why it cannot be read, if so.
+func (w world) visit(ctx context.Context, scheme *runtime.Scheme, key types.NamespacedName) (unread error, leave func(), err error) {
+	leave = func() {}
+	var a argo.Application
+	if err := w.cluster.Get(ctx, key, &a); err != nil {
+		return nil, leave, err
+	}
+	if w.ClusterSecrets == "" || w.places.of(a.Spec.Destination).Cluster == "" {
+		return nil, leave, nil
+	}
+	var list corev1.SecretList
+	if err := w.live.List(ctx, &list, client.InNamespace(w.ClusterSecrets), client.MatchingLabelsSelector{Selector: clusterSecrets}); err != nil {
+		return nil, leave, err
+	}
+	all, addresses := w.remotes(list.Items)
+	w.places.change(func() { w.places.addresses = addresses })
+	r, ok := all[w.places.of(a.Spec.Destination).Cluster]
+	switch {
+	case !ok:
+		return errors.New("Argo CD has no Secret of it in " + w.ClusterSecrets), leave, nil
+	case r.unusable != nil:
+		return r.unusable, leave, nil
+	}
+	o, err := r.open(ctx, scheme)
+	if err == nil {
+		err = o.ask(ctx)
+	}
+	if err != nil {
+		return err, leave, nil
+	}
+	aside := workqueue.NewTypedRateLimitingQueue(patience()) // nobody looks at what is woken
+	stop, err := o.start(ctx, &watcher{Options: w.Options, places: w.places, captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{}))}, aside)
+	if err != nil {
+		aside.ShutDown()
+		return err, leave, nil
+	}
+	w.places.change(func() { w.places.remote[r.address] = o.place() })
+	return nil, func() { stop(); aside.ShutDown() }, nil
 }
 
 // explain judges every database of an Application by what the world shows.
@@ -83,7 +139,11 @@ func explain(ctx context.Context, w world, states States, key types.NamespacedNa
 	if err := w.cluster.Get(ctx, key, &a); err != nil {
 		return Explanation{}, fmt.Errorf("explain %s: %w", key, err)
 	}
-	out := newExplanation(&a, newApplication(&a, w.places.of(a.Spec.Destination)))
+	to := w.places.of(a.Spec.Destination)
+	out := newExplanation(&a, newApplication(&a, to))
+	if out.Cluster = to.Cluster; to.place == nil {
+		out.Unread = "its Jobs are not looked for; Argo CD's word is taken"
+	}
 	for _, t := range w.concerns(ctx, &a) {
 		o, err := w.observe(ctx, t, nil)
 		if err != nil {

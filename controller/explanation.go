@@ -19,6 +19,8 @@ import (
 type Explanation struct {
 	Application string         `json:"application"` // namespace/name
 	Sources     []string       `json:"sources"`
+	Cluster     string         `json:"cluster,omitempty"`   // in which its Jobs are; absent if that is the one in which it is itself
+	Unread      string         `json:"unread,omitempty"`    // why Jobs could not be read there; absent if they could
 	Revision    string         `json:"revision,omitempty"`  // compared last; several sources give several, joined by commas
 	Operation   *OperationFact `json:"operation,omitempty"` // the last one; absent if there was none
 	Refusal     string         `json:"refusal,omitempty"`   // why Argo CD does not sync it by itself, in its words
@@ -181,6 +183,11 @@ func (e Explanation) String() string {
 	fmt.Fprintf(&b, "application %s\n", e.Application)
 	for _, s := range e.Sources {
 		line("source", "%s", s)
+	}
+	if where := cmp.Or(e.Cluster, "its own"); e.Unread != "" {
+		line("cluster", "%s, not read: %s", where, e.Unread)
+	} else {
+		line("cluster", "%s, read", where)
 	}
 	line("revision", "%s", cmp.Or(e.Revision, "not compared yet"))
 	if o := e.Operation; o == nil {

@@ -21,7 +21,7 @@ import (
 )
 
 func newExplain(getenv func(string) string) *cobra.Command {
-	var namespace, output string
+	var namespace, output, clusterSecrets string
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "explain APPLICATION",
@@ -30,7 +30,7 @@ func newExplain(getenv func(string) string) *cobra.Command {
 Pods report, what is published on NATS, and what follows from it with the next step. Nothing is changed.
 
 It reads the cluster of the current kubeconfig context, which needs get, list and watch on applications, jobs and pods in
-all namespaces, and get on appprojects. Without NATS what is published is left out. What passed before is in the
+all namespaces, and get on appprojects; with --cluster-secrets also list on secrets in that namespace. Without NATS what is published is left out. What passed before is in the
 controller's memory and on NATS alone.
 
 Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wait.`,
@@ -50,7 +50,7 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 			defer cancel()
 			states, closing := published(ctx, c, getenv)
 			defer closing()
-			e, err := controller.Explain(ctx, controller.Options{Config: config}, states, types.NamespacedName{Namespace: namespace, Name: args[0]})
+			e, err := controller.Explain(ctx, controller.Options{Config: config, ClusterSecrets: clusterSecrets}, states, types.NamespacedName{Namespace: namespace, Name: args[0]})
 			if err != nil {
 				return unexplained(err)
 			}
@@ -62,6 +62,7 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 		}),
 	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "argocd", "namespace of the Application")
+	c.Flags().StringVar(&clusterSecrets, "cluster-secrets", "", "namespace of Argo CD's cluster secrets, to read Jobs in another cluster with them")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.Flags().DurationVar(&timeout, "timeout", 3*patience, "how long the cluster and NATS may take together")
 	return c
