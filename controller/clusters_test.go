@@ -12,6 +12,8 @@ import (
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/controller"
@@ -278,5 +280,39 @@ func TestFarJobsAreCollected(t *testing.T) {
 	f.remain(two.job.Name)
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(twin), &batchv1.Job{}); err != nil {
 		t.Errorf("the Job of that name in the other cluster: %v", err)
+	}
+}
+
+// TestSecretsAreRefused has no right to read Secrets: that is told once, and the controller works with Argo CD's word.
+func TestSecretsAreRefused(t *testing.T) {
+	c, n := newCluster(t), newNATS(t)
+	user := c.restricted()
+	jobs := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: c.home, Name: "watch"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"", "batch"}, Resources: []string{"pods", "jobs"}, Verbs: []string{"get", "list", "watch"}},
+	}}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.home, Name: "watch"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "watch"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "watcher"}},
+	}
+	for _, o := range []client.Object{jobs, binding} {
+		if err := c.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, health := &logged{show: &testWriter{t: t}}, freeAddress(t)
+	start(c, n, "one", func(o *controller.Options) {
+		o.Config, o.ClusterSecrets, o.HealthAddress, o.Log = user, c.apps, health, slog.New(slog.NewTextHandler(log, nil))
+	})
+	a := c.application("orders", overlay)
+	c.deploy(a, "https://127.0.0.1:1", "")
+	one := c.release(1, env)
+	c.sync(a, one)
+	c.hook(a, one, common.OperationSucceeded, "Reached expected number of succeeded pods")
+	n.expect("succeeded@1")
+	n.evidence("1", events.EvidenceApplication)
+	ready(t, health)
+	if told := strings.Count(log.String(), "grant get, list and watch on secrets"); told != 1 {
+		t.Errorf("the refusal was told %d times", told)
 	}
 }
