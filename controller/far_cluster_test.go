@@ -91,9 +91,6 @@ func newFar(c *cluster) *far {
 func (f *far) run(args []string) *exec.Cmd {
 	f.t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
-	if testing.Verbose() && os.Getenv("FAR_LOG") != "" {
-		cmd.Stderr = os.Stderr
-	}
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
