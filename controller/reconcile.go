@@ -91,40 +91,31 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 
 // publish carries out the publications in order and returns the state that is then published.
 func (r *reconciler) publish(ctx context.Context, o observation, d decision, revision uint64) (events.State, error) {
-	state := o.State
-	told := map[string]bool{}
+	out := &outlet{
+		publisher: r.Publisher, timeout: r.PublishTimeout, counted: r.metrics.published,
+		state: o.State, revision: revision, told: map[string]bool{}, known: func(id string) bool { return r.memory.told(o.Target, id) },
+	}
 	// Whoever published the state may have been stopped before it told its events, and the world may show them no more.
-	if err := r.settle(ctx, o.Target, revision, told, held(state)...); err != nil {
-		return state, err
+	if err := out.tell(ctx, held(o.State)...); err != nil {
+		return out.state, err
 	}
 	for _, p := range d.Publications {
-		if p.State == nil && told[p.Event.ID] {
-			continue
-		}
-		if p.State == nil && r.memory.told(o.Target, p.Event.ID) {
-			told[p.Event.ID] = true
+		if p.State == nil && out.out(p.Event.ID) {
 			continue
 		}
 		if p.Absent != nil {
 			if err := r.absent(ctx, p); err != nil {
-				return state, err
+				return out.state, err
 			}
 		}
 		if p.State != nil {
-			if !p.held() {
-				if err := r.settle(ctx, o.Target, revision, told, p.Event); err != nil {
-					return state, err
-				}
+			if err := out.advance(ctx, p); err != nil {
+				return out.state, err
 			}
-			next, err := r.publishState(ctx, p, revision)
-			if err != nil {
-				return state, err
-			}
-			state, revision = *p.State, next
 			r.announce(ctx, p)
 		}
-		if err := r.settle(ctx, o.Target, revision, told, p.Event); err != nil {
-			return state, err
+		if err := out.tell(ctx, p.Event); err != nil {
+			return out.state, err
 		}
 		if p.State != nil && r.Published != nil {
 			r.Published(p.Event)
@@ -136,21 +127,8 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 			r.announce(ctx, p)
 		}
 	}
-	r.memory.tell(o.Target, told)
-	return state, nil
-}
-
-// settle publishes events that are not known to be out, and that follow from the state with this revision.
-func (r *reconciler) settle(ctx context.Context, t target, revision uint64, told map[string]bool, due ...events.Event) error {
-	for _, e := range due {
-		if !told[e.ID] && !r.memory.told(t, e.ID) {
-			if err := r.publishEvent(ctx, e, revision); err != nil {
-				return err
-			}
-		}
-		told[e.ID] = true
-	}
-	return nil
+	r.memory.tell(o.Target, out.told)
+	return out.state, nil
 }
 
 // absent makes sure, by asking the API server itself, that the Job for which Argo CD speaks is not there: the cache may be
@@ -172,22 +150,6 @@ func (r *reconciler) absent(ctx context.Context, p publication) error {
 		return nil
 	}
 	return fmt.Errorf("job %s is not in the cache yet: look again", p.Absent.Key)
-}
-
-func (r *reconciler) publishState(ctx context.Context, p publication, revision uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.PublishTimeout)
-	defer cancel()
-	next, err := r.Publisher.PublishState(ctx, *p.State, revision, p.Event.ID)
-	r.metrics.published("state", err)
-	return next, err
-}
-
-func (r *reconciler) publishEvent(ctx context.Context, e events.Event, revision uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, r.PublishTimeout)
-	defer cancel()
-	err := r.Publisher.PublishEvent(ctx, e, revision)
-	r.metrics.published("event", err)
-	return err
 }
 
 // announce tells people what has just been published.
