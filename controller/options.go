@@ -63,6 +63,8 @@ type Options struct {
 	PublishTimeout time.Duration         // of one state or event; zero means 15 s
 }
 
+const publishTimeout = 15 * time.Second
+
 // LeaderElection lets one of several replicas publish, by a Lease.
 type LeaderElection struct {
 	Namespace, Name string // of the Lease; Name defaults to "schemawave"
@@ -107,7 +109,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o = o.forLook()
 	o.Workers = either(o.Workers, 4)
-	o.PublishTimeout = either(o.PublishTimeout, 15*time.Second)
+	o.PublishTimeout = either(o.PublishTimeout, publishTimeout)
 	return o, nil
 }
 

@@ -104,7 +104,7 @@ func (a *arguments) bounds(p Policy) {
 	if d := p.StatementTimeout; d != nil {
 		a.add("statement-timeout", duration(*d))
 	}
-	a.add("deadline", duration(p.deadline()))
+	a.add("deadline", duration(p.RunDeadline()))
 }
 
 // duration prints d as people write it: "30m", not "30m0s".

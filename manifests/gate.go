@@ -68,5 +68,5 @@ func (b *builder) gates() []corev1.Container {
 	if len(targets) == 0 {
 		return nil
 	}
-	return []corev1.Container{Gate(b.Image, targets, fmt.Sprintf("--timeout=%s", duration(b.Migration.Policy.deadline())), "--on-failure=wait")}
+	return []corev1.Container{Gate(b.Image, targets, fmt.Sprintf("--timeout=%s", duration(b.Migration.Policy.RunDeadline())), "--on-failure=wait")}
 }

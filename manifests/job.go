@@ -38,7 +38,7 @@ func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: b.meta(b.base, ComponentMigration, b.jobAnnotations()...),
 		Spec: batchv1.JobSpec{
-			ActiveDeadlineSeconds: new(int64((p.deadline() + farewell).Round(time.Second) / time.Second)),
+			ActiveDeadlineSeconds: new(int64((p.RunDeadline() + farewell).Round(time.Second) / time.Second)),
 			BackoffLimit:          new(p.retries()),
 			PodFailurePolicy:      podFailurePolicy(),
 			PodReplacementPolicy:  new(batchv1.Failed), // the only value podFailurePolicy allows: never two runners at once
@@ -51,7 +51,7 @@ func (b *builder) job(sql []chunk) (*batchv1.Job, error) {
 	if gates := b.gates(); gates != nil {
 		pod := &job.Spec.Template.Spec
 		pod.InitContainers = append(gates, pod.InitContainers...)
-		*job.Spec.ActiveDeadlineSeconds += int64(p.deadline() / time.Second)
+		*job.Spec.ActiveDeadlineSeconds += int64(p.RunDeadline() / time.Second)
 	}
 	if b.Migration.Job == nil {
 		return job.DeepCopy(), nil // it shares no memory with its input

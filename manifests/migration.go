@@ -71,7 +71,8 @@ func (m SchemaMigration) HookWave() int32 {
 	return DefaultWave
 }
 
-func (p Policy) deadline() time.Duration {
+// RunDeadline is how long a run may take in all.
+func (p Policy) RunDeadline() time.Duration {
 	if p.Deadline != nil {
 		return *p.Deadline
 	}

@@ -94,11 +94,11 @@ func (w wait) run(ctx context.Context, getenv func(string) string, args []string
 	if err != nil {
 		return BrokerError(err)
 	}
-	return printStates(stdout, w.output, states)
+	return PrintStates(stdout, w.output, states)
 }
 
-// printStates prints what is ready: a line each, or the states as a JSON array.
-func printStates(w io.Writer, output string, states []events.State) error {
+// PrintStates prints what is ready: a line each, or as json the states in an array.
+func PrintStates(w io.Writer, output string, states []events.State) error {
 	if output == "json" {
 		return json.NewEncoder(w).Encode(states)
 	}

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream/natstest"
 	"github.com/schemawave/schemawave/kustomize"
 	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
@@ -68,6 +69,12 @@ func TestDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { database.Stop() })
+	broker, err := natstest.Start(natstest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	t.Setenv("NATS_URL", broker.URL())
 	tried := map[string]int{}
 	var config string
 	printed := "" // by the last shell block

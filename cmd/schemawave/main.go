@@ -19,7 +19,7 @@ func command() *cobra.Command {
 		Short:   "Database schema migrations as a first-class citizen of GitOps",
 		Version: cli.Version,
 	}
-	root.AddCommand(newRender(), newController(os.Getenv), newStatus(os.Getenv), newExplain(os.Getenv), newEvents(os.Getenv), newStreams(os.Getenv))
+	root.AddCommand(newRender(), newController(os.Getenv), newDev(os.Getenv), newStatus(os.Getenv), newExplain(os.Getenv), newEvents(os.Getenv), newStreams(os.Getenv))
 	root.AddCommand(newPlan(os.Getenv), newHistory(os.Getenv), newDown(os.Getenv), newBaseline(os.Getenv), newImport(os.Getenv), newRepair(os.Getenv))
 	root.AddCommand(runner.Commands(os.Getenv)...)
 	return root

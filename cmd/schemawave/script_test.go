@@ -45,8 +45,13 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    exits,
-			"publish":  func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+			"exits":   exits,
+			"publish": func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+			"database": func(ts *testscript.TestScript, _ bool, args []string) {
+				url, err := database.NewDatabase(t.Context())
+				ts.Check(err)
+				ts.Setenv(args[0], url)
+			},
 			"announce": func(ts *testscript.TestScript, _ bool, args []string) { announce(ts, broker.URL(), args[0]) },
 		},
 	})
@@ -97,8 +102,8 @@ func withPublisher(ts *testscript.TestScript, url string, do func(context.Contex
 	ts.Check(do(ctx, p))
 }
 
-// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed] puts a state in the place of the last one, as the
-// controller does.
+// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed | NAMESPACE/APPLICATION] puts a state in the place of the last one, as
+// the controller does.
 func publish(ts *testscript.TestScript, url string, args []string) {
 	target, err := events.ParseTarget(args[0])
 	ts.Check(err)
@@ -115,7 +120,10 @@ func publish(ts *testscript.TestScript, url string, args []string) {
 			attempt.Failure = &events.Failure{Permanent: true, SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
 		} else {
 			state.Ready = &events.Ready{Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Since: at}
-			if len(args) > 1 {
+			switch {
+			case len(args) > 1 && strings.Contains(args[1], "/"):
+				state.Ready.Application = args[1]
+			case len(args) > 1:
 				state.Ready.MinCompatible = args[1]
 			}
 		}
