@@ -93,7 +93,7 @@ func (l Local) application() application {
 
 // job is the run as a cluster would show its Job: with a Pod that ended by the runner's end, and its report, which is cut as a Pod's is.
 func (l Local) job(r *migrations.Report) (job, error) {
-	j := newJob(l.Job)
+	j := newJob("", l.Job)
 	j.UID, j.Created, j.Started, j.Instance = types.UID(l.Run), l.Started.UTC(), l.Started.UTC(), l.application().Key.Name
 	j.Phase = jobRunning
 	if r == nil {

@@ -19,6 +19,7 @@ import (
 type wait struct {
 	timeout   time.Duration
 	onFailure string
+	fallback  string
 	any       bool
 	quiet     bool
 	output    string
@@ -34,12 +35,18 @@ Without a version, any proven one will do. It needs NATS only: no database, no K
 
 It waits through an absent server, stream or state, and ends at once when an attempt at the version failed.
 
+With --fallback ledger it asks the database's own ledger as long as NATS cannot be reached: one query without a lock, again and again,
+while it goes on trying NATS. The ledger knows the version and what the migrations themselves say of older readers; it knows neither
+failed attempts, nor minCompatible of a SchemaMigration, nor the versions that a team's own tool applies. Where NATS denies, it is not asked.
+
 Exit codes: 0 ready · 75 not ready in time, or failed for a reason that may pass · 65 the migration failed for good ·
 78 the schema no longer serves this version · 77 NATS denies it · 69 nothing could be learnt from NATS · 64 wrong usage.
 
-Environment: NATS_URL, NATS_CREDS or NATS_NKEY (files), NATS_CA, NATS_CERT, NATS_KEY (files), NATS_INBOX_PREFIX.`,
+Environment: NATS_URL, NATS_CREDS or NATS_NKEY (files), NATS_CA, NATS_CERT, NATS_KEY (files), NATS_INBOX_PREFIX; for the ledger
+DATABASE_URL, or libpq's PG* variables, and with several databases a variable for each, DATABASE_URL_ORDERS for the database orders.`,
 		Example: `  schemawave-runner wait production/orders@20261122093000
-  schemawave-runner wait --timeout 2m --any staging/orders@7 staging/customers@3`,
+  schemawave-runner wait --timeout 2m --any staging/orders@7 staging/customers@3
+  DATABASE_URL=postgres://orders@localhost/orders schemawave-runner wait --fallback ledger staging/orders@7`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, args []string) error {
 			return w.run(ctx, getenv, args, c.OutOrStdout(), c.ErrOrStderr())
@@ -48,6 +55,7 @@ Environment: NATS_URL, NATS_CREDS or NATS_NKEY (files), NATS_CA, NATS_CERT, NATS
 	f := c.Flags()
 	f.DurationVar(&w.timeout, "timeout", 10*time.Minute, "give up after this long; 0 waits for ever")
 	f.StringVar(&w.onFailure, "on-failure", "fail", "what a failed attempt means: fail, or wait for the next one")
+	f.StringVar(&w.fallback, "fallback", "", "whom to ask while NATS cannot be reached: ledger; empty: nobody")
 	f.BoolVar(&w.any, "any", false, "one of the targets will do")
 	f.BoolVarP(&w.quiet, "quiet", "q", false, "no progress on standard error")
 	f.StringVarP(&w.output, "output", "o", "text", "what to print when ready: text or json (the states)")
@@ -78,6 +86,17 @@ func (w wait) run(ctx context.Context, getenv func(string) string, args []string
 		q.Progress = func(message string) {
 			fmt.Fprintf(stderr, "%6.1fs  %s\n", time.Since(began).Seconds(), message)
 		}
+	}
+	switch w.fallback {
+	case "":
+	case "ledger":
+		l, err := newLedgers(getenv, q.Targets)
+		if err != nil {
+			return err
+		}
+		l.progress, q.Fallback = q.Progress, l.state
+	default:
+		return cli.Usage("--fallback %q: want ledger, or nothing", w.fallback)
 	}
 	if w.timeout > 0 {
 		var cancel context.CancelFunc

@@ -36,12 +36,19 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { broker.Close() })
+	users := write(t, t.TempDir(), "nats.conf", `authorization: {users: [{user: a, password: b}]}`)
+	locked, err := natstest.Start(natstest.Options{Config: users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { locked.Close() })
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			url, err := database.NewDatabase(t.Context())
 			e.Setenv("DATABASE_URL", url)
 			e.Setenv("NATS_URL", broker.URL())
+			e.Setenv("LOCKED_NATS_URL", locked.URL())
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -102,8 +109,8 @@ func withPublisher(ts *testscript.TestScript, url string, do func(context.Contex
 	ts.Check(do(ctx, p))
 }
 
-// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed | NAMESPACE/APPLICATION] puts a state in the place of the last one, as
-// the controller does.
+// publish ENVIRONMENT/DATABASE@VERSION [MINCOMPATIBLE | failed | stumbled | NAMESPACE/APPLICATION] puts a state in the place of the last
+// one, as the controller does. Who stumbled may try again.
 func publish(ts *testscript.TestScript, url string, args []string) {
 	target, err := events.ParseTarget(args[0])
 	ts.Check(err)
@@ -115,9 +122,9 @@ func publish(ts *testscript.TestScript, url string, args []string) {
 			return err
 		}
 		state.LastAttempt = attempt
-		if len(args) > 1 && args[1] == "failed" {
+		if len(args) > 1 && (args[1] == "failed" || args[1] == "stumbled") {
 			attempt.Outcome = events.OutcomeFailed
-			attempt.Failure = &events.Failure{Permanent: true, SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
+			attempt.Failure = &events.Failure{Permanent: args[1] == "failed", SQLState: "42701", File: "0003_x.sql", Line: 4, Message: "column exists", Hint: "remove it"}
 		} else {
 			state.Ready = &events.Ready{Version: target.Version, Digest: "sha256:abc", Evidence: events.EvidenceReport, Since: at}
 			switch {

@@ -95,6 +95,7 @@ func (l *link) disconnected() error {
 	// nats.go tells its handler of an address that it cannot reach, and keeps to itself what went wrong after that (TLS,
 	// credentials) until the next attempt.
 	if last := cmp.Or(l.nc.LastError(), l.trouble); last != nil {
+		l.trouble = last // while it connects again, nothing says that it was refused before
 		err = fmt.Errorf("%w: %w", err, last)
 	}
 	return err

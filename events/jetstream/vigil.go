@@ -44,6 +44,7 @@ func (v *vigil) keep(ctx context.Context, look func() (done bool, err error)) er
 			if v.read(ctx) {
 				pause = v.w.reread
 			} else {
+				v.fallBack(ctx)
 				pause = min(max(2*pause, time.Second), v.w.reread)
 			}
 			timer.Reset(pause + jitter(pause/2))
@@ -85,7 +86,7 @@ func (v *vigil) read(ctx context.Context) (ok bool) {
 func (t *topic) learn(s stored, err error) (ok bool) {
 	switch {
 	case errors.Is(err, errNoMessage):
-		t.known, t.trouble = true, nil
+		t.answered()
 	case err != nil:
 		t.trouble = fmt.Errorf("stream %s: %w", events.StateStream, err)
 		return false
@@ -101,6 +102,26 @@ func (v *vigil) lost(err error) {
 	}
 }
 
+// fallBack asks elsewhere for what NATS could not be asked for.
+func (v *vigil) fallBack(ctx context.Context) {
+	for _, t := range v.topics {
+		if v.q.Fallback == nil || t.trouble == nil || ctx.Err() != nil || denial(t.trouble) != nil {
+			continue
+		}
+		s, err := v.q.Fallback(ctx, t.environment, t.database, t.tenant)
+		if err != nil {
+			t.trouble = fmt.Errorf("%w; %w", t.trouble, err)
+			continue
+		}
+		if was := t.state.Ready; was != nil && s.Ready != nil && events.CompareVersions(was.MinCompatible, s.Ready.MinCompatible) > 0 {
+			ready := *s.Ready
+			ready.MinCompatible = was.MinCompatible // a reader that was too old still is
+			s.Ready = &ready
+		}
+		t.known, t.fallback = true, &s
+	}
+}
+
 // hear takes a republished message. One that no stream stored, or on another subject, is nobody's state.
 func (v *vigil) hear(m *nats.Msg) {
 	for _, t := range v.topics {
@@ -113,8 +134,11 @@ func (v *vigil) hear(m *nats.Msg) {
 	}
 }
 
+// answered notes that NATS was asked, and had something to say, if only that there is nothing.
+func (t *topic) answered() { t.known, t.trouble, t.fallback = true, nil, nil }
+
 func (t *topic) accept(s stored) {
-	t.known, t.trouble = true, nil
+	t.answered()
 	if !s.newerThan(t.last) {
 		return
 	}
@@ -146,7 +170,7 @@ func (q Query) met(satisfied int) bool {
 // tally judges every target: how many are satisfied, for which waiting may help, and for which it does not.
 func (v *vigil) tally() (satisfied int, open, lost []Unmet) {
 	for i, target := range v.q.Targets {
-		state := v.byTarget[i].state
+		state := v.byTarget[i].current()
 		u := Unmet{Target: target, State: state, Verdict: state.Satisfies(target.Version)}
 		switch a := u.Verdict.Answer; {
 		case a == events.Satisfied:

@@ -37,6 +37,11 @@ type Query struct {
 	Any       bool            // one of them will do; otherwise all must be satisfied at the same time
 	OnFailure OnFailure
 	Progress  func(message string) // told, from Wait's own goroutine, whenever the reason for waiting on changes; may be nil
+
+	// Fallback is asked, from the same goroutine, for the state of a database that NATS could not be asked for: it is away, or without the
+	// stream. That state counts until NATS answers; an error leaves things as they are. It is not asked where NATS denies. It must not block
+	// for long; nil asks nobody.
+	Fallback func(ctx context.Context, environment, database, tenant string) (events.State, error)
 }
 
 // Wait returns as soon as the targets are satisfied, with their states in the order of the targets. It is told of changes
@@ -67,7 +72,16 @@ type topic struct {
 	known                         bool // it was read at least once, if only to learn that there is no message
 	last                          stored
 	state                         events.State
-	trouble                       error // why the last look at it taught nothing; nil if it did
+	trouble                       error         // why the last look at it taught nothing; nil if it did
+	fallback                      *events.State // what counts meanwhile; nil: what NATS told last
+}
+
+// current is the state that counts.
+func (t *topic) current() events.State {
+	if t.fallback != nil {
+		return *t.fallback
+	}
+	return t.state
 }
 
 // vigil is one call of Wait. All of it runs on the caller's goroutine.
@@ -112,7 +126,7 @@ func (v *vigil) concerns(denied string) bool {
 func (v *vigil) states() []events.State {
 	states := make([]events.State, len(v.byTarget))
 	for i, t := range v.byTarget {
-		states[i] = t.state
+		states[i] = t.current()
 	}
 	return states
 }
