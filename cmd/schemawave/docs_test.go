@@ -260,7 +260,7 @@ func tryInstallation(t *testing.T, text, config string) {
 	if first := strings.SplitN(config, "\n", 3)[1]; !bytes.Contains(built, []byte(first)) {
 		t.Errorf("the configuration did not take the place of the default one:\n%s", built)
 	}
-	if asked, may := strings.Contains(text, "components:"), bytes.Contains(built, []byte("  - pods\n  verbs:\n  - get\n  - list\n  - watch\n  - patch\n")); asked != may {
+	if asked, may := strings.Contains(text, "install/gates?"), bytes.Contains(built, []byte("  - pods\n  verbs:\n  - get\n  - list\n  - watch\n  - patch\n")); asked != may {
 		t.Errorf("may patch Pods: %t, want %t:\n%s", may, asked, built)
 	}
 	account, _ := objects.Select(types.Selector{ResId: resid.ResId{Gvk: resid.Gvk{Kind: "ServiceAccount"}}})

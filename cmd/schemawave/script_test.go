@@ -31,11 +31,6 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { database.Stop() })
-	broker, err := natstest.Start(natstest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
 	users := write(t, t.TempDir(), "nats.conf", `authorization: {users: [{user: a, password: b}]}`)
 	locked, err := natstest.Start(natstest.Options{Config: users})
 	if err != nil {
@@ -46,23 +41,39 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			url, err := database.NewDatabase(t.Context())
+			if err != nil {
+				return err
+			}
+			broker, err := natstest.Start(natstest.Options{})
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { broker.Close() })
+			e.Values[natsURL{}] = broker.URL()
 			e.Setenv("DATABASE_URL", url)
 			e.Setenv("NATS_URL", broker.URL())
 			e.Setenv("LOCKED_NATS_URL", locked.URL())
-			return err
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"publish": func(ts *testscript.TestScript, _ bool, args []string) { publish(ts, broker.URL(), args) },
+			"exits": exits,
+			"publish": func(ts *testscript.TestScript, _ bool, args []string) {
+				publish(ts, ts.Value(natsURL{}).(string), args)
+			},
 			"database": func(ts *testscript.TestScript, _ bool, args []string) {
 				url, err := database.NewDatabase(t.Context())
 				ts.Check(err)
 				ts.Setenv(args[0], url)
 			},
-			"announce": func(ts *testscript.TestScript, _ bool, args []string) { announce(ts, broker.URL(), args[0]) },
+			"announce": func(ts *testscript.TestScript, _ bool, args []string) {
+				announce(ts, ts.Value(natsURL{}).(string), args[0])
+			},
 		},
 	})
 }
+
+// natsURL is the key of a script's own server, whatever the script makes of NATS_URL.
+type natsURL struct{}
 
 // exits CODE COMMAND… runs a command and checks its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
