@@ -40,7 +40,7 @@ build: ## the binaries, into bin/
 	@$(BUILD) -o bin/example-shop ./examples/shop/service
 
 test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kubernetes API server
-	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/lab/e2e)
+	@$(LAB) run --control-plane -- env CGO_ENABLED=1 $(GO) test -race -timeout 30m -skip FromNPM $$($(GO) list ./... | grep -v /cmd/lab/e2e)
 	@cd $(PEERS) && $(GO) test ./...
 
 e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD (ARGOCD=2.14)
@@ -50,12 +50,18 @@ e2e-matrix: ## the same on every Argo CD that a lab has
 	@$(MAKE) --no-print-directory e2e ARGOCD=2.14
 	@$(MAKE) --no-print-directory e2e ARGOCD=3.5
 
-e2e-npm: deps build ## the same for tools that npm installs from its registry: Knex, Liquibase (nothing else here needs that)
+NATSCLI = github.com/nats-io/natscli/nats@v0.5.1
+
+e2e-npm: deps build ## the same for what npm installs from its registry: Knex, Liquibase, a client of NATS (nothing else here needs that)
 	@apps=$$(mktemp -d) && trap 'rm -rf "$$apps"' EXIT && \
 	for tool in knex liquibase; do \
 		cp -R examples/$$tool/app "$$apps/$$tool" && \
 		npm ci --prefix "$$apps/$$tool" --ignore-scripts --no-audit --no-fund || { echo "$$tool was not installed: this needs npm's registry" >&2; exit 1; }; \
 	done && \
+	cp -R examples/waiting "$$apps/waiting" && \
+	npm ci --prefix "$$apps/waiting" --ignore-scripts --no-audit --no-fund && \
+	GOBIN="$$apps/bin" $(GO) install $(NATSCLI) && \
+	NPM_INSTALLED="$$apps" $(GO) test -count 1 -v -run FromNPM ./examples/waiting && \
 	NPM_INSTALLED="$$apps" $(LAB) run --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -run FromNPM ./cmd/lab/e2e
 
 lint: ## gofmt, go vet, staticcheck
@@ -72,12 +78,12 @@ bench: deps build ## benchmarks, each beside a floor or a peer, and the way from
 bench-engine: deps ## the migration engine beside other tools and floors, near and 5 ms away (half an hour; ROUNDS=5)
 	@cd $(PEERS) && $(GO) run ./bench -rounds $(or $(ROUNDS),5)
 
-# What is needed beyond what a lab installs for itself: for the story other teams' tools; for the tests a server, a pooler, and a C
-# compiler for the race detector.
+# What is needed beyond what a lab installs for itself: for the story other teams' tools; for the tests a server, a pooler, a C
+# compiler for the race detector, and what reads JSON in a shell.
 demo: PACKAGES = git curl
 e2e: PACKAGES = git curl php-cli php-pgsql php-mbstring php-xml php-laravel-framework python3-django python3-alembic python3-psycopg2
-e2e-npm: PACKAGES = git curl nodejs $(if $(wildcard /usr/bin/npm),,npm) default-jre-headless
-test bench: PACKAGES = postgresql pgbouncer git gcc libc6-dev
+e2e-npm: PACKAGES = git curl jq nodejs $(if $(wildcard /usr/bin/npm),,npm) default-jre-headless
+test bench: PACKAGES = postgresql pgbouncer git gcc libc6-dev jq
 bench-engine: PACKAGES = postgresql
 deps:
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
