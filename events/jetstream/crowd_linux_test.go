@@ -3,6 +3,7 @@ package jetstream
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -135,6 +136,7 @@ func byWaiter(b *testing.B, nc *nats.Conn) way {
 	}, events.StateStream}
 }
 
+// byWatch keeps the same state in a bucket.
 func byWatch(b *testing.B, nc *nats.Conn) way {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -160,20 +162,30 @@ func byWatch(b *testing.B, nc *nats.Conn) way {
 		for {
 			select {
 			case e := <-w.Updates():
-				switch {
-				case e == nil: // all that was there has been told
-				case string(e.Value()) == "7":
-					return nil
-				default:
-					saw(string(e.Value()))
+				if e == nil { // all that was there has been told
+					continue
 				}
+				var state events.State
+				if err := json.Unmarshal(e.Value(), &state); err != nil {
+					return err
+				}
+				if state.Satisfies("7").Answer == events.Satisfied {
+					return nil
+				}
+				saw(string(state.Ready.Version))
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
 	}
+	state := events.State{Environment: "prod", Database: "orders"}
 	return way{wait, func(version string) {
-		if _, err := kv.PutString(b.Context(), "prod.orders", version); err != nil {
+		at(version)(&state)
+		value, err := json.Marshal(state)
+		if err == nil {
+			_, err = kv.Put(b.Context(), "prod.orders", value)
+		}
+		if err != nil {
 			b.Fatal(err)
 		}
 	}, "KV_schema"}

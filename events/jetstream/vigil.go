@@ -23,7 +23,7 @@ func (v *vigil) keep(ctx context.Context, look func() (done bool, err error)) er
 		if err != nil {
 			return v.closed()
 		}
-		defer sub.Unsubscribe() //nolint:errcheck // fails only if the connection is closed, and then there is nothing left to undo
+		defer v.unsubscribe(sub)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -53,6 +53,14 @@ func (v *vigil) keep(ctx context.Context, look func() (done bool, err error)) er
 			return err
 		}
 	}
+}
+
+// unsubscribe lets a subscription end a moment later: of thousands that one message releases, none holds up another by telling
+// the server at once that it hears no more.
+func (v *vigil) unsubscribe(sub *nats.Subscription) {
+	time.AfterFunc(jitter(time.Second), func() {
+		sub.Unsubscribe() //nolint:errcheck // fails only if the connection is closed, and then there is nothing left to undo
+	})
 }
 
 // readTimeout bounds one direct get.
