@@ -3,6 +3,7 @@ package events_test
 import (
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,22 @@ func TestHeaders(t *testing.T) {
 	}
 	if h := (events.State{Environment: "production", Database: "orders"}).Headers("x"); h["ce-time"] != "" {
 		t.Errorf("a state without facts has the time %s", h["ce-time"])
+	}
+}
+
+// The types are what CDEvents lets custom events have (its Go SDK, pkg/api, CDEventsCustomTypeRegex; the version is a semantic one).
+func TestTypes(t *testing.T) {
+	form := regexp.MustCompile(`^dev\.cdeventsx\.[a-z]+-[a-z]+\.[a-z]+\.[0-9]+\.[0-9]+\.[0-9]+$`)
+	kinds := []string{events.State{}.Headers("x")["ce-type"]}
+	for _, p := range []events.Predicate{
+		events.Started, events.Succeeded, events.Failed, events.Skipped, events.Terminated, events.Deleted, events.Unattempted, events.Blocked, events.Stuck,
+	} {
+		kinds = append(kinds, p.Type())
+	}
+	for _, k := range kinds {
+		if !form.MatchString(k) {
+			t.Errorf("%s is no type of a custom event", k)
+		}
 	}
 }
 
