@@ -101,6 +101,14 @@ func (l *link) disconnected() error {
 	return err
 }
 
+// unexplained reports whether there is no server at the moment, and why is not known yet: nats.go tells that a moment after it has tried.
+func (l *link) unexplained() bool {
+	err := l.disconnected()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err != nil && l.trouble == nil
+}
+
 // closed says why the connection is closed for good: by a refusal, or by its owner.
 func (l *link) closed(what string) error {
 	if denied := denial(l.nc.LastError()); denied != nil && denied.Subject == "" {

@@ -41,9 +41,12 @@ func (v *vigil) keep(ctx context.Context, look func() (done bool, err error)) er
 			if v.w.nc.IsClosed() {
 				return v.closed()
 			}
-			if v.read(ctx) {
+			switch {
+			case v.read(ctx):
 				pause = v.w.reread
-			} else {
+			case v.q.Fallback != nil && v.w.unexplained(): // it may be a denial
+				pause = 50 * time.Millisecond
+			default:
 				v.fallBack(ctx)
 				pause = min(max(2*pause, time.Second), v.w.reread)
 			}
