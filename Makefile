@@ -5,6 +5,7 @@ LAB     = $(GO) run ./cmd/lab
 BUILD   = $(GO) build -ldflags '-s -w'
 SOURCES = cmd controller events examples kustomize manifests migrations
 LINT    = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+NATSCLI = github.com/nats-io/natscli/nats@v0.5.1
 
 # A module of its own, so that what other migration tools depend on stays out of this one.
 PEERS = migrations/peers
@@ -49,8 +50,6 @@ e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real A
 e2e-matrix: ## the same on every Argo CD that a lab has
 	@$(MAKE) --no-print-directory e2e ARGOCD=2.14
 	@$(MAKE) --no-print-directory e2e ARGOCD=3.5
-
-NATSCLI = github.com/nats-io/natscli/nats@v0.5.1
 
 e2e-npm: deps build ## the same for what npm installs from its registry: Knex, Liquibase, a client of NATS (nothing else here needs that)
 	@apps=$$(mktemp -d) && trap 'rm -rf "$$apps"' EXIT && \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Waits for a schema with bash and jq, by docs/contract.md: wait-bash.sh production orders 2
 # It is for a NATS without credentials and TLS, names that need no encoding, and versions that are numbers.
+command -v jq >/dev/null || { echo "jq is not installed" >&2; exit 78; }
 LC_ALL=C
 subject=v1.$1.$2 version=$3 inbox=_INBOX.$$.$RANDOM$RANDOM
 address=${NATS_URL:-nats://127.0.0.1:4222} address=${address#*://}
@@ -25,7 +26,7 @@ while true; do # after each loss of the connection
       read -r -N $((total + 2)) -u 3 message
       [[ $message == *$'\r\n'Nats-Subject:\ schema.state.$subject$'\r\n'* ]] || { echo "$1/$2: nothing is proven yet" >&2; continue; }
       state=${message:line[-2]}
-      code=$(jq --arg environment "$1" --arg database "$2" --argjson v "$version" -f "$rule" <<<"$state")
+      code=$(jq --arg environment "$1" --arg database "$2" --argjson v "$version" -f "$rule" <<<"$state") || continue
       echo "$1/$2 is at $(jq -r '.ready.version // "no version"' <<<"$state")" >&2
       ((code < 0)) || exit "$code"
       ;;

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Waits for a schema with the nats CLI and jq, by docs/contract.md: wait-cli.sh production orders 2
 # It is for names that need no encoding, and versions that are numbers. The CLI finds NATS by NATS_URL or its context.
+for tool in nats jq; do
+	command -v $tool >/dev/null || { echo "$tool is not installed" >&2; exit 78; }
+done
 subject=v1.$1.$2
 rule=$(dirname "$0")/rule.jq
 while :; do
