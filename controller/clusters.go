@@ -45,40 +45,14 @@ func (c *clusters) Start(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	refused := sync.OnceFunc(func() { // nor will it be waited for
-		c.Log.WarnContext(ctx, "other clusters are not read: grant get, list and watch on secrets", "namespace", c.ClusterSecrets)
-		c.watcher.places.change(func() { c.watcher.places.unlisted = time.Time{} })
-	})
-	seen, err := cache.New(c.Config, cache.Options{
-		Mapper: mapper(corev1.SchemeGroupVersion.WithKind("Secret")),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Secret{}: {Namespaces: namespaces([]string{c.ClusterSecrets}), Label: clusterSecrets, Transform: cache.TransformStripManagedFields()},
-		},
-		DefaultWatchErrorHandler: func(r *toolscache.Reflector, err error) {
-			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-				refused()
-				return
-			}
-			toolscache.DefaultWatchErrorHandler(r, err)
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("read cluster secrets: %w", err)
-	}
-	secrets, err := seen.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("read cluster secrets: %w", err)
-	}
 	changed := make(chan struct{}, 1)
-	note := func() {
+	seen, err := c.secrets(ctx, func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
-	}
-	if _, err := secrets.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
-	}); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("read cluster secrets: %w", err)
 	}
 	var running sync.WaitGroup
@@ -103,6 +77,39 @@ func (c *clusters) Start(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// secrets prepares to read the Secrets of clusters; note is told of each change, and must not block. A refusal to let them be read is told
+// once, and nothing waits for them any more.
+func (c *clusters) secrets(ctx context.Context, note func()) (cache.Cache, error) {
+	refused := sync.OnceFunc(func() {
+		c.Log.WarnContext(ctx, "other clusters are not read: grant get, list and watch on secrets", "namespace", c.ClusterSecrets)
+		c.watcher.places.change(func() { c.watcher.places.unlisted = time.Time{} })
+	})
+	seen, err := cache.New(c.Config, cache.Options{
+		Mapper: mapper(corev1.SchemeGroupVersion.WithKind("Secret")),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {Namespaces: namespaces([]string{c.ClusterSecrets}), Label: clusterSecrets, Transform: cache.TransformStripManagedFields()},
+		},
+		DefaultWatchErrorHandler: func(r *toolscache.Reflector, err error) {
+			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+				refused()
+				return
+			}
+			toolscache.DefaultWatchErrorHandler(r, err)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	informer, err := seen.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, err
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+	})
+	return seen, err
 }
 
 var clusterSecrets = labels.SelectorFromSet(labels.Set{secretTypeLabel: secretTypeCluster})
@@ -142,9 +149,9 @@ func (r reading) turn(ctx context.Context, secrets []corev1.Secret) {
 		}
 		p.addresses, p.unlisted = addresses, time.Time{}
 	})
-	for address, new := range wanted {
+	for address, now := range wanted {
 		if r.of[address] == nil {
-			r.of[address] = r.begin(ctx, new, before[address])
+			r.of[address] = r.begin(ctx, now, before[address])
 		}
 	}
 }

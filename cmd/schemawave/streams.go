@@ -23,69 +23,80 @@ starts, and changes none.`,
 	}
 	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
-	c.AddCommand(
-		newPermissions(),
-		&cobra.Command{
-			Use:     "ensure",
-			Short:   "Create the streams that do not exist",
-			Long:    "Create the streams that do not exist. One that exists with other settings is reported and left as it is: see migrate.",
-			Example: "  schemawave streams ensure --replicas 3",
-			Args:    cobra.NoArgs,
-			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
-				ctx, cancel := context.WithTimeout(ctx, patience)
-				defer cancel()
-				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error { return s.Ensure(ctx, options) })
-			}),
-		},
-		&cobra.Command{
-			Use:     "verify",
-			Short:   "List how the streams differ from what they should be",
-			Example: "  schemawave streams verify --replicas 3",
-			Args:    cobra.NoArgs,
-			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
-				ctx, cancel := context.WithTimeout(ctx, patience)
-				defer cancel()
-				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
-					differences, err := s.Verify(ctx, options)
-					if err != nil {
-						return err
-					}
-					if len(differences) > 0 {
-						return &jetstream.DifferenceError{Differences: differences}
-					}
-					fmt.Fprintln(c.OutOrStdout(), "the streams are as they should be")
-					return nil
-				})
-			}),
-		},
-		&cobra.Command{
-			Use:   "migrate --replicas N",
-			Short: "Change the streams to what they should be",
-			Long: `Change the streams to what they should be, and print each difference. Nothing at all is changed if NATS cannot change one of
+	c.AddCommand(newPermissions(), newEnsure(getenv, &options), newVerify(getenv, &options), newMigrate(getenv, &options))
+	return c
+}
+
+func newEnsure(getenv func(string) string, options *jetstream.StreamOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:     "ensure",
+		Short:   "Create the streams that do not exist",
+		Long:    "Create the streams that do not exist. One that exists with other settings is reported and left as it is: see migrate.",
+		Example: "  schemawave streams ensure --replicas 3",
+		Args:    cobra.NoArgs,
+		RunE: cli.Do(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+			return askStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error { return s.Ensure(ctx, *options) })
+		}),
+	}
+}
+
+func newVerify(getenv func(string) string, options *jetstream.StreamOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:     "verify",
+		Short:   "List how the streams differ from what they should be",
+		Example: "  schemawave streams verify --replicas 3",
+		Args:    cobra.NoArgs,
+		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+			return askStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+				differences, err := s.Verify(ctx, *options)
+				if err != nil {
+					return err
+				}
+				if len(differences) > 0 {
+					return &jetstream.DifferenceError{Differences: differences}
+				}
+				fmt.Fprintln(c.OutOrStdout(), asTheyShouldBe)
+				return nil
+			})
+		}),
+	}
+}
+
+func newMigrate(getenv func(string) string, options *jetstream.StreamOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate --replicas N",
+		Short: "Change the streams to what they should be",
+		Long: `Change the streams to what they should be, and print each difference. Nothing at all is changed if NATS cannot change one of
 them, or if events would be lost; the error says which, and the way out. How a stream is described, compressed and placed stays
 as it is. The number of copies has to be said, so that it is never reduced by omission.`,
-			Example: "  schemawave streams migrate --replicas 3",
-			Args:    cobra.NoArgs,
-			RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
-				if !c.Flags().Changed("replicas") {
-					return cli.Usage("say how many copies the streams are to have: --replicas 3 on a cluster, --replicas 1 on a single server")
+		Example: "  schemawave streams migrate --replicas 3",
+		Args:    cobra.NoArgs,
+		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("replicas") {
+				return cli.Usage("say how many copies the streams are to have: --replicas 3 on a cluster, --replicas 1 on a single server")
+			}
+			return askStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
+				changed, err := s.Migrate(ctx, *options)
+				for _, d := range changed {
+					fmt.Fprintf(c.OutOrStdout(), "stream %s: %s was %s, is %s\n", d.Stream, d.Setting, d.Have, d.Want)
 				}
-				ctx, cancel := context.WithTimeout(ctx, patience)
-				defer cancel()
-				return withStreams(ctx, getenv, func(ctx context.Context, s *jetstream.Streams) error {
-					changed, err := s.Migrate(ctx, options)
-					for _, d := range changed {
-						fmt.Fprintf(c.OutOrStdout(), "stream %s: %s was %s, is %s\n", d.Stream, d.Setting, d.Have, d.Want)
-					}
-					if err == nil && len(changed) == 0 {
-						fmt.Fprintln(c.OutOrStdout(), "the streams are as they should be")
-					}
-					return err
-				})
-			}),
-		},
-	)
-	return c
+				if err == nil && len(changed) == 0 {
+					fmt.Fprintln(c.OutOrStdout(), asTheyShouldBe)
+				}
+				return err
+			})
+		}),
+	}
+}
+
+// asTheyShouldBe is what there is to say of streams that nothing is wrong with.
+const asTheyShouldBe = "the streams are as they should be"
+
+// askStreams is withStreams for what has an answer soon.
+func askStreams(ctx context.Context, getenv func(string) string, do func(context.Context, *jetstream.Streams) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return withStreams(ctx, getenv, do)
 }
 
 // withStreams connects, works, and gives its errors their exit codes.
