@@ -62,7 +62,8 @@ func newApplication(a *argo.Application, to destination) application {
 }
 
 // newOperation reads the one slot in which Argo CD shows an operation. Between two retries it stays Running and has an end
-// all the same, so the phase decides whether it is over. Without a syncResult it has no results, whatever its phase says.
+// all the same, so the phase decides whether it is over. Without a syncResult it has no results, whatever its phase says. A dry run has
+// synced no revision and has none either: it lists what it would have applied as if it had been (gitops-engine, pkg/sync: processCreateTasks).
 func newOperation(s *argo.OperationState) (operation, bool) {
 	if s == nil {
 		return operation{}, false
@@ -73,6 +74,9 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 		if s.FinishedAt != nil {
 			out.Finished = s.FinishedAt.UTC()
 		}
+	}
+	if s.Operation.Sync != nil && s.Operation.Sync.DryRun {
+		return out, true
 	}
 	if s.Operation.Sync != nil {
 		out.Revision = commits(s.Operation.Sync.Revision, s.Operation.Sync.Revisions)

@@ -104,7 +104,7 @@ func stripOperation(s *argo.OperationState) *argo.OperationState {
 	out.Operation = argo.Operation{InitiatedBy: s.Operation.InitiatedBy}
 	if sync := s.Operation.Sync; sync != nil {
 		out.Operation.Sync = &argo.SyncOperation{
-			Revision: sync.Revision, Revisions: sync.Revisions, Resources: sync.Resources, SyncStrategy: sync.SyncStrategy,
+			Revision: sync.Revision, Revisions: sync.Revisions, Resources: sync.Resources, SyncStrategy: sync.SyncStrategy, DryRun: sync.DryRun,
 		}
 	}
 	if r := s.SyncResult; r != nil {

@@ -111,14 +111,18 @@ func (s *shelf) List(_ context.Context, list client.ObjectList, opts ...client.L
 	return meta.SetList(list, items)
 }
 
-// getUnstructured gets an Application as it is sent.
+// getUnstructured gets an Application or a project as it is sent.
 func getUnstructured(ctx context.Context, from client.Reader, key client.ObjectKey, obj *unstructured.Unstructured) error {
-	var a argo.Application
-	if err := from.Get(ctx, key, &a); err != nil {
+	kind := obj.GroupVersionKind()
+	var o client.Object = &argo.Application{}
+	if kind == argo.AppProjectSchemaGroupVersionKind {
+		o = &argo.AppProject{}
+	}
+	if err := from.Get(ctx, key, o); err != nil {
 		return err
 	}
-	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	text, err := json.Marshal(&a)
+	o.GetObjectKind().SetGroupVersionKind(kind)
+	text, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}

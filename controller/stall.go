@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -19,7 +21,7 @@ import (
 // within its resync of some minutes if its queue is full.
 const reaction = 2 * time.Minute
 
-// skipReconcile on an Application suspends it (argo-cd, common: AnnotationKeyAppSkipReconcile).
+// skipReconcile on an Application suspends it, by whatever strconv.ParseBool takes for true (argo-cd, common: AnnotationKeyAppSkipReconcile).
 const skipReconcile = "argocd.argoproj.io/skip-reconcile"
 
 // stalls remembers since when Applications have been out of sync without anything being done about it, which their status does not
@@ -89,33 +91,27 @@ func (w world) stalled(ctx context.Context, a *argo.Application, view *applicati
 	return reaction, nil // windows open without a word
 }
 
-// idle reports whether an Application waits for Argo CD to sync it by itself.
+// idle reports whether an Application waits for Argo CD to sync it by itself. One that was synced at this commit has nothing to wait for,
+// unless without its hooks: Argo CD takes that for a try of the commit.
 func idle(a *argo.Application, view application, last operation) bool {
 	return len(view.Wanted) > 0 && a.Spec.SyncPolicy != nil && a.Spec.SyncPolicy.Automated != nil && !view.Asked && !last.running() &&
-		view.Compared != "" && view.Compared != last.Revision
+		view.Compared != "" && (view.Compared != last.Revision || last.skipsHooks())
 }
 
 // automated reads an Application from the API server, and says why Argo CD does not sync it by itself; empty if it does.
 func automated(ctx context.Context, live client.Reader, key types.NamespacedName) (*argo.Application, string, error) {
-	raw := &unstructured.Unstructured{}
-	raw.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	if err := live.Get(ctx, key, raw); err != nil {
+	a := &argo.Application{}
+	raw, err := both(ctx, live, key, argo.ApplicationSchemaGroupVersionKind, a)
+	if err != nil {
 		return nil, "it is not there", wrap("look at application "+key.String(), client.IgnoreNotFound(err))
 	}
-	a := &argo.Application{}
-	text, err := raw.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(text, a)
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("read application %s: %w", key, err)
-	}
 	// Argo CD 3 can switch automated syncs off and keep their options; the types of 2.14 do not know that.
+	suspended, _ := strconv.ParseBool(a.Annotations[skipReconcile])
 	enabled, found, err := unstructured.NestedBool(raw.Object, "spec", "syncPolicy", "automated", "enabled")
 	switch {
 	case a.DeletionTimestamp != nil:
 		return a, "it is being deleted", nil
-	case a.Annotations[skipReconcile] == "true":
+	case suspended:
 		return a, "it is suspended", nil
 	case a.Spec.SyncPolicy == nil || a.Spec.SyncPolicy.Automated == nil || err == nil && found && !enabled:
 		return a, "automated sync is off", nil
@@ -127,11 +123,48 @@ func automated(ctx context.Context, live client.Reader, key types.NamespacedName
 func windowShut(ctx context.Context, live client.Reader, a *argo.Application) (bool, error) {
 	var p argo.AppProject
 	key := types.NamespacedName{Namespace: either(a.Status.ControllerNamespace, a.Namespace), Name: either(a.Spec.Project, argo.DefaultAppProjectName)}
-	if err := live.Get(ctx, key, &p); err != nil {
+	raw, err := both(ctx, live, key, argo.AppProjectSchemaGroupVersionKind, &p)
+	if err != nil {
 		return false, fmt.Errorf("look for sync windows in project %s: %w", key, err)
 	}
-	can, err := p.Spec.SyncWindows.Matches(a).CanSync(false)
+	windows, _, err := unstructured.NestedSlice(raw.Object, "spec", "syncWindows")
+	if err != nil {
+		return false, fmt.Errorf("read sync windows of project %s: %w", key, err)
+	}
+	var matching argo.SyncWindows
+	for i, w := range p.Spec.SyncWindows {
+		if fields, _ := windows[i].(map[string]any); matches(w, a, fields["andOperator"] == true) {
+			matching = append(matching, w)
+		}
+	}
+	can, err := matching.CanSync(false)
 	return !can || err != nil, nil // Argo CD takes a window with an error for a closed one
+}
+
+// matches reports whether a window is for an Application. Argo CD 3 has windows that are for those alone which match in every respect that
+// the window names, and not in one of them; the types of 2.14 do not know that.
+func matches(w *argo.SyncWindow, a *argo.Application, inAll bool) bool {
+	is := func(w argo.SyncWindow) bool { return (&argo.SyncWindows{&w}).Matches(a) != nil }
+	if !is(*w) || !inAll {
+		return is(*w)
+	}
+	return (len(w.Applications) == 0 || is(argo.SyncWindow{Applications: w.Applications})) &&
+		(len(w.Clusters) == 0 || is(argo.SyncWindow{Clusters: w.Clusters})) &&
+		(len(w.Namespaces) == 0 || is(argo.SyncWindow{Namespaces: w.Namespaces}))
+}
+
+// both gets an object of Argo CD's into obj and as it is sent, with what newer versions have and the types do not know.
+func both(ctx context.Context, live client.Reader, key types.NamespacedName, kind schema.GroupVersionKind, obj client.Object) (*unstructured.Unstructured, error) {
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(kind)
+	if err := live.Get(ctx, key, raw); err != nil {
+		return nil, err
+	}
+	text, err := raw.MarshalJSON()
+	if err == nil {
+		err = json.Unmarshal(text, obj)
+	}
+	return raw, err
 }
 
 // unreadable reports whether an error says that there is no such object for this controller, now or ever.

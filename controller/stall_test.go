@@ -1,11 +1,16 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/events"
 )
@@ -32,6 +37,7 @@ func TestStall(t *testing.T) {
 		{"nobody may say whether a window is", nil, nil, true, reaction, ""},
 		{"a person syncs it", nil, func(a *argo.Application) { a.Spec.SyncPolicy = nil }, false, reaction, ""},
 		{"it is suspended", nil, func(a *argo.Application) { a.Annotations = map[string]string{skipReconcile: "true"} }, false, reaction, ""},
+		{"so it is, in any word for yes", nil, func(a *argo.Application) { a.Annotations = map[string]string{skipReconcile: "True"} }, false, reaction, ""},
 		{"a sync is asked for", nil, func(a *argo.Application) { a.Operation = &argo.Operation{} }, false, reaction, ""},
 	} {
 		for mode, o := range modes {
@@ -72,6 +78,87 @@ func TestStall(t *testing.T) {
 					t.Errorf("looks again after %s", result.RequeueAfter)
 				}
 			})
+		}
+	}
+}
+
+// TestAPartIsNoTry: of a commit that a person has synced without its hooks Argo CD thinks it tried, and does not sync the rest by itself.
+func TestAPartIsNoTry(t *testing.T) {
+	a := &argo.Application{}
+	a.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{}}
+	for _, c := range []struct {
+		name   string
+		change func(*operation)
+		want   bool
+	}{
+		{"a whole sync is one", func(*operation) {}, false},
+		{"of another commit", func(o *operation) { o.Revision = "old" }, true},
+		{"a part", func(o *operation) { o.Partial = true }, true},
+		{"without hooks", func(o *operation) { o.Applied = true }, true},
+		{"while it goes on", func(o *operation) { o.Partial, o.Finished = true, time.Time{} }, false},
+	} {
+		view := due("2")
+		view.Operations[0].Revision = "new"
+		c.change(&view.Operations[0])
+		if got := idle(a, view, view.Operations[0]); got != c.want {
+			t.Errorf("%s: waits to be synced: %t", c.name, got)
+		}
+	}
+}
+
+// projects answers with one project for all, as it is sent.
+type projects struct {
+	client.Reader
+	spec map[string]any
+}
+
+func (p projects) Get(_ context.Context, _ client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+	switch obj := obj.(type) {
+	case *unstructured.Unstructured:
+		obj.Object["spec"] = p.spec
+		return nil
+	case *argo.AppProject:
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(map[string]any{"spec": p.spec}, obj)
+	}
+	return fmt.Errorf("%T was asked for", obj)
+}
+
+// TestSyncWindows: whether one is shut for an Application is as Argo CD would have it; Argo CD 3 has windows that must match in all respects.
+func TestSyncWindows(t *testing.T) {
+	a := &argo.Application{}
+	a.Name, a.Spec.Destination = "orders", argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: "shop"}
+	always := func(kind string, more ...any) map[string]any {
+		w := map[string]any{"kind": kind, "schedule": "* * * * *", "duration": "24h"}
+		for i := 0; i < len(more); i += 2 {
+			w[more[i].(string)] = more[i+1]
+		}
+		return w
+	}
+	at := func(schedule string, w map[string]any) map[string]any {
+		w["schedule"], w["duration"] = schedule, "1h"
+		return w
+	}
+	farAway := fmt.Sprintf("0 0 1 %d *", (time.Now().Month()+5)%12+1)
+	names := func(s ...any) []any { return s }
+	for _, c := range []struct {
+		name    string
+		windows []any
+		want    bool
+	}{
+		{"there is none", nil, false},
+		{"one denies the application", names(always("deny", "applications", names("ord*"))), true},
+		{"one denies another", names(always("deny", "applications", names("audit"))), false},
+		{"in one of two respects", names(always("deny", "applications", names("orders"), "namespaces", names("bank"))), true},
+		{"that must match in both", names(always("deny", "applications", names("orders"), "namespaces", names("bank"), "andOperator", true)), false},
+		{"and does", names(always("deny", "applications", names("orders"), "namespaces", names("shop"), "andOperator", true)), true},
+		{"one that is closed allows it, and one that is open allows what is in another cluster", names(
+			at(farAway, always("allow", "applications", names("orders"))), always("allow", "applications", names("orders"), "clusters", names("https://10.0.0.2"), "andOperator", true)), true},
+		{"or what is in this one", names(
+			at(farAway, always("allow", "applications", names("orders"))), always("allow", "applications", names("orders"), "clusters", names("https://*"), "andOperator", true)), false},
+		{"one with an error shuts", names(at("at noon", always("allow", "applications", names("*")))), true},
+	} {
+		if got, err := windowShut(t.Context(), projects{spec: map[string]any{"syncWindows": c.windows}}, a); err != nil || got != c.want {
+			t.Errorf("%s: shut is %t (%v)", c.name, got, err)
 		}
 	}
 }

@@ -76,6 +76,14 @@ func TestNameIsTaken(t *testing.T) {
 			}
 		})
 	}
+	t.Run("neither's Jobs are deleted for the other's", func(t *testing.T) {
+		older := madeJob("1", 0, complete)
+		older.Instance, older.Key.Namespace = "others", "elsewhere"
+		o := observation{Target: orders, Jobs: []job{older, first, second}, State: told, Applications: []application{carrying("2", owner), carrying("3", other)}}
+		for _, j := range decide(o).Collect {
+			t.Errorf("%s is deleted", j.Key)
+		}
+	})
 	t.Run("a Job that both list is the owner's", func(t *testing.T) {
 		both := madeJob("3", 11, complete)
 		a, b := named("orders", word("3", "Succeeded", reached)), named("others", word("3", "Succeeded", reached))
