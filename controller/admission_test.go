@@ -52,6 +52,7 @@ func TestPartialSyncsAreRefused(t *testing.T) {
 		{name: "one that is merely pruned skips nothing", resources: resources{config(before), workload}, status: []argo.ResourceStatus{outOfSync(before, true)}},
 		{name: "one beside it does", resources: resources{config(before), config(now)}, status: []argo.ResourceStatus{outOfSync(before, true), outOfSync(now, false)}, refused: now},
 		{name: "one pruned in another namespace too", resources: resources{config(now)}, status: []argo.ResourceStatus{outOfSync(now, true), outOfSync(now, false)}, refused: now},
+		{name: "beside something of which only half is known", resources: resources{config(now)}, status: []argo.ResourceStatus{{Kind: "ConfigMap"}, {Name: now}}, refused: now},
 		{name: "with the Job among the resources it runs", resources: resources{config(now), resource("batch", "Job", strings.TrimSuffix(now, manifests.MarkerSuffix))}},
 		{name: "the Job of another set does not help", resources: resources{config(now), resource("batch", "Job", strings.TrimSuffix(before, manifests.MarkerSuffix))}, refused: now},
 		{name: "a ConfigMap that only sounds like one", resources: resources{config("schema-orders-marker")}},

@@ -83,7 +83,7 @@ func (c *clusters) Start(ctx context.Context) error {
 // once, and nothing waits for them any more.
 func (c *clusters) secrets(ctx context.Context, note func()) (cache.Cache, error) {
 	refused := sync.OnceFunc(func() {
-		c.Log.WarnContext(ctx, "other clusters are not read: grant get, list and watch on secrets", "namespace", c.ClusterSecrets)
+		c.Log.WarnContext(ctx, "other clusters are not read: grant list and watch on secrets", "namespace", c.ClusterSecrets)
 		c.watcher.places.change(func() { c.watcher.places.unlisted = time.Time{} })
 	})
 	seen, err := cache.New(c.Config, cache.Options{
