@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/controller/kubeevent"
 )
 
 // The reasons of the Kubernetes Events about rendering.
@@ -49,13 +51,13 @@ func (a *Announcer) Announce(ctx context.Context, repoURL, branch, overlay strin
 		for i := range all.Items {
 			if app := &all.Items[i]; follows(app, repository(repoURL), branch, []string{overlay}) {
 				app.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-				a.recorder.Event(app, kind, reason, clip(text))
+				kubeevent.Record(a.recorder, app, kind, reason, text)
 				told = true
 			}
 		}
 	}
 	if !told && a.own != nil {
-		a.recorder.Event(a.own, kind, reason, clip(fmt.Sprintf("%s, branch %s, %s: %s", repository(repoURL), branch, orAll(overlay), text)))
+		kubeevent.Record(a.recorder, a.own, kind, reason, fmt.Sprintf("%s, branch %s, %s: %s", repository(repoURL), branch, orAll(overlay), text))
 	}
 	return nil
 }

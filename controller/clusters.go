@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/controller/kubeevent"
 )
 
 // clusters follows the Secrets of the clusters that Argo CD deploys to, and reads each cluster for as long as its Secret is there and
@@ -189,7 +191,7 @@ func (c *clusters) keep(ctx context.Context, r *remote, q queue) {
 			err = c.hold(ctx, r, q, func() {
 				c.Log.InfoContext(ctx, "the Jobs of a cluster are read", "cluster", r.name, "secret", r.secret.Name)
 				if told {
-					c.recorder.Event(r.secret, corev1.EventTypeNormal, reasonReachable, "the Jobs of the cluster are read")
+					kubeevent.Record(c.recorder, r.secret, corev1.EventTypeNormal, reasonReachable, "the Jobs of the cluster are read")
 				}
 				told = false
 			})
@@ -201,7 +203,7 @@ func (c *clusters) keep(ctx context.Context, r *remote, q queue) {
 		c.lose(ctx, r, q)
 		if !told {
 			c.Log.WarnContext(ctx, "the Jobs of a cluster cannot be read; Argo CD's word is taken", "cluster", r.name, "secret", r.secret.Name, "error", err)
-			c.recorder.Event(r.secret, corev1.EventTypeWarning, reasonUnreachable, clip("the Jobs of the cluster cannot be read: "+err.Error()))
+			kubeevent.Record(c.recorder, r.secret, corev1.EventTypeWarning, reasonUnreachable, "the Jobs of the cluster cannot be read: "+err.Error())
 			told = true
 		}
 		wait := time.After(askEvery)

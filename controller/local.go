@@ -57,29 +57,14 @@ func (l Local) Tell(ctx context.Context, p Publisher, r *migrations.Report) ([]e
 	if len(d.Doubts) > 0 {
 		return nil, state, fmt.Errorf("nothing is said about %s", strings.Join(d.Doubts, "; "))
 	}
+	var told []events.Event
 	out := &outlet{
 		publisher: p, timeout: publishTimeout, counted: func(string, error) {}, known: func(string) bool { return false },
 		state: state, revision: revision, told: map[string]bool{},
+		stated: func(publication) {}, said: func(p publication) { told = append(told, p.Event) }, // no Job is absent: there is no cluster
 	}
-	if err := out.tell(ctx, held(state)...); err != nil {
-		return nil, state, err
-	}
-	var told []events.Event
-	for _, p := range d.Publications {
-		if p.State == nil && out.out(p.Event.ID) {
-			continue
-		}
-		if p.State != nil {
-			if err := out.advance(ctx, p); err != nil {
-				return told, out.state, err
-			}
-		}
-		if err := out.tell(ctx, p.Event); err != nil {
-			return told, out.state, err
-		}
-		told = append(told, p.Event)
-	}
-	return told, out.state, nil
+	err = out.publish(ctx, d.Publications)
+	return told, out.state, err
 }
 
 // application is who runs it.

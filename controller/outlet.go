@@ -15,9 +15,42 @@ type outlet struct {
 	counted   func(what string, err error) // told of each call
 	known     func(id string) bool         // whether an event was seen to be out before
 
+	absent func(context.Context, publication) error // makes sure that a Job is not there, where that is said; nil: it never is
+	stated func(publication)                        // told of each whose state is published
+	said   func(publication)                        // told of each when its event is out, too
+
 	state    events.State // as published
 	revision uint64
 	told     map[string]bool // events that are out
+}
+
+// publish carries out publications in order.
+func (o *outlet) publish(ctx context.Context, all []publication) error {
+	// Whoever published the state may have been stopped before it told its events, and the world may show them no more.
+	if err := o.tell(ctx, held(o.state)...); err != nil {
+		return err
+	}
+	for _, p := range all {
+		if p.State == nil && o.out(p.Event.ID) {
+			continue
+		}
+		if p.Absent != nil {
+			if err := o.absent(ctx, p); err != nil {
+				return err
+			}
+		}
+		if p.State != nil {
+			if err := o.advance(ctx, p); err != nil {
+				return err
+			}
+			o.stated(p)
+		}
+		if err := o.tell(ctx, p.Event); err != nil {
+			return err
+		}
+		o.said(p)
+	}
+	return nil
 }
 
 // advance publishes the state that a fact leads to. The event that tells it comes after, by tell, or before if the state does not hold it.
@@ -44,7 +77,7 @@ func (o *outlet) tell(ctx context.Context, due ...events.Event) error {
 		if o.out(e.ID) {
 			continue
 		}
-		if err := o.publish(ctx, e); err != nil {
+		if err := o.send(ctx, e); err != nil {
 			return err
 		}
 		o.told[e.ID] = true
@@ -52,7 +85,7 @@ func (o *outlet) tell(ctx context.Context, due ...events.Event) error {
 	return nil
 }
 
-func (o *outlet) publish(ctx context.Context, e events.Event) error {
+func (o *outlet) send(ctx context.Context, e events.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	err := o.publisher.PublishEvent(ctx, e, o.revision)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/schemawave/schemawave/controller/kubeevent"
 	"github.com/schemawave/schemawave/events"
 )
 
@@ -68,20 +69,11 @@ func (p people) say(ctx context.Context, application, kind, reason, text string)
 		return
 	}
 	a.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	p.recorder.Event(&a, kind, reason, clip(text))
+	kubeevent.Record(p.recorder, &a, kind, reason, text)
 }
 
 // applicationKey reads namespace/name. It reports false where no Application is known.
 func applicationKey(application string) (types.NamespacedName, bool) {
 	namespace, name, ok := strings.Cut(application, "/")
 	return types.NamespacedName{Namespace: namespace, Name: name}, ok
-}
-
-// clip cuts a text to what the message of an Event may hold (Kubernetes API, Event v1: 1,024 bytes).
-func clip(text string) string {
-	const limit = 1024
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }

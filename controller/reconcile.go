@@ -94,41 +94,29 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 	out := &outlet{
 		publisher: r.Publisher, timeout: r.PublishTimeout, counted: r.metrics.published,
 		state: o.State, revision: revision, told: map[string]bool{}, known: func(id string) bool { return r.memory.told(o.Target, id) },
+		absent: r.absent, stated: func(p publication) { r.announce(ctx, p) }, said: func(p publication) { r.told(ctx, p) },
 	}
-	// Whoever published the state may have been stopped before it told its events, and the world may show them no more.
-	if err := out.tell(ctx, held(o.State)...); err != nil {
+	if err := out.publish(ctx, d.Publications); err != nil {
 		return out.state, err
-	}
-	for _, p := range d.Publications {
-		if p.State == nil && out.out(p.Event.ID) {
-			continue
-		}
-		if p.Absent != nil {
-			if err := r.absent(ctx, p); err != nil {
-				return out.state, err
-			}
-		}
-		if p.State != nil {
-			if err := out.advance(ctx, p); err != nil {
-				return out.state, err
-			}
-			r.announce(ctx, p)
-		}
-		if err := out.tell(ctx, p.Event); err != nil {
-			return out.state, err
-		}
-		if p.State != nil && r.Published != nil {
-			r.Published(p.Event)
-		}
-		if p.State != nil && (p.Event.Predicate == events.Succeeded || p.Event.Predicate == events.Failed) {
-			r.metrics.lag.Observe(time.Since(p.Event.Time).Seconds())
-		}
-		if p.State == nil && p.Event.Predicate == events.Started {
-			r.announce(ctx, p)
-		}
 	}
 	r.memory.tell(o.Target, out.told)
 	return out.state, nil
+}
+
+// told notes that a fact is out.
+func (r *reconciler) told(ctx context.Context, p publication) {
+	if p.State == nil {
+		if p.Event.Predicate == events.Started {
+			r.announce(ctx, p)
+		}
+		return
+	}
+	if r.Published != nil {
+		r.Published(p.Event)
+	}
+	if p.Event.Predicate == events.Succeeded || p.Event.Predicate == events.Failed {
+		r.metrics.lag.Observe(time.Since(p.Event.Time).Seconds())
+	}
 }
 
 // absent makes sure, by asking the API server itself, that the Job for which Argo CD speaks is not there: the cache may be

@@ -3,7 +3,6 @@ package gates
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
 
+	"github.com/schemawave/schemawave/controller/kubeevent"
 	"github.com/schemawave/schemawave/manifests"
 )
 
@@ -149,7 +149,7 @@ func (q *queue) tell(pod *corev1.Pod, v verdict) {
 	q.metrics.waiting.Set(float64(len(q.told)))
 	q.mu.Unlock()
 	if now != before && v.text != "" {
-		q.recorder.Event(pod, v.kind(), v.reason, clip(v.text))
+		kubeevent.Record(q.recorder, pod, v.kind(), v.reason, v.text)
 	}
 }
 
@@ -160,13 +160,4 @@ func (q *queue) leave(name types.NamespacedName) {
 	defer q.mu.Unlock()
 	delete(q.told, name)
 	q.metrics.waiting.Set(float64(len(q.told)))
-}
-
-// clip cuts a text to what the message of an Event may hold (Kubernetes API, Event v1: 1,024 bytes).
-func clip(text string) string {
-	const limit = 1024
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }
