@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -30,6 +31,8 @@ import (
 type Controller struct {
 	options Options
 	manager manager.Manager
+	again   chan event.TypedGenericEvent[struct{}] // everything is to be told again
+	forget  func()                                 // what is known to be out
 }
 
 // New prepares a controller. It talks to no one but the API server, to learn what kinds there are.
@@ -51,7 +54,7 @@ func New(o Options) (*Controller, error) {
 			return nil, err
 		}
 	}
-	c := &Controller{options: o}
+	c := &Controller{options: o, again: make(chan event.TypedGenericEvent[struct{}], 1)}
 	if c.manager, err = ctrl.NewManager(strippingLists(o.Config), o.managerOptions(scheme, lease)); err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
@@ -118,10 +121,12 @@ func (c *Controller) wire() error {
 		captures: captures, metrics: m, memory: newMemory(),
 		people: p, healer: healer{live: mgr.GetAPIReader(), cluster: mgr.GetClient(), people: p, metrics: m},
 	}
+	c.forget = r.memory.tellAgain
 	w := &watcher{Options: o, places: places, captures: captures}
 	b := builder.TypedControllerManagedBy[target](mgr).Named("schemawave").
 		WithOptions(controller.TypedOptions[target]{MaxConcurrentReconciles: o.Workers, RateLimiter: patience()}).
-		WatchesRawSource(source.TypedKind(mgr.GetCache(), &argo.Application{}, w.onApplication()))
+		WatchesRawSource(source.TypedKind(mgr.GetCache(), &argo.Application{}, w.onApplication())).
+		WatchesRawSource(source.TypedChannel(c.again, w.onAgain(mgr.GetCache())))
 	if !o.ApplicationsOnly {
 		b = b.WatchesRawSource(source.TypedKind(mgr.GetCache(), &batchv1.Job{}, w.onJob(""))).
 			WatchesRawSource(source.TypedKind(mgr.GetCache(), &corev1.Pod{}, w.onPod("")))
@@ -170,6 +175,16 @@ func (c *Controller) Run(ctx context.Context) error {
 // ends. An error from it ends Run. Call it before Run.
 func (c *Controller) OnLeader(work func(context.Context) error) error {
 	return c.manager.Add(manager.RunnableFunc(work))
+}
+
+// TellAgain has every database looked at as after a start, and all that is to be seen published again, for what was published is lost. It
+// may be called at any time, while Run runs, and does not wait.
+func (c *Controller) TellAgain() {
+	c.forget()
+	select {
+	case c.again <- event.TypedGenericEvent[struct{}]{}:
+	default: // it is to be done already
+	}
 }
 
 // Refresher asks Argo CD to look at git again, from any replica while Run runs.

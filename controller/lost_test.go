@@ -41,10 +41,10 @@ func (n *nats) ensure() {
 }
 
 // TestStreamsAreLost and made anew while a controller runs: it publishes the state again, with nothing but Argo CD's next refresh to
-// wake it, and tells what happens from then on. A waiter that knew the old stream hears of it.
+// wake it, or at once if it is told of the loss, and tells what happens from then on. A waiter that knew the old stream hears of it.
 func TestStreamsAreLost(t *testing.T) {
 	c, n := newCluster(t), newNATS(t)
-	start(c, n, "one", nil)
+	r := start(c, n, "one", nil)
 	a := c.application("orders", overlay)
 	one, two := c.release(1, env), c.release(2, env)
 	c.migrate(a, one, migrations.OutcomeSucceeded, "1")
@@ -81,6 +81,12 @@ func TestStreamsAreLost(t *testing.T) {
 	time.Sleep(3 * time.Second) // in which its publishing fails
 	n.ensure()
 	back("woken during the loss")
+
+	n.lose()
+	n.ensure()
+	r.TellAgain() // as who keeps the streams has it
+	back("without being woken")
+	n.expect("succeeded@1") // into the new stream, although the controller has told it before
 
 	c.migrate(a, two, migrations.OutcomeSucceeded, "2")
 	within(t, "the event of the new stream", func() error {

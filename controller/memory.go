@@ -12,6 +12,7 @@ import (
 // costs one of each for each database.
 type memory struct {
 	mu     sync.Mutex
+	era    int // how often it was forgotten what is out
 	events map[target]map[string]bool
 	doubts map[target]string
 	runs   map[target]string // the last one that succeeded at no version
@@ -30,11 +31,27 @@ func (m *memory) told(t target, id string) bool {
 	return m.events[t][id]
 }
 
-// tell remembers the events of a pass in place of those of the pass before.
-func (m *memory) tell(t target, ids map[string]bool) {
+// tell remembers the events of a pass in place of those of the pass before, unless it was forgotten since the pass began what is out.
+func (m *memory) tell(t target, era int, ids map[string]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.events[t] = ids
+	if era == m.era {
+		m.events[t] = ids
+	}
+}
+
+func (m *memory) begin() (era int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.era
+}
+
+// tellAgain forgets what is out.
+func (m *memory) tellAgain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.era++
+	clear(m.events)
 }
 
 func (m *memory) forget(t target) {

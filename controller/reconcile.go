@@ -91,6 +91,7 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 
 // publish carries out the publications in order and returns the state that is then published.
 func (r *reconciler) publish(ctx context.Context, o observation, d decision, revision uint64) (events.State, error) {
+	era := r.memory.begin()
 	out := &outlet{
 		publisher: r.Publisher, timeout: r.PublishTimeout, counted: r.metrics.published,
 		state: o.State, revision: revision, told: map[string]bool{}, known: func(id string) bool { return r.memory.told(o.Target, id) },
@@ -99,7 +100,7 @@ func (r *reconciler) publish(ctx context.Context, o observation, d decision, rev
 	if err := out.publish(ctx, d.Publications); err != nil {
 		return out.state, err
 	}
-	r.memory.tell(o.Target, out.told)
+	r.memory.tell(o.Target, era, out.told)
 	return out.state, nil
 }
 

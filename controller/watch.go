@@ -149,6 +149,30 @@ func (w *watcher) onPod(cluster string) handler.TypedEventHandler[*corev1.Pod, t
 	}
 }
 
+// onAgain wakes every database that is to be seen.
+func (w *watcher) onAgain(applications client.Reader) handler.TypedEventHandler[struct{}, target] {
+	return handler.TypedFuncs[struct{}, target]{GenericFunc: func(ctx context.Context, _ event.TypedGenericEvent[struct{}], q queue) {
+		var all argo.ApplicationList
+		if err := applications.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+			return // it is shutting down
+		}
+		for i := range all.Items {
+			for _, t := range w.targets(ctx, &all.Items[i]) {
+				q.Add(t)
+			}
+		}
+		for _, p := range w.places.read() {
+			var jobs batchv1.JobList
+			if err := p.cache.List(ctx, &jobs, client.UnsafeDisableDeepCopy); err != nil {
+				continue // that cluster is read no more
+			}
+			for i := range jobs.Items {
+				wake(&jobs.Items[i], q)
+			}
+		}
+	}}
+}
+
 func wake(o metav1.Object, q queue) {
 	if t, ok := jobTarget(o); ok {
 		q.Add(t)

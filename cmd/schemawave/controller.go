@@ -87,7 +87,7 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 	if err != nil {
 		return err
 	}
-	if err := proof.OnLeader(func(ctx context.Context) error { return ensureStreams(ctx, nc, c.NATS.Replicas, log) }); err != nil {
+	if err := proof.OnLeader(func(ctx context.Context) error { return keepStreams(ctx, nc, c.NATS.Replicas, proof.TellAgain, log) }); err != nil {
 		return cli.Exit(migrations.ExitBug, err)
 	}
 	if c.Gates.Release {
@@ -231,26 +231,28 @@ func serve(ctx context.Context, addr string, handler http.Handler) error {
 	return nil
 }
 
-// ensureStreams makes the streams, trying until the broker is there. Streams with other settings are left alone and said:
-// whoever made them so has the last word.
-func ensureStreams(ctx context.Context, nc *nats.Conn, replicas int, log *slog.Logger) error {
+// lookAtStreams is how often the controller makes sure that the streams are there.
+const lookAtStreams = 30 * time.Second
+
+// keepStreams makes the streams, and makes them again when they are lost, from the time when the broker is there. Streams with other
+// settings are left alone and said: whoever made them so has the last word.
+func keepStreams(ctx context.Context, nc *nats.Conn, replicas int, tellAgain func(), log *slog.Logger) error {
 	streams, err := jetstream.NewStreams(nc)
 	if err != nil {
 		return err
 	}
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		err := streams.Ensure(ctx, jetstream.StreamOptions{Replicas: replicas})
-		if d := (*jetstream.DifferenceError)(nil); err == nil || errors.As(err, &d) {
-			if err != nil {
-				log.ErrorContext(ctx, "the streams are not as they should be", "err", err)
-			}
-			return nil
+	streams.Keep(ctx, jetstream.StreamOptions{Replicas: replicas}, lookAtStreams, func(err error) {
+		switch d := (*jetstream.DifferenceError)(nil); {
+		case err == nil:
+			log.InfoContext(ctx, "the streams are as they should be")
+		case errors.As(err, &d):
+			log.ErrorContext(ctx, "the streams are not as they should be", "err", err)
+		default:
+			log.WarnContext(ctx, "the streams cannot be looked at, or made; trying again", "err", err, "every", lookAtStreams)
 		}
-		log.WarnContext(ctx, "the streams cannot be made; trying again", "err", err, "after", pause)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
+	}, func() {
+		log.WarnContext(ctx, "a stream was lost and is another now: what is known is published again")
+		tellAgain()
+	})
+	return nil
 }

@@ -18,8 +18,8 @@ func newStreams(getenv func(string) string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "streams",
 		Short: "Create, check and change the NATS streams",
-		Long: `Create, check and change the two JetStream streams that carry states and events. The controller creates and checks them when it
-starts, and changes none.`,
+		Long: `Create, check and change the two JetStream streams that carry states and events. The controller creates and checks them, and
+changes none.`,
 	}
 	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")

@@ -111,6 +111,7 @@ func oneFactOneMessage(t *testing.T, o Options) {
 
 func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*natstest.Server) {
 	const facts = 12
+	_, renewed := keep(t, streams, StreamOptions{Replicas: 3})
 	p := publisher(t, dialURL(t, o))
 	r := wait(t, bounded(t), NewWaiter(dialURL(t, Options{URL: servers[0].URL()})), Query{Targets: []events.Target{orders("prod", fmt.Sprint(facts))}})
 	r.told(contains("no proven"))
@@ -136,6 +137,9 @@ func leadersComeAndGo(t *testing.T, o Options, streams *Streams, servers []*nats
 	released(t, r, fmt.Sprint(facts))
 	if got := stateOf(t, p, events.EventStream).Msgs; got != facts {
 		t.Errorf("%d events left %d messages", facts, got)
+	}
+	if len(renewed) > 0 {
+		t.Error("another leader's stream is taken for another stream")
 	}
 }
 

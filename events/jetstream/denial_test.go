@@ -159,7 +159,7 @@ func TestADeniedPublisherAndAdministratorAreToldSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, streams.Ensure(bounded(t), StreamOptions{}), "publish to", "$JS.API.STREAM.CREATE.SCHEMA_STATE")
+	refused(t, streams.Ensure(bounded(t), StreamOptions{}), "publish to", "$JS.API.STREAM.INFO.SCHEMA_STATE")
 	_, err = streams.Verify(bounded(t), StreamOptions{})
 	refused(t, err, "publish to", "$JS.API.STREAM.INFO.SCHEMA_STATE")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,25 +74,63 @@ func (o StreamOptions) Configs() []jetstream.StreamConfig {
 // Ensure creates the streams that do not exist. A stream that exists with other settings is left as it is and reported as
 // a *DifferenceError. Any number of processes may call it at the same time.
 func (s *Streams) Ensure(ctx context.Context, o StreamOptions) error {
+	_, err := s.ensure(ctx, o)
+	return err
+}
+
+// ensure also returns when each stream was created, by which it is told from another of its name; nothing if that is not known.
+func (s *Streams) ensure(ctx context.Context, o StreamOptions) ([]time.Time, error) {
 	ctx, release := s.guardAPI(ctx)
 	defer release()
+	var created []time.Time
+	var differences []Difference
 	for _, want := range o.Configs() {
 		err := s.retry(ctx, "create stream "+want.Name, func(ctx context.Context) error {
-			_, err := s.js.CreateStream(ctx, want)
-			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-				return nil
+			stream, err := s.js.Stream(ctx, want.Name)
+			if errors.Is(err, jetstream.ErrStreamNotFound) {
+				stream, err = s.js.CreateStream(ctx, want)
+			}
+			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by now
+				stream, err = s.js.Stream(ctx, want.Name)
+			}
+			if err == nil {
+				info := stream.CachedInfo()
+				created, differences = append(created, info.Created), append(differences, compare(want, info.Config)...)
 			}
 			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	differences, err := s.Verify(ctx, o)
-	if err == nil && len(differences) > 0 {
-		err = &DifferenceError{differences}
+	if len(differences) > 0 {
+		return created, &DifferenceError{differences}
 	}
-	return err
+	return created, nil
+}
+
+// Keep ensures the streams at once and then so often, until ctx ends: one that is lost is made again. It reports what keeps them from being
+// as they should be, each time that this is another thing, nil included, and calls renewed whenever a stream is not the one that it
+// was, whoever has made it: then nothing of what was published before is in it.
+func (s *Streams) Keep(ctx context.Context, o StreamOptions, often time.Duration, report func(error), renewed func()) {
+	var before []time.Time
+	for said := fmt.Sprint(nil); ctx.Err() == nil; sleep(ctx, often) {
+		created, err := s.ensure(ctx, o)
+		if ctx.Err() != nil {
+			return
+		}
+		if is := fmt.Sprint(err); is != said {
+			report(err)
+			said = is
+		}
+		if created == nil {
+			continue
+		}
+		if before != nil && !slices.EqualFunc(before, created, time.Time.Equal) {
+			renewed()
+		}
+		before = created
+	}
 }
 
 // Verify lists how the streams differ from what Ensure would create; none means that all is well.
