@@ -150,23 +150,25 @@ func (s Script) At(offset int) (line, column int) {
 
 // placer turns ascending offsets into places without reading the text twice.
 type placer struct {
-	script    Script
-	offset    int
-	lines     int // line breaks before offset
-	lineStart int
+	script  Script
+	offset  int
+	lines   int // line breaks before offset
+	columns int // characters between the last of them and offset
 }
 
 func (p *placer) at(offset int) (line, column int) {
 	sql := p.script.SQL
 	offset = min(max(offset, 0), len(sql))
 	if offset < p.offset {
-		p.offset, p.lines, p.lineStart = 0, 0, 0
+		p.offset, p.lines, p.columns = 0, 0, 0
 	}
 	passed := sql[p.offset:offset]
 	if n := strings.Count(passed, "\n"); n > 0 {
 		p.lines += n
-		p.lineStart = p.offset + strings.LastIndexByte(passed, '\n') + 1
+		p.columns = 0
+		passed = passed[strings.LastIndexByte(passed, '\n')+1:]
 	}
+	p.columns += utf8.RuneCountInString(passed)
 	p.offset = offset
-	return max(1, p.script.Line) + p.lines, 1 + utf8.RuneCountInString(sql[p.lineStart:offset])
+	return max(1, p.script.Line) + p.lines, 1 + p.columns
 }

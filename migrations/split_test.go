@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSplit(t *testing.T) {
@@ -81,6 +82,22 @@ func TestSplitPlaces(t *testing.T) {
 	}
 	if line, column := s.At(len(s.SQL) + 5); line != 14 || column != 10 {
 		t.Errorf("beyond the end: %d:%d", line, column)
+	}
+}
+
+// A file of one line, as programs write them, costs no more than one of many.
+func TestSplitReadsALongLineOnce(t *testing.T) {
+	const statement, n = "INSERT INTO t VALUES ('ä');", 1 << 17
+	began := time.Now()
+	statements, err := Script{SQL: strings.Repeat(statement, n)}.Split()
+	if err != nil || len(statements) != n {
+		t.Fatalf("%d statements (%v), want %d", len(statements), err, n)
+	}
+	if last := statements[n-1]; last.Line != 1 || last.Column != 1+(n-1)*(len(statement)-1) {
+		t.Errorf("the last is at %d:%d", last.Line, last.Column)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it took %v", took)
 	}
 }
 
