@@ -65,6 +65,28 @@ func (s Script) split(cur *splitState, each func(Statement) (more bool)) error {
 	}
 }
 
+// Pieces cuts the script between statements into texts of about size bytes, longer only where a statement is. Put together they are
+// the script. One that cannot be divided, or need not be, is a single piece.
+func (s Script) Pieces(size int) []string {
+	if len(s.SQL) <= size {
+		return []string{s.SQL}
+	}
+	var out []string
+	start, end := 0, 0 // of the piece, and of its last statement
+	err := s.split(&splitState{}, func(st Statement) bool {
+		if st.Offset+len(st.SQL)-start > size && end > start {
+			out = append(out, s.SQL[start:st.Offset])
+			start = st.Offset
+		}
+		end = st.Offset + len(st.SQL)
+		return true
+	})
+	if err != nil {
+		return []string{s.SQL}
+	}
+	return append(out, s.SQL[start:])
+}
+
 // reset begins a statement.
 func (st *splitState) reset() { *st = splitState{tokens: st.tokens[:0], words: st.words[:0]} }
 

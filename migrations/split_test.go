@@ -3,6 +3,7 @@ package migrations
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +136,23 @@ func TestRedact(t *testing.T) {
 	}
 	if got := Redact("SELECT 1", 2); got != "" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestPieces(t *testing.T) {
+	for _, c := range []struct {
+		sql  string
+		want []string
+	}{
+		{"SELECT 1", []string{"SELECT 1"}},
+		{"SELECT 1; SELECT 2; -- end", []string{"SELECT 1; ", "SELECT 2; -- end"}},
+		{"SELECT 'longer;than;that'; a;b;c;d", []string{"SELECT 'longer;than;that'; ", "a;b;c;d"}},
+		{"a; b; /* c; */ d; e; f", []string{"a; b; /* c; */ ", "d; e; f"}},
+		{"-- nothing; but; a; comment", []string{"-- nothing; but; a; comment"}},
+		{"a; b; c; d; 'unclosed", []string{"a; b; c; d; 'unclosed"}},
+	} {
+		if got := (Script{SQL: c.sql}).Pieces(10); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q", c.sql, got, c.want)
+		}
 	}
 }

@@ -16,28 +16,57 @@ import (
 
 // resetSQL undoes what a migration may have left in the session. It is DISCARD ALL without the release of advisory
 // locks; RESET ALL goes back to the settings of the startup message, ours included.
-const resetSQL = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DEALLOCATE ALL;DISCARD TEMP"
+const resetSQL = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DEALLOCATE ALL;DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES"
 
 // statementWidth is how much of a failing statement a report shows, in bytes.
 const statementWidth = 400
 
-// transaction is one migration as one message: BEGIN, the ledger's row, the file as it is, COMMIT, and a clean session
-// for the next. The server finds the statements' ends itself.
-type transaction struct {
+// partBytes is how much of a file is sent as one message, as long as a statement is not longer: the server parses a whole message
+// before it executes any of it, and takes some twenty times its length for that.
+const partBytes = 1 << 20
+
+// part is one message of a migration's transaction: all of it, unless the file is long. The server finds the statements' ends itself.
+type part struct {
 	migration migrations.Migration
-	prefix    string
-	before    int    // statements in prefix
-	reset     string // the session's
+	head      string // the note; of the first part, BEGIN and the ledger's row too
+	before    int    // statements in head
+	start     int    // where text begins in the file
+	text      string // of the file
+	tail      string // of the last part, COMMIT
 }
 
+// isLong reports whether a migration is sent in several parts.
+func isLong(m migrations.Migration) bool { return len(m.Up.SQL) > partBytes }
+
 // transaction prepares a migration whose row is written by record. async leaves the commit's flush to a later one.
-func (r *runner) transaction(s *session, m migrations.Migration, record string, async bool) transaction {
-	statements := r.beginning(s)
+//
+// It begins with a clean session: were that left to the end of the one before, a request to cancel could meet it there, and what
+// is sent ahead would go on with its settings. Behind a pooler nothing is sent ahead, and what comes after may get another session,
+// so there the end is the place.
+func (r *runner) transaction(s *session, m migrations.Migration, record string, async bool) []part {
+	var statements []string
+	tail := "\n;COMMIT"
+	if s.pooled {
+		tail += ";" + s.reset
+	} else {
+		statements = strings.Split(s.reset, ";")
+	}
+	statements = append(statements, r.beginning(s)...)
 	if async {
 		statements = append(statements, "SET LOCAL synchronous_commit TO off")
 	}
 	statements = append(statements, record)
-	return transaction{migration: m, prefix: note(m.Up.Path) + strings.Join(statements, ";") + ";", before: len(statements), reset: s.reset}
+	texts := m.Up.Pieces(partBytes)
+	parts := make([]part, len(texts))
+	start := 0
+	for i, text := range texts {
+		parts[i] = part{migration: m, head: note(m.Up.Path), start: start, text: text}
+		start += len(text)
+	}
+	parts[0].head += strings.Join(statements, ";") + ";"
+	parts[0].before = len(statements)
+	parts[len(parts)-1].tail = tail
+	return parts
 }
 
 // beginning is what each transaction of the run begins with, the lock's fence included.
@@ -50,8 +79,26 @@ func (r *runner) beginning(s *session) []string {
 }
 
 // message ends the file with a line break, in case its last line is a comment.
-func (t transaction) message() string {
-	return t.prefix + t.migration.Up.SQL + "\n;COMMIT;" + t.reset
+func (p part) message() string { return p.head + p.text + p.tail }
+
+// statements divides the part.
+func (p part) statements() []migrations.Statement {
+	all, _ := p.migration.Up.Split() // the loader has checked that it can be
+	from := slices.IndexFunc(all, func(st migrations.Statement) bool { return st.Offset >= p.start })
+	if from < 0 {
+		return nil
+	}
+	mine := all[from:]
+	if to := slices.IndexFunc(mine, func(st migrations.Statement) bool { return st.Offset >= p.start+len(p.text) }); to >= 0 {
+		mine = mine[:to]
+	}
+	return mine
+}
+
+// committed reports whether the transaction was committed although the message failed, with so many statements completed: in what
+// comes after COMMIT.
+func (p part) committed(completed int) bool {
+	return p.tail != "" && completed > p.before+len(p.statements())
 }
 
 // recorder returns what makes the statement that records the i-th of the pending migrations.
@@ -83,7 +130,7 @@ func (r *runner) recorder(pending []migrations.Migration) func(i int) string {
 // the schema and the ledger cannot part, for each migration's commit holds both.
 func (r *runner) applyTransactional(ctx context.Context, s *session, pending []migrations.Migration) (applied int, err error) {
 	record := r.recorder(pending)
-	transaction := func(i int) transaction { return r.transaction(s, pending[i], record(i), i < len(pending)-1) }
+	transaction := func(i int) part { return r.transaction(s, pending[i], record(i), i < len(pending)-1)[0] }
 	var failed *pgconn.PgError
 	var completed int
 	began := time.Now()
@@ -107,12 +154,58 @@ func (r *runner) applyTransactional(ctx context.Context, s *session, pending []m
 		return applied, r.lost(err, pending[applied])
 	case err != nil:
 		return applied, err
+	case failed != nil && transaction(applied).committed(completed):
+		r.done(pending[applied], time.Since(began))
+		return applied + 1, r.unclean(ctx, failed)
 	case failed != nil:
 		return applied, r.explain(ctx, transaction(applied), failed, completed)
 	case applied < len(pending):
 		return applied, interrupted(ctx)
 	}
 	return applied, nil
+}
+
+// applyLong runs a migration whose transaction takes several messages. It returns how many were applied.
+func (r *runner) applyLong(ctx context.Context, s *session, m migrations.Migration) (applied int, err error) {
+	began := time.Now()
+	committed, err := r.carryOut(ctx, s, r.transaction(s, m, r.recorder([]migrations.Migration{m})(0), false))
+	if !committed {
+		return 0, err
+	}
+	r.done(m, time.Since(began))
+	return 1, err
+}
+
+// carryOut sends a transaction's messages one after the reply to the other: what is sent ahead could go on after a failure, by a
+// ROLLBACK TO SAVEPOINT.
+func (r *runner) carryOut(ctx context.Context, s *session, parts []part) (committed bool, err error) {
+	for _, p := range parts {
+		var answer reply
+		answered := false
+		err := s.exchange(ctx, 1, func(int) string { return p.message() }, false, func(_ int, got reply) bool {
+			answer, answered = got, true
+			return true
+		})
+		switch {
+		case err != nil:
+			return false, r.lost(err, p.migration)
+		case !answered:
+			return false, interrupted(ctx)
+		case answer.err != nil && p.committed(answer.completed):
+			return true, r.unclean(ctx, answer.err)
+		case answer.err != nil:
+			return false, r.explain(ctx, p, answer.err, answer.completed)
+		}
+	}
+	return true, nil
+}
+
+// unclean is the error of a session that could not be made clean after a commit.
+func (r *runner) unclean(ctx context.Context, pe *pgconn.PgError) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	return serverFailure(pe)
 }
 
 // lost names the migration that was under way when the connection broke.
@@ -126,24 +219,20 @@ func (r *runner) lost(err error, m migrations.Migration) error {
 }
 
 // explain says which statement of which file failed, and where in it.
-func (r *runner) explain(ctx context.Context, t transaction, pe *pgconn.PgError, completed int) error {
-	m := t.migration
-	statements, err := m.Up.Split()
-	if err != nil || len(statements) == 0 {
-		return fmt.Errorf("divide %s: %w", m.Up.Path, err)
-	}
-	at := completed - t.before
+func (r *runner) explain(ctx context.Context, p part, pe *pgconn.PgError, completed int) error {
+	m, statements := p.migration, p.statements()
+	at := completed - p.before
 	offset := -1
 	if pe.Position > 0 {
-		offset = r.byteOffset(t.message(), int(pe.Position)-1) - len(t.prefix)
+		offset = r.byteOffset(p.message(), int(pe.Position)-1) - len(p.head)
 	}
 	switch {
-	case offset >= 0:
-		return r.place(ctx, m.Up, within(statements, offset), offset, pe)
+	case offset >= 0 && len(statements) > 0:
+		return r.place(ctx, m.Up, within(statements, p.start+offset), p.start+offset, pe)
 	case at < 0:
 		return r.refusedRow(ctx, m, pe)
 	case at >= len(statements):
-		e := r.place(ctx, m.Up, statements[len(statements)-1], -1, pe)
+		e := r.place(ctx, m.Up, migrations.Statement{SQL: m.Up.SQL}, -1, pe)
 		e.Failure.Line, e.Failure.Column, e.Failure.Statement = 0, 0, ""
 		e.Failure.Message += " (at COMMIT)"
 		return e

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/schemawave/schemawave/migrations"
 )
 
@@ -224,21 +222,6 @@ func (r *runner) revert(ctx context.Context, s *session, back reversal) error {
 		}
 		return w.commit(ctx, r.ledger.deleteSQL(back.record.Version, back.digest, r.id), r.ledger.forgetSQL(w.entry))
 	}
-	t := r.transaction(s, back.script, r.ledger.deleteSQL(back.record.Version, back.digest, r.id), false)
-	var answer reply
-	answered := false
-	err := s.exchange(ctx, 1, func(int) string { return t.message() }, false, func(_ int, got reply) bool {
-		answer, answered = got, true
-		return true
-	})
-	var pe *pgconn.PgError
-	switch pe = answer.err; {
-	case err != nil:
-		return r.lost(err, back.script)
-	case !answered:
-		return interrupted(ctx)
-	case pe != nil:
-		return r.explain(ctx, t, pe, answer.completed)
-	}
-	return nil
+	_, err := r.carryOut(ctx, s, r.transaction(s, back.script, r.ledger.deleteSQL(back.record.Version, back.digest, r.id), false))
+	return err
 }

@@ -114,9 +114,9 @@ func (w *walk) commit(ctx context.Context, statements ...string) error {
 // mine is the condition that a row of the journal is about this migration.
 func (w *walk) mine() string { return w.ledger.journalled(w.entry) }
 
-// read tells how far an earlier run has come.
+// read tells how far an earlier run has come, and cleans the session of what the migration before has left in it.
 func (w *walk) read(ctx context.Context) (map[int]step, error) {
-	rows, err := w.session.ask(ctx, fmt.Sprintf("SELECT ordinal, prefix, finished IS NOT NULL, failed, existed FROM %s WHERE %s",
+	rows, err := w.session.ask(ctx, w.session.reset+fmt.Sprintf(";SELECT ordinal, prefix, finished IS NOT NULL, failed, existed FROM %s WHERE %s",
 		w.ledger.table("statement"), w.mine()))
 	if err != nil {
 		return nil, err

@@ -219,21 +219,26 @@ func (r *runner) open(ctx context.Context, s *session, st state) (state, error) 
 	return st, err
 }
 
-// execute runs the pending migrations: consecutive transactional ones together, the others step by step.
+// execute runs the pending migrations: consecutive transactional ones together, long ones by themselves, the others step by step.
 func (r *runner) execute(ctx context.Context, s *session, pending []migrations.Migration) error {
 	for len(pending) > 0 {
 		n := 0
-		for n < len(pending) && !r.stepwise(pending[n]) {
+		for n < len(pending) && !r.stepwise(pending[n]) && !isLong(pending[n]) {
 			n++
 		}
-		if n == 0 {
+		var applied int
+		var err error
+		switch {
+		case n > 0:
+			applied, err = r.applyTransactional(ctx, s, pending[:n])
+		case r.stepwise(pending[0]):
 			if err := r.applyStepwise(ctx, s, pending[0]); err != nil {
 				return err
 			}
-			pending = pending[1:]
-			continue
+			applied = 1
+		default:
+			applied, err = r.applyLong(ctx, s, pending[0])
 		}
-		applied, err := r.applyTransactional(ctx, s, pending[:n])
 		pending = pending[applied:]
 		switch {
 		case err == nil:
