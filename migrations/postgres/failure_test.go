@@ -9,6 +9,7 @@ import (
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
+	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
 func TestFailureStopsEverythingAfterIt(t *testing.T) {
@@ -114,6 +115,9 @@ func TestNothingConfidentialIsReported(t *testing.T) {
 		"comment":                 "SELECT nix -- " + secret,
 		"password":                "ALTER ROLE nobody_here PASSWORD '" + secret + "'",
 		"array":                   "SELECT '{" + secret + "'::int[]",
+		"text search":             "SELECT to_tsquery(v) FROM (VALUES ('" + secret + " x')) t(v)",
+		"subscription":            "CREATE SUBSCRIPTION s CONNECTION 'user=x " + secret + "' PUBLICATION p WITH (connect = false)",
+		"fields of a date":        "SELECT make_date(20261122, 99, 1) /* " + secret + " */",
 		"number":                  "SELECT 20261122" + "::smallint /* " + secret + " */",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +140,41 @@ func TestNothingConfidentialIsReported(t *testing.T) {
 				t.Errorf("tells too little: %+v", report.Failure)
 			}
 		})
+	}
+}
+
+// A server may speak another language, which quotes in another way.
+func TestNothingConfidentialIsReportedInGerman(t *testing.T) {
+	t.Setenv("LANGUAGE", "de")
+	s, err := postgrestest.Start(t.Context(), postgrestest.Options{Settings: map[string]string{"lc_messages": "C.UTF-8"}})
+	if err != nil {
+		t.Skipf("no server with the locale C.UTF-8: %v", err)
+	}
+	defer s.Stop()
+	for sql, want := range map[string]string{
+		"SELECT 'hunter2'::int":                   "ungültige Eingabesyntax für Typ integer: …",
+		"SELECT 1 + FROM E'hunter2'":              "Syntaxfehler bei »FROM«",
+		"SELECT 1 'hunter2'":                      "Syntaxfehler bei »…«",
+		"SELECT 'hunter2'::regrole":               `Rolle "…" existiert nicht`,
+		"SELECT x FROM t":                         "Relation »t« existiert nicht",
+		"ALTER SUBSCRIPTION hunter2 DISABLE":      "Subskription »hunter2« existiert nicht",
+		"SELECT pg_read_file('/hunter2')":         `konnte Datei "…" nicht zum Lesen öffnen: Datei oder Verzeichnis nicht gefunden`,
+		"DO 'BEGIN RAISE EXCEPTION $$so$$; END;'": "so",
+	} {
+		url, err := s.NewDatabase(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := postgrestest.Query(t.Context(), url, "SELECT 1 / 0"); err == nil || !strings.Contains(err.Error(), "Division") {
+			t.Skipf("the server's translations are not installed: %v", err)
+		}
+		report, err := postgres.Migrate(t.Context(), config(t, url), load(t, files("1_x.sql", sql)))
+		if err == nil {
+			t.Fatalf("%s: no error", sql)
+		}
+		if got := report.Failure.Message; got != want {
+			t.Errorf("%s: %s, want %s", sql, got, want)
+		}
 	}
 }
 
