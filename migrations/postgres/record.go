@@ -60,14 +60,17 @@ func (l ledger) beginRunSQL(id, digest string, cfg Config) string {
 		literal(id), literal(l.tenant), literal(digest), literal(cfg.Job), literal(cfg.Pod), literal(cfg.ToolVersion))
 }
 
-// endRunSQL records how a run ended, and how long its migrations took, by their IDs. Its commit is synchronous: once it is
-// acknowledged, so is everything before it.
+// durable makes the commit of the message's transaction wait for the disk where it would not, and leaves alone how much more it waits for.
+const durable = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+
+// endRunSQL records how a run ended, and how long its migrations took, by their IDs. Its commit is synchronous, whatever the server,
+// the database or the role has as a default: once it is acknowledged, so is everything before it.
 func (l ledger) endRunSQL(id string, outcome migrations.Outcome, failure []byte, took map[string]time.Duration) string {
 	problem := "NULL"
 	if failure != nil {
 		problem = literal(string(failure))
 	}
-	sql := fmt.Sprintf("UPDATE %s SET finished = pg_catalog.clock_timestamp(), outcome = %s, error = %s WHERE id = %s",
+	sql := durable + fmt.Sprintf(";UPDATE %s SET finished = pg_catalog.clock_timestamp(), outcome = %s, error = %s WHERE id = %s",
 		l.table("run"), literal(string(outcome)), problem, literal(id))
 	if len(took) == 0 {
 		return sql

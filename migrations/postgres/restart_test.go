@@ -172,3 +172,23 @@ func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// Where commits do not wait for the disk, what a run has reported as done survives a crash all the same.
+func TestASuccessSurvivesACrashWithoutSynchronousCommit(t *testing.T) {
+	s := production(t)
+	url, err := s.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	query(t, url, "ALTER DATABASE "+databaseName(t, url)+" SET synchronous_commit = off")
+	cfg := config(t, url)
+	for n := range 5 {
+		report := migrate(t, cfg, load(t, numbered(10*(n+1))))
+		if err := s.Kill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := recorded(t, cfg); report.Count != 10 || len(got) != 10*(n+1) {
+			t.Fatalf("%d applied, then %d recorded", report.Count, len(got))
+		}
+	}
+}
