@@ -33,10 +33,15 @@ func lineOf(text string, offset int) int { return 1 + strings.Count(text[:offset
 // explicit says that its author asked for that.
 func checkUp(s Script, explicit bool, cur *splitState, found *problems) (noTransaction bool) {
 	var m mixture
+	var lost problems // what would be, outside a transaction
 	empty, copying := true, false
 	err := s.split(cur, func(st Statement) bool {
 		empty = false
 		m.add(st)
+		if p := checkAlone(st); p != nil {
+			p.File, p.Line = s.Path, st.Line
+			lost.add(p)
+		}
 		if p := checkStatement(st); p != nil {
 			p.File, p.Line = s.Path, st.Line
 			found.add(p)
@@ -55,10 +60,11 @@ func checkUp(s Script, explicit bool, cur *splitState, found *problems) (noTrans
 		found.add(&Problem{Kind: Empty, File: s.Path, What: "holds no statement to apply",
 			Remedy: "write one, or delete the file; a deliberate no-op is SELECT 1;"})
 	}
-	if explicit {
-		return true
+	noTransaction = explicit || m.check(s.Path, found)
+	if noTransaction {
+		*found = append(*found, lost...)
 	}
-	return m.check(s.Path, found)
+	return noTransaction
 }
 
 // CheckRevert examines a script that reverts a migration, as Load examines those that apply one: it is to run in one
@@ -92,8 +98,29 @@ func checkStatement(st Statement) *Problem {
 		return &Problem{Kind: TransactionWords, What: w + " would end or split the transaction that records this migration",
 			Remedy: "delete it: every file already runs in a transaction of its own; a file that must not says -- schemawave: no-transaction"}
 	}
+	if st.setsIsolation() {
+		return &Problem{Kind: TransactionWords, What: "the isolation level cannot be set here: the transaction has already recorded this migration",
+			Remedy: "delete it, and set default_transaction_isolation in the connection URL, or for the role"}
+	}
 	if what := st.endsSession(); what != "" {
 		return &Problem{Kind: SessionState, What: what, Remedy: "delete the statement; every migration starts with fresh settings"}
+	}
+	return nil
+}
+
+// checkAlone refuses what would silently have no effect in a file whose statements run one by one, each in a clean session.
+func checkAlone(st Statement) *Problem {
+	const clean = "each statement of a file without a transaction begins in a clean session"
+	switch {
+	case st.begins("SET", "LOCAL"):
+		return &Problem{Kind: SessionState, What: "SET LOCAL has no effect on what follows: " + clean,
+			Remedy: "write SET: what it sets holds to the end of the file, and no longer"}
+	case st.begins("SELECT") && st.has("set_config"):
+		return &Problem{Kind: SessionState, What: "set_config() has no effect on what follows: " + clean,
+			Remedy: "write SET: what it sets holds to the end of the file, and no longer"}
+	case st.begins("LOCK"):
+		return &Problem{Kind: SessionState, What: "LOCK holds no longer than its own statement: " + clean,
+			Remedy: "delete it, or move what needs the lock into a file that runs in a transaction"}
 	}
 	return nil
 }

@@ -178,6 +178,8 @@ func checksum(content []byte) string {
 // foreign reports a file that belongs to the directory's history but is not SQL that could be run.
 func foreign(name string) *Problem {
 	switch {
+	case !strings.HasSuffix(name, ".sql") && strings.EqualFold(path.Ext(name), ".sql"):
+		return &Problem{Kind: BadName, File: name, What: "only files whose names end in .sql, in small letters, are read", Remedy: "rename it, or delete it"}
 	case strings.HasSuffix(name, ".sql.conf"):
 		return &Problem{Kind: Unsupported, File: name, What: "Flyway's script configuration is not read",
 			Remedy: "delete it; executeInTransaction=false becomes -- schemawave: no-transaction in the first line of the SQL file"}

@@ -127,6 +127,13 @@ func TestLoadRefuses(t *testing.T) {
 		{"two ups", dir("1_a.sql", "-- +goose Up\nSELECT 1;\n-- +goose Up\nSELECT 2;"), BadDirective, "1_a.sql:3"},
 		{"unlocks", dir("1_a.sql", "SELECT pg_advisory_unlock_all();"), SessionState, "1_a.sql:1"},
 		{"discards", dir("1_a.sql", "DISCARD ALL"), SessionState, "1_a.sql:1"},
+		{"changes how the file is read", dir("1_a.sql", "SELECT 1;\nSET client_encoding TO 'LATIN1'"), SessionState, "1_a.sql:2"},
+		{"changes how the file is read, by its other name", dir("1_a.sql", "SET NAMES 'WIN1252'"), SessionState, "1_a.sql:1"},
+		{"isolation level", dir("1_a.sql", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1"), TransactionWords, "1_a.sql:1"},
+		{"set local outside a transaction", dir("1_a.sql", "-- schemawave: no-transaction\nSET LOCAL search_path TO a; SELECT 1"), SessionState, "1_a.sql:2"},
+		{"set_config outside a transaction", dir("1_a.sql", "-- schemawave: no-transaction\nSELECT pg_catalog.set_config('search_path', 'a', false)"), SessionState, "1_a.sql:2"},
+		{"lock outside a transaction", dir("1_a.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nLOCK t;\nSELECT 1"), SessionState, "1_a.sql:3"},
+		{"capital letters", dir("1_a.sql", ok, "2_b.SQL", ok), BadName, "2_b.SQL"},
 		{"changes what strings mean", dir("1_a.sql", "SET standard_conforming_strings = off"), SessionState, "1_a.sql:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,7 +194,8 @@ func TestLoadAccepts(t *testing.T) {
 		"directive in a string":    "SELECT '\n-- schemawave: fast\n';",
 		"directive in a body":      "DO $$\n-- schemawave: fast\nBEGIN END $$;",
 		"copy to stdout":           "COPY t TO STDOUT",
-		"pg_dump's own setting":    "SET standard_conforming_strings = on; SELECT 1",
+		"pg_dump's own settings":   "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SELECT pg_catalog.set_config('search_path', '', false);",
+		"access mode":              "SET TRANSACTION READ ONLY; SELECT 1",
 		"windows line ends":        "-- schemawave: min-compatible 1\r\nSELECT 1;\r\n",
 		"templates in other files": "SELECT '{{x}} ${y}'",
 	} {

@@ -1,5 +1,7 @@
 package migrations
 
+import "strings"
+
 // begins reports whether the statement's leading words are these.
 func (s Statement) begins(words ...string) bool {
 	return len(s.words) >= len(words) && areKeyWords(s.words[:len(words)], words...)
@@ -80,6 +82,23 @@ func (s Statement) endsSession() string {
 		return "pg_advisory_unlock_all() releases the runner's lock"
 	case s.SetsSession() && s.has("standard_conforming_strings") && !s.ends("on") && !s.begins("RESET"):
 		return "standard_conforming_strings decides what the strings of this very file mean"
+	case s.SetsSession() && (s.has("client_encoding") || s.begins("SET", "NAMES")) && !s.begins("RESET") && !s.setsUTF8():
+		return "client_encoding decides how this very file is read, which is UTF-8"
 	}
 	return ""
+}
+
+// setsUTF8 reports whether the last word of the statement names the encoding UTF8, in a spelling that PostgreSQL knows.
+func (s Statement) setsUTF8() bool {
+	t := s.tokens[len(s.tokens)-1]
+	switch strings.ToLower(strings.Trim(s.SQL[t.start:t.end], `'"`)) {
+	case "utf8", "utf-8", "unicode", "default":
+		return true
+	}
+	return false
+}
+
+// setsIsolation reports whether the statement is one that PostgreSQL wants to be the first of a transaction.
+func (s Statement) setsIsolation() bool {
+	return s.begins("SET", "TRANSACTION") && (s.has("ISOLATION") || s.has("SNAPSHOT"))
 }

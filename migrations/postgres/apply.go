@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -215,6 +216,10 @@ func (r *runner) lost(err error, m migrations.Migration) error {
 		e.Failure.File = m.Up.Path
 		return e
 	}
+	var lost *lostError
+	if errors.As(err, &lost) {
+		err = lost.cause
+	}
 	return &lostError{fmt.Errorf("%s: %w", m.Up.Path, err)}
 }
 
@@ -225,6 +230,9 @@ func (r *runner) explain(ctx context.Context, p part, pe *pgconn.PgError, comple
 	offset := -1
 	if pe.Position > 0 {
 		offset = r.byteOffset(p.message(), int(pe.Position)-1) - len(p.head)
+	}
+	if pe.Code == untranslatable && completed == 0 { // of the message as a whole, before any of it was read
+		offset = strings.Index(p.text, quotedBytes(pe))
 	}
 	switch {
 	case offset >= 0 && len(statements) > 0:
@@ -238,6 +246,24 @@ func (r *runner) explain(ctx context.Context, p part, pe *pgconn.PgError, comple
 		return e
 	}
 	return r.place(ctx, m.Up, statements[at], -1, pe)
+}
+
+// untranslatable is the SQLSTATE of a character that the database's encoding does not have (untranslatable_character).
+const untranslatable = "22P05"
+
+// quotedBytes returns the character that the message of such an error tells as "0xe2 0x82 0xac".
+func quotedBytes(pe *pgconn.PgError) string {
+	var out []byte
+	for word := range strings.FieldsSeq(pe.Message) {
+		if digits, ok := strings.CutPrefix(word, "0x"); ok {
+			b, err := hex.DecodeString(digits)
+			if err != nil {
+				break
+			}
+			out = append(out, b...)
+		}
+	}
+	return string(out)
 }
 
 // refusedRow explains why the ledger did not take a migration's row.
@@ -266,7 +292,10 @@ func (r *runner) place(ctx context.Context, script migrations.Script, st migrati
 	f := &e.Failure
 	f.Message = safeMessage(pe, st.SQL)
 	f.File, f.Line, f.Column = script.Path, st.Line, st.Column
-	if offset >= 0 {
+	switch {
+	case offset >= 0 && pe.Code == untranslatable: // in a comment, maybe
+		f.Line, f.Column = script.At(offset)
+	case offset >= 0:
 		f.Line, f.Column = script.At(min(offset, st.Offset+len(st.SQL)))
 	}
 	f.Statement = migrations.Redact(st.SQL, statementWidth)

@@ -79,6 +79,38 @@ func TestFailureNamesThePlace(t *testing.T) {
 	}
 }
 
+// A database in another encoding than UTF8 refuses a whole message for one character that it does not have.
+func TestFailureNamesThePlaceOfACharacterThatTheDatabaseCannotHold(t *testing.T) {
+	long, _ := inserts(3 << 19)
+	for sql, line := range map[string]int{
+		"CREATE TABLE t (a int, b text);\n INSERT INTO t VALUES ('ä'), ('€');":                     2,
+		"CREATE TABLE t (a int, b text);\n-- in a comment: €\nSELECT 1":                            2,
+		"CREATE TABLE t (a int, b text);\n" + long + "SELECT '€';":                                 2 + strings.Count(long, "\n"),
+		"-- schemawave: no-transaction\nCREATE TABLE t (a int, b text); DROP TABLE t;\nSELECT '€'": 3,
+	} {
+		url := freshURL(t)
+		name := databaseName(t, url) + "_latin1"
+		query(t, url, "CREATE DATABASE "+name+" ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+		cfg := config(t, server.URL(name))
+		report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", sql)))
+		f := report.Failure
+		if err == nil || f.SQLState != "22P05" || f.File != "1_a.sql" || f.Line != line || f.Column == 0 || f.Hint == "" || strings.Contains(f.Message, "ledger") {
+			t.Errorf("%.40q: %+v", sql, f)
+		}
+	}
+}
+
+func TestReadOnlyIsExplained(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "ALTER DATABASE "+databaseName(t, url)+" SET default_transaction_read_only = on")
+	cfg := config(t, url)
+	cfg.Retries = -1
+	_, err := postgres.Migrate(t.Context(), cfg, load(t, numbered(1)))
+	if postgres.ExitCode(err) != migrations.ExitUnreachable || !strings.Contains(err.Error(), "default_transaction_read_only") {
+		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
+	}
+}
+
 // A deferred constraint strikes at COMMIT, after which the session is idle again: only the ledger's chain stops the rest.
 func TestFailureAtCommitStopsEverythingAfterIt(t *testing.T) {
 	url := freshURL(t)
@@ -228,6 +260,15 @@ func TestTheURLDoesNotDecideWhatStringsMean(t *testing.T) {
 	}
 	if history, err := postgres.Status(t.Context(), cfg); err != nil || history.Migrations[0].Down != down {
 		t.Errorf("%v: %+v", err, history)
+	}
+}
+
+// A migration that reads what an earlier one has drawn from a sequence depends on running in the same session: it must fail at once.
+func TestSequencesDoNotRememberAnotherMigration(t *testing.T) {
+	report, err := postgres.Migrate(t.Context(), config(t, freshURL(t)), load(t, files(
+		"1_a.sql", "CREATE SEQUENCE s; SELECT nextval('s')", "2_b.sql", "SELECT currval('s')")))
+	if err == nil || report.Failure.SQLState != "55000" || report.Failure.File != "2_b.sql" {
+		t.Errorf("%v", err)
 	}
 }
 

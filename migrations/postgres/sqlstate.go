@@ -71,7 +71,8 @@ func hintFor(pe *pgconn.PgError) string {
 		"25001": "put the statement into a file of its own, or write -- schemawave: no-transaction in its first line",
 		"2D000": "the code commits by itself: write -- schemawave: no-transaction in the file's first line",
 		"55P04": "a new enum value can be used only after it is committed: use it in a later migration",
-		"25006": "the server is read-only: point the connection at the primary",
+		"25006": "the server is read-only: point the connection at the primary; or default_transaction_read_only is on for the role or the database",
+		"22P05": "the database's encoding does not have the character: write another, in comments too, or use a database in UTF8",
 		"57P03": "the server is starting or stopping: run it again",
 		"0A000": "this server does not support it: check its version",
 	}
