@@ -1,5 +1,5 @@
-// Package argocd runs Argo CD's application controller, repo server, API server and Redis as processes beside the
-// cluster they manage, which they know as https://kubernetes.default.svc like an installation in the cluster does.
+// Package argocd runs Argo CD's application controller, repo server, commit server, API server and Redis as processes beside
+// the cluster they manage, which they know as https://kubernetes.default.svc like an installation in the cluster does.
 package argocd
 
 import (
@@ -21,16 +21,18 @@ const Port = 8080
 const Namespace = "argocd"
 
 const (
-	redis      = "127.0.0.1:6379"
-	repoServer = "127.0.0.1:8081"
-	metrics    = "http://127.0.0.1:"
+	redis        = "127.0.0.1:6379"
+	repoServer   = "127.0.0.1:8081"
+	commitServer = "127.0.0.1:8086"
+	metrics      = "http://127.0.0.1:"
 )
 
 // The ports of /metrics and /healthz; Argo CD's defaults.
 const (
-	controllerMetrics = "8082"
-	serverMetrics     = "8083"
-	repoServerMetrics = "8084"
+	controllerMetrics   = "8082"
+	serverMetrics       = "8083"
+	repoServerMetrics   = "8084"
+	commitServerMetrics = "8087"
 )
 
 // ArgoCD is one lab's Argo CD.
@@ -67,12 +69,14 @@ func (a ArgoCD) Components(api string) []supervise.Component {
 				return supervise.Answers(ctx, metrics+repoServerMetrics+"/healthz")
 			},
 		},
+		a.commitServer(),
 		{
 			Name:  "argocd-application-controller",
 			After: []string{"argocd-install", "redis"},
 			Env:   a.environment("argocd-application-controller"),
 			Command: []string{a.Program, "--kubeconfig", a.Kubeconfig, "--namespace", Namespace,
-				"--repo-server", repoServer, "--redis", redis, "--metrics-port", controllerMetrics},
+				"--repo-server", repoServer, "--redis", redis, "--metrics-port", controllerMetrics,
+				"--hydrator-enabled", "--commit-server", commitServer},
 			Ready: func(ctx context.Context) error {
 				return supervise.Answers(ctx, metrics+controllerMetrics+"/healthz")
 			},
@@ -87,6 +91,22 @@ func (a ArgoCD) Components(api string) []supervise.Component {
 			Ready: func(ctx context.Context) error {
 				return supervise.Answers(ctx, fmt.Sprintf("http://127.0.0.1:%d/healthz?full=true", Port))
 			},
+		},
+	}
+}
+
+// commitServer pushes what is hydrated. It keeps its clones and a socket at paths below /tmp that nobody can configure, so it has a /tmp of
+// its own, in memory; its program may lie below the one that this covers.
+func (a ArgoCD) commitServer() supervise.Component {
+	const own = `exec 3<"$1" && shift && mount -t tmpfs -o mode=1777 tmp /tmp && exec /proc/self/fd/3 "$@"`
+	return supervise.Component{
+		Name:  "argocd-commit-server",
+		After: []string{"argocd-install"},
+		Env:   append(a.environment("argocd-commit-server"), "HOME=/tmp", "TMPDIR=/tmp"),
+		Command: []string{"unshare", "--mount", "sh", "-c", own, "sh", a.Program,
+			"--address", "127.0.0.1", "--metrics-address", "127.0.0.1"},
+		Ready: func(ctx context.Context) error {
+			return supervise.Answers(ctx, metrics+commitServerMetrics+"/healthz?full=true")
 		},
 	}
 }

@@ -99,6 +99,7 @@ func TestStory(t *testing.T) {
 		{"what was passed over is synced", unstuck},
 		{"the sync window opens", opened},
 		{"a service comes late", late},
+		{"Argo CD hydrates", hydrates},
 		{"Argo CD skips in four ways", fourWays},
 		{"everything fails at once", outage},
 		{"a migration is interrupted", interrupted},

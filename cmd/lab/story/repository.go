@@ -141,6 +141,18 @@ func (r *Repository) Changed(ctx context.Context, commit string) (string, error)
 	return r.git(ctx, "show", "--stat=100", "--format=%an: %s", commit)
 }
 
+// Show returns the newest commit of a branch, and a file of it.
+func (r *Repository) Show(ctx context.Context, branch, path string) (commit, content string, err error) {
+	if _, err = r.git(ctx, "fetch", "--quiet", "origin", "refs/heads/"+branch); err != nil {
+		return "", "", err
+	}
+	if commit, err = r.git(ctx, "rev-parse", "FETCH_HEAD"); err != nil {
+		return "", "", err
+	}
+	content, err = r.git(ctx, "show", commit+":"+path)
+	return commit, content, err
+}
+
 func (r *Repository) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = r.dir

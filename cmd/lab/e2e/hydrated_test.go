@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/schemawave/schemawave/cmd/lab/story"
+	"github.com/schemawave/schemawave/events"
+)
+
+// hydrated is the Application whose overlay Argo CD hydrates, its database, and the directory of both branches.
+const (
+	hydrated       = "hydrated"
+	hydratedBranch = "environments/staging"
+)
+
+// hydrates has Argo CD hydrate an overlay: what is rendered is pushed to the dry branch, and what is synced is a commit of another branch, which
+// Argo CD makes of it as soon as it is asked. Each result names both commits.
+func hydrates(t *testing.T, s *story.Story) {
+	declare(t, s, hydrated)
+	url := makeDatabase(t, s, hydrated)
+	migrate(t, s, hydrated, hydrated, hydrated, "1", "CREATE TABLE hydrated (id bigint);\n")
+	dry := push(t, s, "hydrated: first")
+	app := newApplication(hydrated)
+	app.Spec.SourceHydrator = &argo.SourceHydrator{
+		DrySource:  argo.DrySource{RepoURL: os.Getenv("GIT_URL") + "/shop.git", TargetRevision: "main", Path: hydrated},
+		SyncSource: argo.SyncSource{TargetBranch: hydratedBranch, Path: hydrated},
+	}
+	create(t, s, app)
+	wantHydrated(t, s, "1", dry)
+	wantAtRest(t, s, hydrated)
+
+	asked := countRequests(t, s)
+	migrate(t, s, hydrated, hydrated, hydrated, "2", "ALTER TABLE hydrated ADD COLUMN label text;\n")
+	dry = push(t, s, "hydrated: second")
+	second := wantHydrated(t, s, "2", dry)
+	wantAtRest(t, s, hydrated)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("Argo CD was asked %d times to hydrate, want once for the push", n)
+	}
+
+	// another commit of the dry branch, the same manifests: nothing is told of it
+	write(t, s, hydrated+"/README.md", "This is hydrated.\n")
+	source, err := s.Repo.Push(t.Context(), "hydrated: a note")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch(t, s, newApplication(hydrated), map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+		argo.AnnotationKeyRefresh: string(argo.RefreshTypeNormal), argo.AnnotationKeyHydrate: string(argo.HydrateTypeNormal),
+	}}})
+	wantEventually(t, "Argo CD has hydrated the commit", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, hydrated)
+		return err == nil && a.Status.SourceHydrator.LastSuccessfulOperation.DrySHA == source
+	})
+
+	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE missing ADD COLUMN label text;\n")
+	dry = push(t, s, "hydrated: broken")
+	var state events.State
+	wantEventually(t, "version 3 has failed", func(ctx context.Context) bool {
+		state, err = s.State(ctx, story.Staging, hydrated)
+		return err == nil && state.LastAttempt.Version == "3" && state.LastAttempt.Outcome == events.OutcomeFailed
+	})
+	if a := state.LastAttempt; a.Revision != wantCommit(t, s, dry) || a.DryRevision != dry || a.Failure.SQLState != "42P01" || state.Ready.Version != "2" || state.Ready.Revision != second {
+		t.Errorf("ready is %+v after %+v, want version 2 of %s after a failure at %s", state.Ready, a, second, dry)
+	}
+	e := explain(t, hydrated)
+	if len(e.Sources) != 1 || !strings.HasSuffix(e.Sources[0], "/shop.git hydrated "+hydratedBranch) || e.Revision != state.LastAttempt.Revision {
+		t.Errorf("explain names the sources %q at %s", e.Sources, e.Revision)
+	}
+	if d := explained(t, e, hydrated); !strings.Contains(d.Verdict, "3_hydrated.sql:1") || len(d.Facts) > 0 {
+		t.Errorf("explain says: %+v", d)
+	}
+
+	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE hydrated ADD COLUMN size bigint;\n")
+	dry = push(t, s, "hydrated: mended")
+	wantHydrated(t, s, "3", dry)
+	for version, want := range map[string]map[events.Predicate]int{
+		"1": {events.Started: 1, events.Succeeded: 1},
+		"2": {events.Started: 1, events.Succeeded: 1},
+		"3": {events.Started: 2, events.Failed: 1, events.Succeeded: 1},
+	} {
+		got := countEvents(t, s, story.Staging, hydrated, version)
+		for _, p := range []events.Predicate{events.Started, events.Failed, events.Succeeded} {
+			if got[p] != want[p] || len(got) != len(want) {
+				t.Errorf("of version %s was told: %v, want %v", version, got, want)
+				break
+			}
+		}
+	}
+	rows, err := story.Ledger(t.Context(), url)
+	if err != nil || len(rows) != 3 || rows[2].Version != "3" {
+		t.Errorf("the ledger holds %+v (%v)", rows, err)
+	}
+}
+
+// wantHydrated waits until the database is ready at a version, by the report of a migration in the newest commit of the hydrated branch, which was
+// made from dry. Everything told of it names both commits. It returns the hydrated one.
+func wantHydrated(t *testing.T, s *story.Story, version, dry string) string {
+	t.Helper()
+	state := wantVersion(t, s, hydrated, version)
+	commit := wantCommit(t, s, dry)
+	if r := state.Ready; r.Revision != commit || r.Application != "argocd/"+hydrated || r.Evidence != events.EvidenceReport {
+		t.Errorf("ready is %+v, want it by the report of a migration in %s", r, commit)
+	}
+	list, err := s.Events(t.Context(), story.Staging)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = slices.DeleteFunc(list, func(e events.Event) bool {
+		return e.Database != hydrated || e.Attempt == nil || e.Attempt.Version != version || e.Attempt.Revision != commit
+	})
+	for _, e := range list {
+		if e.Attempt.DryRevision != dry {
+			t.Errorf("%s of version %s in %s is said to come from %q, want %s", e.Predicate, version, commit, e.Attempt.DryRevision, dry)
+		}
+	}
+	if len(list) != 2 {
+		t.Errorf("%d events tell of version %s in %s, want that it started and succeeded", len(list), version, commit)
+	}
+	return commit
+}
+
+// wantCommit returns the newest commit of the hydrated branch, which says itself that it was made from dry.
+func wantCommit(t *testing.T, s *story.Story, dry string) string {
+	t.Helper()
+	commit, content, err := s.Repo.Show(t.Context(), hydratedBranch, hydrated+"/hydrator.metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ DrySHA string }
+	if err := json.Unmarshal([]byte(content), &made); err != nil || made.DrySHA != dry {
+		t.Errorf("the hydrated commit %s was made from %q (%v), want %s", commit, made.DrySHA, err, dry)
+	}
+	return commit
+}
+
+// countRequests counts from now on how often Argo CD is asked to hydrate the Application.
+func countRequests(t *testing.T, s *story.Story) *atomic.Int32 {
+	t.Helper()
+	w, err := s.Cluster.Watch(t.Context(), &argo.ApplicationList{}, client.InNamespace("argocd"),
+		client.MatchingFields{metav1.ObjectNameField: hydrated})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	n := new(atomic.Int32)
+	go func() {
+		asked := false
+		for e := range w.ResultChan() {
+			a, ok := e.Object.(*argo.Application)
+			if !ok {
+				continue
+			}
+			now := a.Annotations[argo.AnnotationKeyHydrate] != ""
+			if now && !asked {
+				n.Add(1)
+			}
+			asked = now
+		}
+	}()
+	return n
+}
