@@ -74,6 +74,9 @@ func strip(a *argo.Application) {
 	if h := a.Status.SourceHydrator.LastSuccessfulOperation; h != nil {
 		out.Status.SourceHydrator.LastSuccessfulOperation = &argo.SuccessfulHydrateOperation{DrySHA: h.DrySHA, HydratedSHA: h.HydratedSHA}
 	}
+	if h := a.Status.SourceHydrator.CurrentOperation; h != nil && h.Phase == argo.HydrateOperationPhaseFailed {
+		out.Status.SourceHydrator.CurrentOperation = &argo.HydrateOperation{Phase: h.Phase, Message: h.Message}
+	}
 	if a.Operation != nil {
 		out.Operation = &argo.Operation{}
 	}

@@ -19,12 +19,21 @@ import (
 type Explanation struct {
 	Application string         `json:"application"` // namespace/name
 	Sources     []string       `json:"sources"`
+	Hydration   *HydrationFact `json:"hydration,omitempty"` // of its source; absent if Argo CD syncs that as it is
 	Cluster     string         `json:"cluster,omitempty"`   // in which its Jobs are; absent if that is the one in which it is itself
 	Unread      string         `json:"unread,omitempty"`    // why Jobs could not be read there; absent if they could
 	Revision    string         `json:"revision,omitempty"`  // compared last; several sources give several, joined by commas
 	Operation   *OperationFact `json:"operation,omitempty"` // the last one; absent if there was none
 	Refusal     string         `json:"refusal,omitempty"`   // why Argo CD does not sync it by itself, in its words
 	Databases   []Database     `json:"databases"`
+}
+
+// HydrationFact is what Argo CD has made of the source of an Application.
+type HydrationFact struct {
+	Branch  string `json:"branch"`            // where it puts that
+	Commit  string `json:"commit,omitempty"`  // the newest, in that branch; empty if there is none yet
+	From    string `json:"from,omitempty"`    // the commit of the source that it was made from
+	Failure string `json:"failure,omitempty"` // why no newer one was made, in Argo CD's words; empty if the last attempt did not fail
 }
 
 // OperationFact is the last sync of an Application, in Argo CD's words.
@@ -71,8 +80,14 @@ type JobFact struct {
 
 func newExplanation(a *argo.Application, view application) Explanation {
 	out := Explanation{Application: view.Key.String(), Revision: view.Compared, Refusal: view.Refusal.Message}
-	for _, s := range a.Spec.GetSources() {
+	for _, s := range sources(a) {
 		out.Sources = append(out.Sources, strings.Join(strings.Fields(s.RepoURL+" "+cmp.Or(s.Path, s.Chart)+" "+s.TargetRevision), " "))
+	}
+	if a.Spec.SourceHydrator != nil {
+		out.Hydration = &HydrationFact{Branch: a.Spec.GetHydrateToSource().TargetRevision, Commit: view.Hydrated, From: view.Dry}
+		if o := a.Status.SourceHydrator.CurrentOperation; o != nil && o.Phase == argo.HydrateOperationPhaseFailed {
+			out.Hydration.Failure = o.Message
+		}
 	}
 	if o, ok := view.last(); ok {
 		out.Operation = &OperationFact{
@@ -183,6 +198,16 @@ func (e Explanation) String() string {
 	fmt.Fprintf(&b, "application %s\n", e.Application)
 	for _, s := range e.Sources {
 		line("source", "%s", s)
+	}
+	if h := e.Hydration; h != nil {
+		made := "nothing yet"
+		if h.Commit != "" {
+			made = h.Commit + ", from " + h.From
+		}
+		line("hydrated", "to %s: %s", h.Branch, made)
+		if h.Failure != "" {
+			line("unhydrated", "%s", brief(h.Failure))
+		}
 	}
 	if where := cmp.Or(e.Cluster, "its own"); e.Unread != "" {
 		line("cluster", "%s, not read: %s", where, e.Unread)

@@ -3,6 +3,7 @@ package controller
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -70,5 +71,45 @@ func TestHealsHydrated(t *testing.T) {
 	hydrateFrom(a)
 	if got := cure(a).Operation.Sync; got.Revision != "hydrated" || got.Source != nil || got.Sources != nil {
 		t.Errorf("asks for %+v", got)
+	}
+}
+
+// TestExplainsHydrated: what a team pushes is the source, and what Argo CD has made of it, or why nothing, stands beside it.
+func TestExplainsHydrated(t *testing.T) {
+	a := &argo.Application{}
+	a.Namespace, a.Name, a.Status.Sync.Revision = "argocd", "orders", "hydrated"
+	hydrateFrom(a)
+	of := func() Explanation {
+		b := a.DeepCopy()
+		strip(b)
+		return newExplanation(b, newApplication(b, destination{}))
+	}
+	want := HydrationFact{Branch: "environments/production", Commit: "hydrated", From: dryOf("hydrated")}
+	e := of()
+	if *e.Hydration != want || len(e.Sources) != 1 || e.Sources[0] != "https://git.example/shop.git overlays/production main" {
+		t.Errorf("the sources %q are hydrated as %+v, want %+v", e.Sources, e.Hydration, want)
+	}
+	if line := "hydrated   to environments/production: hydrated, from " + want.From + "\n"; !strings.Contains(e.String(), line) || strings.Contains(e.String(), "unhydrated") {
+		t.Errorf("no %q in\n%s", line, e)
+	}
+
+	a.Spec.SourceHydrator.HydrateTo = &argo.HydrateTo{TargetBranch: "environments/production-next"}
+	a.Status.SourceHydrator.LastSuccessfulOperation = nil
+	a.Status.SourceHydrator.CurrentOperation = &argo.HydrateOperation{Phase: argo.HydrateOperationPhaseFailed, DrySHA: "dry", Message: "failed to push"}
+	e = of()
+	if want := (HydrationFact{Branch: "environments/production-next", Failure: "failed to push"}); *e.Hydration != want {
+		t.Errorf("the hydration is %+v, want %+v", e.Hydration, want)
+	}
+	if lines := "hydrated   to environments/production-next: nothing yet\n  unhydrated failed to push\n"; !strings.Contains(e.String(), lines) {
+		t.Errorf("no %q in\n%s", lines, e)
+	}
+
+	a.Status.SourceHydrator.CurrentOperation.Phase = argo.HydrateOperationPhaseHydrating
+	if e := of(); e.Hydration.Failure != "" {
+		t.Errorf("what is being hydrated has failed: %+v", e.Hydration)
+	}
+	a.Spec.SourceHydrator = nil
+	if e := of(); e.Hydration != nil {
+		t.Errorf("what is synced as it is is hydrated: %+v", e.Hydration)
 	}
 }

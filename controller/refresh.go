@@ -63,17 +63,9 @@ func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths [
 	return n, errors.Join(errs...)
 }
 
-// follows reports whether an Application renders one of paths of a branch of a repository. One with a source hydrator has no other
-// source than the dry one (argo-cd, ApplicationSpec.GetSources).
+// follows reports whether an Application renders one of paths of a branch of a repository.
 func follows(a *argo.Application, repo, branch string, paths []string) bool {
-	sources := slices.Clone(a.Spec.Sources)
-	if a.Spec.Source != nil {
-		sources = append(sources, *a.Spec.Source)
-	}
-	if h := a.Spec.SourceHydrator; h != nil {
-		sources = argo.ApplicationSources{h.GetDrySource()}
-	}
-	for _, s := range sources {
+	for _, s := range sources(a) {
 		if s.Path == "" || repository(s.RepoURL) != repo || !onBranch(s.TargetRevision, branch) {
 			continue
 		}
@@ -82,6 +74,15 @@ func follows(a *argo.Application, repo, branch string, paths []string) bool {
 		}
 	}
 	return false
+}
+
+// sources are what an Application is rendered from. One with a source hydrator has no other source than the dry one; what it says itself is the
+// hydrated one (argo-cd, ApplicationSpec.GetSources).
+func sources(a *argo.Application) argo.ApplicationSources {
+	if h := a.Spec.SourceHydrator; h != nil {
+		return argo.ApplicationSources{h.GetDrySource()}
+	}
+	return a.Spec.GetSources()
 }
 
 func onBranch(revision, branch string) bool {

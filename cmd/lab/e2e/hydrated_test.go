@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -14,12 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/cmd/lab/story"
+	"github.com/schemawave/schemawave/controller"
 	"github.com/schemawave/schemawave/events"
 )
 
-// hydrated is the Application whose overlay Argo CD hydrates, its database, and the directory of both branches.
 const (
-	hydrated       = "hydrated"
+	hydrated       = "hydrated" // the Application whose overlay Argo CD hydrates, its database, and its directory in both branches
 	hydratedBranch = "environments/staging"
 )
 
@@ -30,19 +31,14 @@ func hydrates(t *testing.T, s *story.Story) {
 	url := makeDatabase(t, s, hydrated)
 	migrate(t, s, hydrated, hydrated, hydrated, "1", "CREATE TABLE hydrated (id bigint);\n")
 	dry := push(t, s, "hydrated: first")
-	app := newApplication(hydrated)
-	app.Spec.SourceHydrator = &argo.SourceHydrator{
-		DrySource:  argo.DrySource{RepoURL: os.Getenv("GIT_URL") + "/shop.git", TargetRevision: "main", Path: hydrated},
-		SyncSource: argo.SyncSource{TargetBranch: hydratedBranch, Path: hydrated},
-	}
-	create(t, s, app)
+	create(t, s, hydratedApplication(hydrated, hydratedBranch))
 	wantHydrated(t, s, "1", dry)
 	wantAtRest(t, s, hydrated)
 
 	asked := countRequests(t, s)
 	migrate(t, s, hydrated, hydrated, hydrated, "2", "ALTER TABLE hydrated ADD COLUMN label text;\n")
 	dry = push(t, s, "hydrated: second")
-	second := wantHydrated(t, s, "2", dry)
+	second, from := wantHydrated(t, s, "2", dry), dry
 	wantAtRest(t, s, hydrated)
 	if n := asked.Load(); n != 1 {
 		t.Errorf("Argo CD was asked %d times to hydrate, want once for the push", n)
@@ -61,6 +57,9 @@ func hydrates(t *testing.T, s *story.Story) {
 		a, err := s.Cluster.Application(ctx, hydrated)
 		return err == nil && a.Status.SourceHydrator.LastSuccessfulOperation.DrySHA == source
 	})
+	if state, err := s.State(t.Context(), story.Staging, hydrated); err != nil || state.LastAttempt.Revision != second || state.LastAttempt.DryRevision != from {
+		t.Errorf("the last attempt is now %+v (%v), want it as it was, in %s from %s", state.LastAttempt, err, second, from)
+	}
 
 	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE missing ADD COLUMN label text;\n")
 	dry = push(t, s, "hydrated: broken")
@@ -73,8 +72,11 @@ func hydrates(t *testing.T, s *story.Story) {
 		t.Errorf("ready is %+v after %+v, want version 2 of %s after a failure at %s", state.Ready, a, second, dry)
 	}
 	e := explain(t, hydrated)
-	if len(e.Sources) != 1 || !strings.HasSuffix(e.Sources[0], "/shop.git hydrated "+hydratedBranch) || e.Revision != state.LastAttempt.Revision {
+	if len(e.Sources) != 1 || !strings.HasSuffix(e.Sources[0], "/shop.git hydrated main") || e.Revision != state.LastAttempt.Revision {
 		t.Errorf("explain names the sources %q at %s", e.Sources, e.Revision)
+	}
+	if h := e.Hydration; h == nil || *h != (controller.HydrationFact{Branch: hydratedBranch, Commit: e.Revision, From: dry}) {
+		t.Errorf("explain says of the hydration: %+v", h)
 	}
 	if d := explained(t, e, hydrated); !strings.Contains(d.Verdict, "3_hydrated.sql:1") || len(d.Facts) > 0 {
 		t.Errorf("explain says: %+v", d)
@@ -83,10 +85,29 @@ func hydrates(t *testing.T, s *story.Story) {
 	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE hydrated ADD COLUMN size bigint;\n")
 	dry = push(t, s, "hydrated: mended")
 	wantHydrated(t, s, "3", dry)
+
+	// a commit that comes while the one before is hydrated
+	resume := pause(t, "argocd-commit-server")
+	migrate(t, s, hydrated, hydrated, hydrated, "4", "ALTER TABLE hydrated ADD COLUMN weight bigint;\n")
+	push(t, s, "hydrated: fourth")
+	wantEventually(t, "Argo CD hydrates", func(ctx context.Context) bool {
+		return hydration(ctx, s, hydrated).Phase == argo.HydrateOperationPhaseHydrating
+	})
+	migrate(t, s, hydrated, hydrated, hydrated, "5", "ALTER TABLE hydrated ADD COLUMN colour text;\n")
+	n := asked.Load()
+	dry = push(t, s, "hydrated: fifth")
+	wantEventually(t, "Argo CD has been asked, and has taken the request", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, hydrated)
+		return err == nil && asked.Load() > n && a.Annotations[argo.AnnotationKeyHydrate] == ""
+	})
+	resume()
+	wantHydrated(t, s, "5", dry)
+
 	for version, want := range map[string]map[events.Predicate]int{
 		"1": {events.Started: 1, events.Succeeded: 1},
 		"2": {events.Started: 1, events.Succeeded: 1},
 		"3": {events.Started: 2, events.Failed: 1, events.Succeeded: 1},
+		"5": {events.Started: 1, events.Succeeded: 1},
 	} {
 		got := countEvents(t, s, story.Staging, hydrated, version)
 		for _, p := range []events.Predicate{events.Started, events.Failed, events.Succeeded} {
@@ -97,9 +118,41 @@ func hydrates(t *testing.T, s *story.Story) {
 		}
 	}
 	rows, err := story.Ledger(t.Context(), url)
-	if err != nil || len(rows) != 3 || rows[2].Version != "3" {
+	if err != nil || len(rows) != 5 || rows[4].Version != "5" {
 		t.Errorf("the ledger holds %+v (%v)", rows, err)
 	}
+
+	// what cannot be hydrated; to another branch, for it would hold up all that is hydrated to the same
+	const lost = "unhydrated"
+	create(t, s, hydratedApplication(lost, "environments/"+lost))
+	wantEventually(t, "Argo CD has failed to hydrate", func(ctx context.Context) bool {
+		return hydration(ctx, s, lost).Phase == argo.HydrateOperationPhaseFailed
+	})
+	if h := explain(t, lost).Hydration; h == nil || h.Commit != "" || !strings.Contains(h.Failure, lost+": app path does not exist") {
+		t.Errorf("explain says of what cannot be hydrated: %+v", h)
+	}
+	if err := s.Cluster.Delete(t.Context(), newApplication(lost)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hydratedApplication is one whose overlay Argo CD hydrates to the same path of a branch.
+func hydratedApplication(overlay, branch string) *argo.Application {
+	app := newApplication(overlay)
+	app.Spec.SourceHydrator = &argo.SourceHydrator{
+		DrySource:  argo.DrySource{RepoURL: os.Getenv("GIT_URL") + "/shop.git", TargetRevision: "main", Path: overlay},
+		SyncSource: argo.SyncSource{TargetBranch: branch, Path: overlay},
+	}
+	return app
+}
+
+// hydration is how far Argo CD is with hydrating an Application; zero if it has not begun.
+func hydration(ctx context.Context, s *story.Story, application string) argo.HydrateOperation {
+	a, err := s.Cluster.Application(ctx, application)
+	if err != nil || a.Status.SourceHydrator.CurrentOperation == nil {
+		return argo.HydrateOperation{}
+	}
+	return *a.Status.SourceHydrator.CurrentOperation
 }
 
 // wantHydrated waits until the database is ready at a version, by the report of a migration in the newest commit of the hydrated branch, which was
@@ -141,6 +194,16 @@ func wantCommit(t *testing.T, s *story.Story, dry string) string {
 		t.Errorf("the hydrated commit %s was made from %q (%v), want %s", commit, made.DrySHA, err, dry)
 	}
 	return commit
+}
+
+// pause stops a component of the lab until resume is called, or the test has ended.
+func pause(t *testing.T, name string) (resume func()) {
+	t.Helper()
+	process := component(t, name)
+	signal(t, process, syscall.SIGSTOP)
+	resume = func() { syscall.Kill(process, syscall.SIGCONT) }
+	t.Cleanup(resume)
+	return resume
 }
 
 // countRequests counts from now on how often Argo CD is asked to hydrate the Application.
