@@ -14,7 +14,7 @@ func execCommand() *cobra.Command {
 		Use:   "exec -- COMMAND...",
 		Short: "run a command in the lab",
 		Long: "exec runs a command in the lab's network and with its services in the environment: KUBECONFIG, DATABASE_URL, NATS_URL,\n" +
-			"ARGOCD_URL, GIT_URL and LAB_DIR; kubectl, kustomize, kustomize-5.4 (as Argo CD 2.14 has it), argocd and psql are on PATH.\n" +
+			"ARGOCD_URL, GIT_URL and LAB_DIR, and SECOND_KUBECONFIG where there is a second cluster; kubectl, kustomize, kustomize-5.4 (as Argo CD 2.14 has it), argocd and psql are on PATH.\n" +
 			"Directory, input, output, signals and exit code are the command's own.",
 		Example: "  lab exec -- sh -c 'psql \"$DATABASE_URL\" -c \"select version()\"'\n  lab exec -- go test ./cmd/lab/e2e/...",
 		Args:    atLeast(1, "the command"),

@@ -13,6 +13,7 @@ func TestExitCodesOfLabItself(t *testing.T) {
 		"up now":                               exitUsage,
 		"up --frob":                            exitUsage,
 		"up --sync-wave-delay 500ms":           exitUsage,
+		"up --control-plane --second-cluster":  exitUsage,
 		"exec":                                 exitUsage,
 		"load-image lab.local/app:1":           exitUsage,
 		"status -o yaml":                       exitUsage,

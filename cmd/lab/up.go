@@ -53,6 +53,7 @@ func upCommand() *cobra.Command {
 func optionFlags(cmd *cobra.Command) *stack.Options {
 	var o stack.Options
 	cmd.Flags().BoolVar(&o.ControlPlane, "control-plane", false, "only the Kubernetes API and its controllers: no node, pods or other services")
+	cmd.Flags().BoolVar(&o.SecondCluster, "second-cluster", false, "another Kubernetes with a node, at $SECOND_KUBECONFIG, for Argo CD to deploy to")
 	cmd.Flags().StringVar(&o.ArgoCD, "argocd", "2.14", "the release of Argo CD: 2.14 or 3.5")
 	cmd.Flags().DurationVar(&o.SyncWaveDelay, "sync-wave-delay", 2*time.Second, "Argo CD's pause after each sync wave, in whole seconds")
 	cmd.Flags().DurationVar(&o.Reconciliation, "reconciliation", 3*time.Minute, "how often Argo CD polls repositories")
@@ -64,6 +65,9 @@ func optionFlags(cmd *cobra.Command) *stack.Options {
 func bringUp(ctx context.Context, l host.Lab, options stack.Options, tied bool) (stack.Config, error) {
 	if options.SyncWaveDelay%time.Second != 0 || options.SyncWaveDelay < 0 {
 		return stack.Config{}, usage{fmt.Errorf("sync wave delay %v: Argo CD knows whole seconds only", options.SyncWaveDelay)}
+	}
+	if options.ControlPlane && options.SecondCluster {
+		return stack.Config{}, usage{errors.New("--second-cluster has nodes: not with --control-plane")}
 	}
 	if os.Geteuid() != 0 {
 		return stack.Config{}, errors.New("the lab makes namespaces, mounts and cgroups: it needs root")

@@ -13,6 +13,8 @@ const (
 	Hostname = "lab"
 	// NodeAddress is where everything listens that pods reach.
 	NodeAddress = "10.87.0.1"
+	// SecondAddress is where a second cluster's API server and node listen.
+	SecondAddress = "10.87.0.2"
 	// PodCIDR has the pods' addresses.
 	PodCIDR = "10.88.0.0/24"
 	// ServiceCIDR has the Services' virtual addresses; FirstService is the one of the Kubernetes API.
@@ -27,6 +29,7 @@ func network() error {
 		"link set lo up",
 		"link add lab0 type bridge",
 		"address add " + NodeAddress + "/24 dev lab0",
+		"address add " + SecondAddress + "/24 dev lab0",
 		"link set lab0 up",
 		"route add " + ServiceCIDR + " dev lab0 src " + NodeAddress,
 		"route add unreachable default",

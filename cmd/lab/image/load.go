@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 )
 
-// Socket is where a lab's containerd listens, below the lab's state directory.
+// Socket is where the containerd of a cluster listens, below the cluster's directory.
 func Socket(dir string) string { return filepath.Join(dir, "containerd", "containerd.sock") }
 
-// Load builds the image and imports it into the lab with the state directory dir, under its name, replacing an older
+// Load builds the image and imports it into the cluster with the directory dir, under its name, replacing an older
 // one of that name. It works from inside and outside the lab.
 func Load(ctx context.Context, dir string, i Image) error {
 	var archive, said bytes.Buffer

@@ -25,7 +25,7 @@ func (c Cluster) Get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	return get(ctx, client, apiServer+path, into)
+	return get(ctx, client, c.Address()+path, into)
 }
 
 // Apply creates or updates a resource by server-side apply
@@ -35,7 +35,7 @@ func (c Cluster) Apply(ctx context.Context, path string, object []byte) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, apiServer+path+"?fieldManager=lab&force=true", bytes.NewReader(object))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, c.Address()+path+"?fieldManager=lab&force=true", bytes.NewReader(object))
 	if err != nil {
 		return err
 	}

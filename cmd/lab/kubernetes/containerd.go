@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/schemawave/schemawave/cmd/lab/host"
 	"github.com/schemawave/schemawave/cmd/lab/image"
 	"github.com/schemawave/schemawave/cmd/lab/supervise"
 )
@@ -17,7 +16,7 @@ import (
 func (c Cluster) containerd() supervise.Component {
 	config := c.path("containerd", "config.toml")
 	return supervise.Component{
-		Name: "containerd",
+		Name: c.named("containerd"),
 		Prepare: func(context.Context, io.Writer) error {
 			if err := os.MkdirAll(c.path("containerd", "net.d"), 0o755); err != nil {
 				return err
@@ -69,7 +68,7 @@ func (c Cluster) podNetwork() map[string]any {
 	return m{"cniVersion": "1.0.0", "name": "lab", "plugins": []m{
 		{"type": "ptp", "ipMasq": false, "ipam": m{
 			"type": "host-local", "dataDir": filepath.Join(c.path("containerd"), "addresses"),
-			"ranges": [][]m{{{"subnet": host.PodCIDR}}}, "routes": []m{{"dst": "0.0.0.0/0"}},
+			"ranges": [][]m{{{"subnet": c.podCIDR}}}, "routes": []m{{"dst": "0.0.0.0/0"}},
 		}},
 		{"type": "portmap", "capabilities": m{"portMappings": true}},
 	}}

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"context"
 
-	"github.com/schemawave/schemawave/cmd/lab/host"
 	"github.com/schemawave/schemawave/cmd/lab/supervise"
 )
 
@@ -12,16 +11,16 @@ const (
 	etcdPeers   = "http://127.0.0.1:2380"
 )
 
-// ControlPlane is etcd, the API server and the controllers: enough for everything but running pods.
+// ControlPlane is the API server and the controllers: with Etcd enough for everything but running pods.
 func (c Cluster) ControlPlane() []supervise.Component {
-	return []supervise.Component{c.pki(), c.etcd(), c.apiServer(), c.controllerManager()}
+	return []supervise.Component{c.pki(), c.apiServer(), c.controllerManager()}
 }
 
-// etcd gives up durability for speed: nothing of a lab survives it.
-func (c Cluster) etcd() supervise.Component {
+// Etcd keeps the objects of all clusters of a lab in dir. It gives up durability for speed: nothing of a lab survives it.
+func Etcd(dir string) supervise.Component {
 	return supervise.Component{
 		Name: "etcd",
-		Command: []string{"etcd", "--name=lab", "--data-dir=" + c.path("etcd"), "--unsafe-no-fsync",
+		Command: []string{"etcd", "--name=lab", "--data-dir=" + dir, "--unsafe-no-fsync",
 			"--listen-client-urls=" + etcdClients, "--advertise-client-urls=" + etcdClients,
 			"--listen-peer-urls=" + etcdPeers, "--initial-advertise-peer-urls=" + etcdPeers, "--initial-cluster=lab=" + etcdPeers,
 			"--auto-compaction-retention=1h", "--logger=zap", "--log-level=warn"},
@@ -31,13 +30,13 @@ func (c Cluster) etcd() supervise.Component {
 
 func (c Cluster) apiServer() supervise.Component {
 	return supervise.Component{
-		Name:  "kube-apiserver",
-		After: []string{"pki", "etcd"},
-		Command: []string{c.Kube, "kube-apiserver", "--etcd-servers=" + etcdClients,
-			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + host.NodeAddress,
+		Name:  c.named("kube-apiserver"),
+		After: []string{c.named("pki"), "etcd"},
+		Command: []string{c.Kube, "kube-apiserver", "--etcd-servers=" + etcdClients, "--etcd-prefix=/" + c.named("registry"),
+			"--bind-address=" + c.address, "--secure-port=6443",
 			"--tls-cert-file=" + c.path("pki/apiserver.crt"), "--tls-private-key-file=" + c.path("pki/apiserver.key"),
 			"--client-ca-file=" + c.path("pki/ca.crt"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-			"--service-cluster-ip-range=" + host.ServiceCIDR, "--allow-privileged=true",
+			"--service-cluster-ip-range=" + c.serviceCIDR, "--allow-privileged=true",
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 			"--service-account-key-file=" + c.path("pki/service-account.pub"),
 			"--service-account-signing-key-file=" + c.path("pki/service-account.key"),
@@ -57,17 +56,17 @@ func (c Cluster) apiServer() supervise.Component {
 func (c Cluster) controllerManager() supervise.Component {
 	kubeconfig := c.userConfig("controller-manager")
 	return supervise.Component{
-		Name:  "kube-controller-manager",
-		After: []string{"kube-apiserver"},
-		Command: []string{c.Kube, "kube-controller-manager", "--bind-address=127.0.0.1", "--kubeconfig=" + kubeconfig,
+		Name:  c.named("kube-controller-manager"),
+		After: []string{c.named("kube-apiserver")},
+		Command: []string{c.Kube, "kube-controller-manager", "--bind-address=" + c.loopback, "--kubeconfig=" + kubeconfig,
 			"--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 			"--service-account-private-key-file=" + c.path("pki/service-account.key"), "--root-ca-file=" + c.path("pki/ca.crt"),
 			"--use-service-account-credentials=true", "--kube-api-qps=500", "--kube-api-burst=1000", // else it starts at 20 requests a second
 			"--cluster-signing-cert-file=" + c.path("pki/ca.crt"), "--cluster-signing-key-file=" + c.path("pki/ca.key"),
-			"--leader-elect=false", "--allocate-node-cidrs=false", "--service-cluster-ip-range=" + host.ServiceCIDR,
+			"--leader-elect=false", "--allocate-node-cidrs=false", "--service-cluster-ip-range=" + c.serviceCIDR,
 			"--node-monitor-grace-period=3m", "--profiling=false", "--v=1"},
 		Ready: func(ctx context.Context) error {
-			if err := get(ctx, unverified, "https://127.0.0.1:10257/healthz", nil); err != nil {
+			if err := get(ctx, unverified, "https://"+c.loopback+":10257/healthz", nil); err != nil {
 				return err
 			}
 			return c.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)

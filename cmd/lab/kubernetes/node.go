@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/schemawave/schemawave/cmd/lab/host"
 	"github.com/schemawave/schemawave/cmd/lab/image"
@@ -16,13 +17,13 @@ import (
 // pauseImage is the image of every pod's sandbox.
 const pauseImage = "lab.local/pause:1"
 
-// Node is everything that makes pods run: the scheduler, containerd, the kubelet and kube-proxy. pause is the program
-// of pods' sandboxes; cgroup is the name of the lab's cgroup.
+// Node is everything that makes pods run: the scheduler, containerd and the kubelet. pause is the program of pods'
+// sandboxes; cgroup is the name of the lab's cgroup.
 func (c Cluster) Node(pause, cgroup string) []supervise.Component {
 	return []supervise.Component{
 		c.scheduler(),
 		c.containerd(),
-		{Name: "pause-image", After: []string{"containerd"}, Prepare: func(ctx context.Context, _ io.Writer) error {
+		{Name: c.named("pause-image"), After: []string{c.named("containerd")}, Prepare: func(ctx context.Context, _ io.Writer) error {
 			program, err := image.FromFile("/pause", pause, 0o755)
 			if err != nil {
 				return err
@@ -30,32 +31,35 @@ func (c Cluster) Node(pause, cgroup string) []supervise.Component {
 			return image.Load(ctx, c.Dir, image.Image{Name: pauseImage, Files: []image.File{program}, Entrypoint: []string{"/pause"}, User: "65535"})
 		}},
 		c.kubelet(cgroup),
-		c.proxy(),
 	}
 }
 
 func (c Cluster) scheduler() supervise.Component {
 	kubeconfig := c.userConfig("scheduler")
 	return supervise.Component{
-		Name:  "kube-scheduler",
-		After: []string{"kube-apiserver"},
-		Command: []string{c.Kube, "kube-scheduler", "--bind-address=127.0.0.1", "--kubeconfig=" + kubeconfig,
+		Name:  c.named("kube-scheduler"),
+		After: []string{c.named("kube-apiserver")},
+		Command: []string{c.Kube, "kube-scheduler", "--bind-address=" + c.loopback, "--kubeconfig=" + kubeconfig,
 			"--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 			"--leader-elect=false", "--profiling=false", "--v=1"},
-		Ready: func(ctx context.Context) error { return get(ctx, unverified, "https://127.0.0.1:10259/readyz", nil) },
+		Ready: func(ctx context.Context) error {
+			return get(ctx, unverified, "https://"+c.loopback+":10259/readyz", nil)
+		},
 	}
 }
 
-func (c Cluster) kubelet(cgroup string) supervise.Component {
+// kubelet has its pods' cgroups in one of the cluster's own, below the lab's.
+func (c Cluster) kubelet(lab string) supervise.Component {
+	cgroup := filepath.Join(lab, c.node)
 	return supervise.Component{
-		Name:  "kubelet",
-		After: []string{"kube-apiserver", "pause-image"},
+		Name:  c.named("kubelet"),
+		After: []string{c.named("kube-apiserver"), c.named("pause-image")},
 		Prepare: func(context.Context, io.Writer) error {
-			return errors.Join(host.MakeCgroups(cgroup), writeJSON(c.path("kubelet.json"), c.kubeletConfig(cgroup)))
+			return errors.Join(host.MakeCgroups(lab), host.MakeCgroups(cgroup), writeJSON(c.path("kubelet.json"), c.kubeletConfig(cgroup)))
 		},
 		Command: []string{c.Kube, "kubelet", "--config=" + c.path("kubelet.json"), "--kubeconfig=" + c.userConfig("kubelet"),
 			"--root-dir=" + c.path("kubelet"), "--cert-dir=" + c.path("kubelet", "pki"),
-			"--hostname-override=" + host.Hostname, "--node-ip=" + host.NodeAddress, "--v=2"},
+			"--hostname-override=" + c.node, "--node-ip=" + c.address, "--v=2"},
 		Ready: c.nodeReady,
 	}
 }
@@ -70,7 +74,7 @@ func (c Cluster) nodeReady(ctx context.Context) error {
 			Conditions []struct{ Type, Status, Message string }
 		}
 	}
-	if err := c.Get(ctx, "/api/v1/nodes/"+host.Hostname, &node); err != nil {
+	if err := c.Get(ctx, "/api/v1/nodes/"+c.node, &node); err != nil {
 		return err
 	}
 	for _, condition := range node.Status.Conditions {
@@ -78,11 +82,11 @@ func (c Cluster) nodeReady(ctx context.Context) error {
 			continue
 		}
 		if condition.Status != "True" || len(node.Spec.Taints) > 0 {
-			return fmt.Errorf("node %s: %s, taints %v", host.Hostname, condition.Message, node.Spec.Taints)
+			return fmt.Errorf("node %s: %s, taints %v", c.node, condition.Message, node.Spec.Taints)
 		}
 		return nil
 	}
-	return errors.New("node " + host.Hostname + ": no condition yet")
+	return errors.New("node " + c.node + ": no condition yet")
 }
 
 // kubeletConfig (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/) never evicts for disk space nor
@@ -91,7 +95,7 @@ func (c Cluster) kubeletConfig(cgroup string) map[string]any {
 	type m = map[string]any
 	return m{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-		"address": host.NodeAddress, "healthzBindAddress": "127.0.0.1",
+		"address": c.address, "healthzBindAddress": c.loopback,
 		"tlsCertFile": c.path("pki/kubelet.crt"), "tlsPrivateKeyFile": c.path("pki/kubelet.key"),
 		"authentication":           m{"anonymous": m{"enabled": false}, "webhook": m{"enabled": true}, "x509": m{"clientCAFile": c.path("pki/ca.crt")}},
 		"authorization":            m{"mode": "Webhook"},
@@ -110,20 +114,20 @@ func (c Cluster) kubeletConfig(cgroup string) map[string]any {
 func (c Cluster) proxy() supervise.Component {
 	type m = map[string]any
 	return supervise.Component{
-		Name:  "kube-proxy",
-		After: []string{"kube-apiserver"},
+		Name:  c.named("kube-proxy"),
+		After: []string{c.named("kube-apiserver")},
 		Prepare: func(context.Context, io.Writer) error {
 			return writeJSON(c.path("proxy.json"), m{
 				"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables",
-				"bindAddress": host.NodeAddress, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
-				"clientConnection": m{"kubeconfig": c.userConfig("proxy")}, "clusterCIDR": host.PodCIDR, "hostnameOverride": host.Hostname,
+				"bindAddress": c.address, "healthzBindAddress": c.loopback + ":10256", "metricsBindAddress": c.loopback + ":10249",
+				"clientConnection": m{"kubeconfig": c.userConfig("proxy")}, "clusterCIDR": c.podCIDR, "hostnameOverride": c.node,
 				"iptables": m{"minSyncPeriod": "100ms"}, // else a new Service takes a second
 				// connection tracking is sized for the whole machine
 				"conntrack": m{"maxPerCore": 0, "min": 0},
 			})
 		},
 		Command: []string{c.Kube, "kube-proxy", "--config=" + c.path("proxy.json"), "--v=2"},
-		Ready:   func(ctx context.Context) error { return get(ctx, plain, "http://127.0.0.1:10256/healthz", nil) },
+		Ready:   func(ctx context.Context) error { return get(ctx, plain, "http://"+c.loopback+":10256/healthz", nil) },
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/schemawave/schemawave/cmd/lab/host"
 )
 
 // lifetime of the certificates: longer than any lab's.
@@ -32,14 +30,14 @@ type identity struct {
 }
 
 // identities of a single-node cluster (https://kubernetes.io/docs/setup/best-practices/certificates/).
-func identities() []identity {
+func (s site) identities() []identity {
 	service := "kubernetes.default.svc"
 	return []identity{
 		{file: "apiserver", name: "kube-apiserver", server: true,
-			names:     []string{"localhost", host.Hostname, "kubernetes", "kubernetes.default", service, service + ".cluster.local"},
-			addresses: []string{"127.0.0.1", host.NodeAddress, host.FirstService}},
-		{file: "kubelet", name: "system:node:" + host.Hostname, organizations: []string{"system:nodes"}, server: true, client: true,
-			names: []string{host.Hostname}, addresses: []string{host.NodeAddress}},
+			names:     []string{"localhost", s.node, "kubernetes", "kubernetes.default", service, service + ".cluster.local"},
+			addresses: []string{"127.0.0.1", s.address, s.firstService}},
+		{file: "kubelet", name: "system:node:" + s.node, organizations: []string{"system:nodes"}, server: true, client: true,
+			names: []string{s.node}, addresses: []string{s.address}},
 		{file: "apiserver-kubelet-client", name: "kube-apiserver-kubelet-client", organizations: []string{"system:masters"}, client: true},
 		{file: "front-proxy-client", name: "front-proxy-client", client: true},
 		{file: "admin", name: "admin", organizations: []string{"system:masters"}, client: true},
@@ -56,7 +54,7 @@ type authority struct {
 }
 
 // writePKI makes an authority, a certificate for every identity and the service accounts' key pair in dir.
-func writePKI(dir string) error {
+func (s site) writePKI(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("write certificates: %w", err)
 	}
@@ -64,7 +62,7 @@ func writePKI(dir string) error {
 	if err != nil {
 		return fmt.Errorf("make the authority: %w", err)
 	}
-	for _, id := range identities() {
+	for _, id := range s.identities() {
 		if err := ca.issue(dir, id); err != nil {
 			return fmt.Errorf("issue %s: %w", id.file, err)
 		}

@@ -9,8 +9,14 @@ import (
 )
 
 func TestEveryCertificateIsValidForWhatItIsFor(t *testing.T) {
+	for _, cluster := range []Cluster{First("", ""), Second("", "")} {
+		t.Run(cluster.node, func(t *testing.T) { certificates(t, cluster) })
+	}
+}
+
+func certificates(t *testing.T, cluster Cluster) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	if err := writePKI(dir); err != nil {
+	if err := cluster.writePKI(dir); err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
@@ -18,7 +24,7 @@ func TestEveryCertificateIsValidForWhatItIsFor(t *testing.T) {
 	if err != nil || !roots.AppendCertsFromPEM(ca) {
 		t.Fatalf("authority: %v", err)
 	}
-	for _, id := range identities() {
+	for _, id := range cluster.identities() {
 		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, id.file+".crt"), filepath.Join(dir, id.file+".key"))
 		if err != nil {
 			t.Fatalf("%s: %v", id.file, err)
@@ -45,12 +51,13 @@ func TestEveryCertificateIsValidForWhatItIsFor(t *testing.T) {
 }
 
 func TestKeysAreForTheirOwnerOnly(t *testing.T) {
+	cluster := First("", "")
 	dir := filepath.Join(t.TempDir(), "pki")
-	if err := writePKI(dir); err != nil {
+	if err := cluster.writePKI(dir); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := filepath.Glob(filepath.Join(dir, "*.key"))
-	if err != nil || len(keys) != len(identities())+2 {
+	if err != nil || len(keys) != len(cluster.identities())+2 {
 		t.Fatalf("keys %v, %v", keys, err)
 	}
 	for _, key := range keys {

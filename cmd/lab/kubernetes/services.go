@@ -26,19 +26,21 @@ func ServiceName(name string) string { return name + "." + ServiceNamespace + ".
 // Service is a server of the lab that runs beside Kubernetes: Port is the Service's, Target the server's own.
 type Service struct{ Port, Target int }
 
-// Names makes the cluster's names resolve: CoreDNS, and a Service with an EndpointSlice for each of the lab's own
-// servers, which the components named servers are. It is ready when every one of them answers by name.
+// Names makes the cluster's names resolve and its Services lead somewhere: CoreDNS, kube-proxy, and a Service with an
+// EndpointSlice for each of the lab's own servers, which the components named servers are. It is ready when every one of
+// them answers by name.
 func (c Cluster) Names(coredns string, services map[string]Service, servers ...string) []supervise.Component {
 	return []supervise.Component{
 		c.coredns(coredns),
+		c.proxy(),
 		{
 			Name:    "services",
-			After:   []string{"kube-apiserver"},
+			After:   []string{c.named("kube-apiserver")},
 			Prepare: func(ctx context.Context, _ io.Writer) error { return c.applyServices(ctx, services) },
 		},
 		{
 			Name:  "names",
-			After: append([]string{"services", "coredns", "kube-proxy"}, servers...),
+			After: append([]string{"services", "coredns", c.named("kube-proxy")}, servers...),
 			Prepare: func(ctx context.Context, _ io.Writer) error {
 				for _, name := range slices.Sorted(maps.Keys(services)) {
 					address := net.JoinHostPort(ServiceName(name), strconv.Itoa(services[name].Port))
@@ -57,7 +59,7 @@ func (c Cluster) coredns(program string) supervise.Component {
 	corefile := c.path("Corefile")
 	return supervise.Component{
 		Name:  "coredns",
-		After: []string{"kube-apiserver"},
+		After: []string{c.named("kube-apiserver")},
 		Prepare: func(context.Context, io.Writer) error {
 			return os.WriteFile(corefile, fmt.Appendf(nil, `%[1]s in-addr.arpa {
     bind %[2]s

@@ -27,7 +27,7 @@ func services() map[string]kubernetes.Service {
 // Components are what the lab runs. cgroup is the name of the lab's cgroup.
 func (c Config) Components(cgroup string) ([]supervise.Component, error) {
 	cluster := c.cluster()
-	all := cluster.ControlPlane()
+	all := append(cluster.ControlPlane(), kubernetes.Etcd(c.path("etcd")))
 	if c.ControlPlane {
 		return all, nil
 	}
@@ -40,13 +40,23 @@ func (c Config) Components(cgroup string) ([]supervise.Component, error) {
 		SyncWaveDelay: c.SyncWaveDelay, Reconciliation: c.Reconciliation,
 	}
 	all = append(all, cluster.Node(c.Binaries["pause"], cgroup)...)
+	if c.SecondCluster {
+		all = append(append(all, c.second().ControlPlane()...), c.second().Node(c.Binaries["pause"], cgroup)...)
+	}
 	all = append(all, database, nats.Component(c.Binaries["nats-server"], c.path("nats")), c.gitServer())
 	all = append(all, argo.Components("kube-apiserver")...)
 	return append(all, cluster.Names(c.Binaries["coredns"], services(), "postgresql", "nats", "git-server", "argocd-server")...), nil
 }
 
-func (c Config) cluster() kubernetes.Cluster {
-	return kubernetes.Cluster{Dir: c.Dir, Kube: c.Binaries["kube"]}
+func (c Config) cluster() kubernetes.Cluster { return kubernetes.First(c.Dir, c.Binaries["kube"]) }
+func (c Config) second() kubernetes.Cluster  { return kubernetes.Second(c.Dir, c.Binaries["kube"]) }
+
+// Clusters are the directories of the lab's clusters, whose containerds take images.
+func (c Config) Clusters() []string {
+	if c.SecondCluster {
+		return []string{c.cluster().Dir, c.second().Dir}
+	}
+	return []string{c.cluster().Dir}
 }
 
 // gitServer is this program again, because it serves git with child processes, which PID 1 must not wait for.

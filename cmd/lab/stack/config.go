@@ -16,6 +16,8 @@ type Options struct {
 	ArgoCD string
 	// ControlPlane leaves out everything but the Kubernetes API and its controllers.
 	ControlPlane bool
+	// SecondCluster adds a Kubernetes with a node of its own, which Argo CD can be told of; not with ControlPlane.
+	SecondCluster bool
 	// SyncWaveDelay is how long Argo CD pauses after each sync wave.
 	SyncWaveDelay time.Duration
 	// Reconciliation is how often Argo CD polls repositories.

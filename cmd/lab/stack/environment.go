@@ -17,7 +17,8 @@ import (
 // Variable is one environment variable of the lab.
 type Variable struct{ Name, Value string }
 
-// Variables are where the lab's services are; a lab of the control plane alone has the first. The names resolve in pods
+// Variables are where the lab's services are; a lab of the control plane alone has the first, one without a second cluster
+// not the last. The names resolve in pods
 // and for commands in the lab alike.
 func (c Config) Variables() []Variable {
 	all := []Variable{{"KUBECONFIG", c.cluster().Kubeconfig()}}
@@ -28,12 +29,16 @@ func (c Config) Variables() []Variable {
 		Scheme: "postgres", User: url.UserPassword(postgres.User, c.Password),
 		Host: fmt.Sprintf("%s:%d", kubernetes.ServiceName("postgres"), postgres.Port), Path: "/postgres",
 	}
-	return append(all,
+	all = append(all,
 		Variable{"DATABASE_URL", database.String()},
 		Variable{"NATS_URL", fmt.Sprintf("nats://%s:%d", kubernetes.ServiceName("nats"), nats.Port)},
 		Variable{"ARGOCD_URL", "http://" + kubernetes.ServiceName("argocd")},
 		Variable{"GIT_URL", GitURL()},
 	)
+	if c.SecondCluster {
+		all = append(all, Variable{"SECOND_KUBECONFIG", c.second().Kubeconfig()})
+	}
+	return all
 }
 
 // GitURL is the git server's URL.
@@ -64,8 +69,9 @@ func (c Config) ComponentEnvironment() []string {
 
 // MakeDirectories makes the directories that components share, and bin with the programs by the names they answer to.
 func (c Config) MakeDirectories() error {
-	for _, dir := range []string{"bin", "home", "tmp", "logs"} {
-		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
+	own := []string{c.path("bin"), c.path("home"), c.path("tmp"), c.path("logs")}
+	for _, dir := range append(own, c.Clusters()...) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make the lab's directories: %w", err)
 		}
 	}

@@ -22,15 +22,15 @@ func example(t *testing.T) Config {
 }
 
 func TestPlansCanStart(t *testing.T) {
-	for _, controlPlane := range []bool{true, false} {
+	for _, options := range []Options{{ControlPlane: true}, {}, {SecondCluster: true}} {
 		c := example(t)
-		c.ControlPlane = controlPlane
+		c.Options = options
 		components, err := c.Components("cgroup")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := supervise.New(components, t.TempDir(), nil); err != nil {
-			t.Errorf("control plane %v: %v", controlPlane, err)
+			t.Errorf("%+v: %v", options, err)
 		}
 	}
 }
@@ -82,6 +82,13 @@ func TestEnvironmentOfACommand(t *testing.T) {
 		if got := last(env, name); got != want {
 			t.Errorf("%s=%s, want %s", name, got, want)
 		}
+	}
+	if got := last(env, "SECOND_KUBECONFIG"); got != "" {
+		t.Errorf("there is no second cluster, but %s", got)
+	}
+	c.SecondCluster = true
+	if got := last(c.Environment(nil), "SECOND_KUBECONFIG"); got != c.Dir+"/second/kubeconfig" {
+		t.Errorf("the second cluster is %s", got)
 	}
 	c.ControlPlane = true
 	if got := last(c.Environment([]string{"DATABASE_URL=postgres://elsewhere/"}), "DATABASE_URL"); got != "postgres://elsewhere/" {
