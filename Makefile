@@ -45,7 +45,7 @@ test: deps ## unit and integration tests: real PostgreSQL, real NATS, a real Kub
 	@cd $(PEERS) && $(GO) test ./...
 
 e2e: deps build ## the demo's story as tests, on a real Kubernetes with a real Argo CD (ARGOCD=2.14)
-	@$(LAB) run --argocd $(or $(ARGOCD),2.14) --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -skip FromNPM ./cmd/lab/e2e
+	@$(LAB) run --argocd $(or $(ARGOCD),2.14) --second-cluster --sync-wave-delay 0s -- $(GO) test -count 1 -timeout 25m -v -skip FromNPM ./cmd/lab/e2e
 
 e2e-matrix: ## the same on every Argo CD that a lab has
 	@$(MAKE) --no-print-directory e2e ARGOCD=2.14

@@ -142,11 +142,11 @@ func sayings(all []corev1.Event, reason string) string {
 	return b.String()
 }
 
-// explain is what `schemawave explain` says of an Application.
-func explain(t *testing.T, application string) controller.Explanation {
+// explain is what `schemawave explain` says of an Application, with more flags if need be.
+func explain(t *testing.T, application string, flags ...string) controller.Explanation {
 	t.Helper()
 	var e controller.Explanation
-	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "bin", "schemawave"), "explain", application, "-o", "json")
+	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "bin", "schemawave"), append([]string{"explain", application, "-o", "json"}, flags...)...)
 	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &e)

@@ -100,6 +100,7 @@ func TestStory(t *testing.T) {
 		{"the sync window opens", opened},
 		{"a service comes late", late},
 		{"Argo CD hydrates", hydrates},
+		{"a migration runs in another cluster", elsewhere},
 		{"Argo CD skips in four ways", fourWays},
 		{"everything fails at once", outage},
 		{"a migration is interrupted", interrupted},

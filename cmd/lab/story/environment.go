@@ -19,6 +19,8 @@ type Environment struct {
 	Checkout      string // root of this project's source, for examples/ and manifests/
 	LabDir        string // of the lab whose containerd takes images; empty: the cluster can pull them
 	Binaries      string // what `make build` has built
+	// SecondKubeconfig is of a second cluster, if there is one; of a lab's, whose containerd takes images in the same directory.
+	SecondKubeconfig string
 }
 
 // FromEnv reads an Environment from the variables that `lab exec` sets and that a cluster of one's own needs.
@@ -26,6 +28,7 @@ func FromEnv(getenv func(string) string, checkout string) (Environment, error) {
 	e := Environment{
 		Kubeconfig: getenv("KUBECONFIG"), NATSURL: getenv("NATS_URL"), DatabaseURL: getenv("DATABASE_URL"),
 		RepositoryURL: getenv("REPOSITORY_URL"), Checkout: checkout, LabDir: getenv("LAB_DIR"), Binaries: filepath.Join(checkout, "bin"),
+		SecondKubeconfig: getenv("SECOND_KUBECONFIG"),
 	}
 	// The lab's git server makes repositories and takes webhooks on demand.
 	if git := getenv("GIT_URL"); e.RepositoryURL == "" && git != "" {

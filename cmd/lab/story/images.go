@@ -14,8 +14,8 @@ import (
 	"github.com/schemawave/schemawave/manifests"
 )
 
-// loadImages puts this checkout's programs into the lab, under the names that the manifests give their images. A cluster
-// of one's own pulls them from where it pulls everything.
+// loadImages puts this checkout's programs into the lab, under the names that the manifests give their images; into its second
+// cluster, what migrates. A cluster of one's own pulls them from where it pulls everything.
 func (e Environment) loadImages(ctx context.Context) error {
 	if e.LabDir == "" {
 		return nil
@@ -30,8 +30,14 @@ func (e Environment) loadImages(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("image %s: %w: run make build", name, err)
 		}
-		if err := image.Load(ctx, e.LabDir, image.Image{Name: name, Files: []image.File{file}, Entrypoint: []string{path}, User: "65532:65532"}); err != nil {
-			return fmt.Errorf("image %s: %w", name, err)
+		clusters := []string{e.LabDir}
+		if e.SecondKubeconfig != "" && name == manifests.RunnerImage {
+			clusters = append(clusters, filepath.Dir(e.SecondKubeconfig))
+		}
+		for _, cluster := range clusters {
+			if err := image.Load(ctx, cluster, image.Image{Name: name, Files: []image.File{file}, Entrypoint: []string{path}, User: "65532:65532"}); err != nil {
+				return fmt.Errorf("image %s: %w", name, err)
+			}
 		}
 	}
 	return nil

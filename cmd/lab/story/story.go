@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,6 +27,7 @@ var environments = []string{Staging, "production"}
 // Story is one telling. It is not for concurrent use.
 type Story struct {
 	Cluster   Cluster
+	Second    *Cluster // nil if there is none
 	Repo      *Repository
 	Databases map[string]string // each environment's database URL
 
@@ -42,11 +44,19 @@ func Begin(ctx context.Context, env Environment, tell *Narrator, dir string) (*S
 	if err != nil {
 		return nil, err
 	}
+	var second *Cluster
+	if env.SecondKubeconfig != "" {
+		c, err := NewCluster(env.SecondKubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("the second cluster: %w", err)
+		}
+		second = &c
+	}
 	nc, err := jetstream.Connect(ctx, jetstream.Options{URL: env.NATSURL, Name: "schemawave story"})
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	return &Story{Cluster: cluster, Databases: map[string]string{}, env: env, tell: tell, dir: dir, nc: nc}, nil
+	return &Story{Cluster: cluster, Second: second, Databases: map[string]string{}, env: env, tell: tell, dir: dir, nc: nc}, nil
 }
 
 // Close ends the story's connections; what it has built stays.
@@ -117,6 +127,24 @@ func (s *Story) Install(ctx context.Context) error {
 	}
 	s.tell.Tell("the controller is ready: two replicas, one leads")
 	return nil
+}
+
+// Reinstall installs the controller anew, by a kustomization of the administrator's own: its files by name, in a directory
+// beside that of the example's installation.
+func (s *Story) Reinstall(ctx context.Context, files map[string]string) error {
+	dir := s.admin("own")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("install the controller: %w", err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("install the controller: %w", err)
+		}
+	}
+	if err := s.Cluster.Apply(ctx, dir); err != nil {
+		return err
+	}
+	return s.Cluster.RolledOut(ctx, "schemawave", "schemawave")
 }
 
 // admin is the administrator's copy of a part of the example.
