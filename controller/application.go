@@ -36,7 +36,7 @@ func newApplication(a *argo.Application, to destination) application {
 	}
 	for _, c := range a.Status.Conditions {
 		if c.Type == argo.ApplicationConditionSyncError {
-			out.Refusal.Message = c.Message
+			out.Refusal.Message = withoutCredentials(c.Message)
 			if c.LastTransitionTime != nil {
 				out.Refusal.Since = c.LastTransitionTime.UTC()
 			}
@@ -68,7 +68,7 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	if s == nil {
 		return operation{}, false
 	}
-	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating, Message: s.Message}
+	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating, Message: withoutCredentials(s.Message)}
 	if s.Phase.Completed() {
 		out.Finished = out.Started
 		if s.FinishedAt != nil {
@@ -105,6 +105,11 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	}
 	return out, true
 }
+
+// credentials are those that somebody has written into the address of a repository, from which Argo CD quotes it.
+var credentials = regexp.MustCompile(`://[^/\s'"]+@`)
+
+func withoutCredentials(text string) string { return credentials.ReplaceAllLiteralString(text, "://") }
 
 // carried lists the markers and guards that an Application's commit holds; none once it is being deleted.
 func carried(a *argo.Application) []marker {

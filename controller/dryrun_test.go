@@ -73,6 +73,9 @@ func TestADryRunIsNoSync(t *testing.T) {
 				t.Errorf("doubts %q; -want +got\n%s", d.Doubts, diff)
 			}
 			last, _ := view.last()
+			if said := newExplanation(a, view).String(); !strings.Contains(said, ", a dry run, started ") {
+				t.Errorf("explained is\n%s", said)
+			}
 			if got := idle(a, view, last); got != c.waiting {
 				t.Errorf("waits to be synced: %t", got)
 			}

@@ -42,6 +42,7 @@ type OperationFact struct {
 	Revision string    `json:"revision,omitempty"`
 	Started  time.Time `json:"started"`
 	Hooks    bool      `json:"hooks"` // whether it runs any: a partial one or one that merely applies does not
+	DryRun   bool      `json:"dryRun,omitempty"`
 	Message  string    `json:"message,omitempty"`
 }
 
@@ -81,18 +82,19 @@ type JobFact struct {
 func newExplanation(a *argo.Application, view application) Explanation {
 	out := Explanation{Application: view.Key.String(), Revision: view.Compared, Refusal: view.Refusal.Message}
 	for _, s := range sources(a) {
-		out.Sources = append(out.Sources, strings.Join(strings.Fields(s.RepoURL+" "+cmp.Or(s.Path, s.Chart)+" "+s.TargetRevision), " "))
+		out.Sources = append(out.Sources, strings.Join(strings.Fields(withoutCredentials(s.RepoURL)+" "+cmp.Or(s.Path, s.Chart)+" "+s.TargetRevision), " "))
 	}
 	if a.Spec.SourceHydrator != nil {
 		out.Hydration = &HydrationFact{Branch: a.Spec.GetHydrateToSource().TargetRevision, Commit: view.Hydrated, From: view.Dry}
 		if o := a.Status.SourceHydrator.CurrentOperation; o != nil && o.Phase == argo.HydrateOperationPhaseFailed {
-			out.Hydration.Failure = o.Message
+			out.Hydration.Failure = withoutCredentials(o.Message)
 		}
 	}
 	if o, ok := view.last(); ok {
 		out.Operation = &OperationFact{
 			Phase: string(a.Status.OperationState.Phase), Revision: o.Revision, Started: o.Started, Hooks: !o.skipsHooks(), Message: o.Message,
 		}
+		out.Operation.DryRun = a.Status.OperationState.Operation.Sync != nil && a.Status.OperationState.Operation.Sync.DryRun
 	}
 	return out
 }
@@ -218,11 +220,14 @@ func (e Explanation) String() string {
 	if o := e.Operation; o == nil {
 		line("operation", "none yet")
 	} else {
-		hooks := ""
-		if !o.Hooks {
-			hooks = ", without hooks"
+		how := ""
+		switch {
+		case o.DryRun:
+			how = ", a dry run"
+		case !o.Hooks:
+			how = ", without hooks"
 		}
-		line("operation", "%s%s, started %s, at %s%s", o.Phase, hooks, o.Started.Format(time.RFC3339), cmp.Or(o.Revision, "no revision"), remark(o.Message))
+		line("operation", "%s%s, started %s, at %s%s", o.Phase, how, o.Started.Format(time.RFC3339), cmp.Or(o.Revision, "no revision"), remark(o.Message))
 	}
 	if e.Refusal != "" {
 		line("refusal", "%s", brief(e.Refusal))

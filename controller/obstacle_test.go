@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -349,5 +350,50 @@ func TestDeletedJobThatArgoCDHolds(t *testing.T) {
 	}
 	if at := b.slot("c7", "orders").state.Obstacle; at == nil || at.Kind != events.Deleted {
 		t.Errorf("%+v is in the way", at)
+	}
+}
+
+// TestCredentialsAreNotTold: who writes them into the address of a repository finds them in Argo CD's messages, and nowhere else.
+func TestCredentialsAreNotTold(t *testing.T) {
+	const address = "https://robot:s3cr3t@x@git.example/shop.git"
+	commit := strings.Repeat("b", 40)
+	for _, c := range []struct {
+		name  string
+		about func(*argo.Application)
+	}{
+		{"a sync that failed", func(a *argo.Application) {
+			a.Status.OperationState.Phase = common.OperationError
+			a.Status.OperationState.Message = "ComparisonError: `git fetch " + address + "` failed"
+			a.Status.OperationState.SyncResult = &argo.SyncOperationResult{Revision: commit}
+		}},
+		{"a refusal", func(a *argo.Application) {
+			a.Status.Conditions = []argo.ApplicationCondition{{
+				Type: argo.ApplicationConditionSyncError, Message: refused + `"orders": '` + address + `' is denied`, LastTransitionTime: &metav1.Time{Time: minute(12)},
+			}}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := &argo.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "orders", Annotations: map[string]string{AnnotationEnvironment: "production"}}}
+			a.Spec.Source = &argo.ApplicationSource{RepoURL: address}
+			a.Status.Sync.Revision = commit
+			a.Status.Resources = []argo.ResourceStatus{{Kind: "ConfigMap", Name: madeJob("2", 0).Key.Name + "-marker", Status: argo.SyncStatusCodeOutOfSync}}
+			a.Status.OperationState = &argo.OperationState{
+				Operation: argo.Operation{Sync: &argo.SyncOperation{}}, Phase: common.OperationSucceeded,
+				StartedAt: metav1.NewTime(minute(10)), FinishedAt: &metav1.Time{Time: minute(11)}, SyncResult: &argo.SyncOperationResult{Revision: "old"},
+			}
+			c.about(a)
+			view := newApplication(a, destination{})
+			d := decide(observation{Target: orders, Applications: []application{view}, State: published("1")})
+			if len(d.Publications) != 1 {
+				t.Fatalf("%d facts are told", len(d.Publications))
+			}
+			told, err := json.Marshal([]any{d.Publications[0].State, d.Publications[0].Event, newExplanation(a, view)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := string(told); strings.Contains(text, "s3cr3t") || strings.Contains(text, "x@git") || !strings.Contains(d.Publications[0].Event.Reason, "https://git.example/shop.git") {
+				t.Errorf("this is told: %s", text)
+			}
+		})
 	}
 }
