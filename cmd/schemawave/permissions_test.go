@@ -122,7 +122,7 @@ func tellAs(t *testing.T, environment string) error {
 func TestEachRoleCanDoItsJob(t *testing.T) {
 	server := guardedBroker(t)
 	become(t, server, "waiter")
-	run(t, 77, "$JS.API.STREAM.CREATE.SCHEMA_STATE", "streams ensure")
+	run(t, 77, "$JS.API.STREAM.INFO.SCHEMA_STATE", "streams ensure")
 
 	become(t, server, "controller")
 	run(t, 0, "", "streams ensure")
@@ -149,7 +149,7 @@ func TestEachRoleCanDoItsJob(t *testing.T) {
 	run(t, 77, "schema.event.v1.>", "events")
 	run(t, 77, "schema.event.v1.staging.>", "events --follow --environment staging")
 	run(t, 77, "schema.live.v1.production.orders", "wait production/orders@2")
-	run(t, 77, "$JS.API.STREAM.CREATE.SCHEMA_STATE", "streams ensure")
+	run(t, 77, "$JS.API.STREAM.INFO.SCHEMA_STATE", "streams ensure")
 
 	become(t, server, "overseer")
 	run(t, 0, "staging/orders", "status")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -68,8 +69,20 @@ func unskipped(t *testing.T, s *story.Story) {
 			strings.Contains(state.Satisfies("21").Reason, "would be skipped")
 	})
 
-	// A person may do what Argo CD may not. It is told as what it is, and changes nothing of what is ready.
-	syncWhole(t, s, app, argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]})
+	// A person may do what Argo CD may not. To try it out skips nothing, although Argo CD lists the marker as applied.
+	marker := argo.SyncOperationResource{Kind: "ConfigMap", Name: strings.Fields(refused[strings.Index(refused, "schema-orders-21-"):])[0]}
+	post(t, "/api/v1/applications/"+name+"/sync", map[string]any{"name": name, "dryRun": true, "resources": []argo.SyncOperationResource{marker}})
+	wantEventually(t, "the marker is tried out", func(ctx context.Context) bool {
+		a, err := s.Cluster.Application(ctx, name)
+		if err != nil || a.Operation != nil || a.Status.OperationState == nil || !a.Status.OperationState.Operation.Sync.DryRun {
+			return false
+		}
+		return a.Status.OperationState.Phase.Successful() && slices.ContainsFunc(a.Status.OperationState.SyncResult.Resources, func(r *argo.ResourceResult) bool {
+			return r.Name == marker.Name && r.Status == common.ResultCodeSynced
+		})
+	})
+	// To do it is told as what it is, and changes nothing of what is ready.
+	syncWhole(t, s, app, marker)
 	wantEventually(t, "the skipped migration is told", func(ctx context.Context) bool {
 		list, err := s.Events(ctx, "production")
 		return err == nil && slices.ContainsFunc(list, func(e events.Event) bool {
@@ -82,6 +95,9 @@ func unskipped(t *testing.T, s *story.Story) {
 		state, err := s.State(ctx, "production", story.Database)
 		return err == nil && state.Ready != nil && state.Ready.Version == "21" && state.Obstacle == nil
 	})
+	if n := countEvents(t, s, "production", story.Database, "21"); n[events.Skipped] != 1 {
+		t.Errorf("of version 21 was told: %v, want that it was skipped once", n)
+	}
 }
 
 // syncWhole syncs an Application, or some resources of it, as a person would: argocd app sync. Where Argo CD has changed the Application
