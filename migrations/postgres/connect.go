@@ -67,6 +67,8 @@ func sessionSettings(cfg Config) map[string]string {
 		"tcp_keepalives_count":                "3",
 		"tcp_user_timeout":                    "60000",
 	}
+	options := cfg.Conn.RuntimeParams["options"]
+	maps.DeleteFunc(params, func(name, _ string) bool { return strings.Contains(options, name) }) // which the server would read first
 	maps.Copy(params, cfg.Conn.RuntimeParams)
 	params["standard_conforming_strings"], params["client_encoding"] = "on", "UTF8" // a file means the same in every database
 	params["application_name"] = identity(cfg)
@@ -114,8 +116,14 @@ func (s *session) throughPooler() error {
 		delete(s.settings, checkInterval)
 	}
 	var set []string
+	s.begin = []string{"BEGIN"}
 	for _, name := range slices.Sorted(maps.Keys(s.settings)) {
 		if slices.Contains(poolerKeeps, name) || strings.HasPrefix(name, "tcp_") { // the pooler has its own TCP settings
+			continue
+		}
+		if of, ok := strings.CutPrefix(name, "default_"); ok && strings.HasPrefix(of, "transaction_") { // a default comes too late for a transaction that has begun
+			s.begin = append(s.begin, fmt.Sprintf("SET LOCAL %s TO %s", of, literal(s.settings[name])))
+			s.outlasting = append(s.outlasting, name)
 			continue
 		}
 		set = append(set, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(name), literal(s.settings[name])))
@@ -123,7 +131,7 @@ func (s *session) throughPooler() error {
 			s.outlasting = append(s.outlasting, name)
 		}
 	}
-	s.begin = []string{"BEGIN", "SELECT " + strings.Join(set, ", ")}
+	s.begin = append(s.begin, "SELECT "+strings.Join(set, ", "))
 	return nil
 }
 

@@ -249,6 +249,17 @@ func TestSettingsDoNotLeak(t *testing.T) {
 	}
 }
 
+// What the URL sets is in force for migrations, however it says so.
+func TestTheURLDecidesTimeouts(t *testing.T) {
+	for _, said := range []string{"&lock_timeout=7s&statement_timeout=8s", "&options=-c%20lock_timeout%3D7s%20-c%20statement_timeout%3D8s", "&options=--lock_timeout%3D7s%20--statement_timeout%3D8s"} {
+		url := freshURL(t)
+		migrate(t, config(t, url+said), load(t, files("1_a.sql", "CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement")))
+		if got := query(t, url, "SELECT * FROM seen"); got[0] != "7s|8s" {
+			t.Errorf("%s: %v", said, got)
+		}
+	}
+}
+
 // Text is UTF-8 and a backslash is one, whatever the URL says: else the ledger would keep another down script than the file has.
 func TestTheURLDoesNotDecideWhatStringsMean(t *testing.T) {
 	url := freshURL(t)

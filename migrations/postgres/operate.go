@@ -98,7 +98,7 @@ func (s *session) within(ctx context.Context, sql string) ([][][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rows[len(s.begin)-1:], nil // all but the first of s.begin answer with a row
+	return rows[1:], nil // the last of s.begin answers with a row
 }
 
 // noHistory refuses a ledger that already remembers something.

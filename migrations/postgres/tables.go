@@ -8,10 +8,10 @@ import (
 // createSQL makes the tables, unless they are there, and the root row of the tenant. Whoever else does the same at the same
 // time waits for the end of this transaction, however long that takes on a busy machine. CREATE SCHEMA is left out where the
 // schema is there, for even with IF NOT EXISTS it asks for the right to create one; to_regnamespace would remember how it was
-// before the wait.
+// before the wait, and so would a snapshot of the whole transaction.
 func (l ledger) createSQL(database string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "BEGIN;SET LOCAL lock_timeout TO 0;SELECT pg_catalog.pg_advisory_xact_lock(%d);SET LOCAL client_min_messages TO warning;\n%s;\n",
+	fmt.Fprintf(&b, "BEGIN ISOLATION LEVEL READ COMMITTED;SET LOCAL lock_timeout TO 0;SELECT pg_catalog.pg_advisory_xact_lock(%d);SET LOCAL client_min_messages TO warning;\n%s;\n",
 		lockKey("schemawave ledger tables", l.schema),
 		block(fmt.Sprintf("BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s) THEN CREATE SCHEMA %s; END IF; END", literal(l.schema), identifier(l.schema))))
 	fmt.Fprintf(&b, `CREATE TABLE IF NOT EXISTS %s (
