@@ -57,3 +57,15 @@ func TestDirReportsWhatCannotBeRead(t *testing.T) {
 		t.Errorf("an absent directory: %v", err)
 	}
 }
+
+func TestDirRefusesANameThatIsNotText(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "2_\xff.sql"), []byte("SELECT 1"), 0o600); err != nil {
+		t.Skipf("the file system has no such names: %v", err)
+	}
+	_, err := Load(Dir(root), LayoutAuto)
+	var p *Problem
+	if !errors.As(err, &p) || p.Kind != BadName || p.File != "2_\uFFFD.sql" {
+		t.Errorf("%v", err)
+	}
+}

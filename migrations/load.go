@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Load reads and checks the SQL files of fsys, whose root is the directory. All that is wrong is reported at once, as a
-// *LoadError; the Set is then empty. Files that do not end in .sql, and those whose name begins with a dot, are not looked at.
+// *LoadError; the Set is then empty. Files that do not end in .sql, and those whose name begins with a dot, are not looked at; one
+// that ends in .SQL is a problem.
 //
 // Several files are read at the same time. Of a directory on disk, Dir is the quickest way.
 func Load(fsys fs.FS, layout Layout) (Set, error) {
@@ -38,8 +40,12 @@ func Read(fsys fs.FS, layout Layout) (Unchecked, error) {
 		if p := foreign(name); p != nil {
 			found.add(p)
 		}
-		if strings.HasSuffix(name, ".sql") {
+		switch {
+		case !strings.HasSuffix(name, ".sql"):
+		case utf8.ValidString(name):
 			names = append(names, name)
+		default:
+			found.add(&Problem{Kind: BadName, File: strings.ToValidUTF8(name, "�"), What: "its name is not UTF-8, which the ledger keeps", Remedy: "rename it"})
 		}
 	}
 	read, done := filesOf(fsys)

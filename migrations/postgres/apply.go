@@ -16,8 +16,8 @@ import (
 )
 
 // resetSQL undoes what a migration may have left in the session. It is DISCARD ALL without the release of advisory
-// locks; RESET ALL goes back to the settings of the startup message, ours included.
-const resetSQL = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DEALLOCATE ALL;DISCARD PLANS;DISCARD TEMP;DISCARD SEQUENCES"
+// locks, and of plans, which the server itself keeps right; RESET ALL goes back to the settings of the startup message, ours included.
+const resetSQL = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DEALLOCATE ALL;DISCARD TEMP;DISCARD SEQUENCES"
 
 // statementWidth is how much of a failing statement a report shows, in bytes.
 const statementWidth = 400

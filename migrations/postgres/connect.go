@@ -101,7 +101,7 @@ var poolerKeeps = []string{"application_name", "client_encoding", "standard_conf
 
 // pooledReset is resetSQL for a server session that others use too: what they have prepared stays, and what the pooler
 // believes of this client is so again.
-const pooledReset = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP;" +
+const pooledReset = "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP;DISCARD SEQUENCES;" +
 	"SET standard_conforming_strings TO on;SET client_encoding TO 'UTF8'"
 
 // throughPooler prepares the session for server sessions that change from one transaction to the next: nothing can be set for
