@@ -278,7 +278,10 @@ func (r *runner) refusedRow(ctx context.Context, m migrations.Migration, pe *pgc
 		return e
 	}
 	e.Failure.Message = "record in the ledger: " + e.Failure.Message
-	if strings.HasPrefix(pe.Code, "23") {
+	switch pe.Code[:min(2, len(pe.Code))] {
+	case "3F", "42":
+		e.Failure.Hint = "a migration before this one, or somebody else, has changed the ledger's tables or the role's rights to them: undo that"
+	case "23":
 		e.Failure.Code, e.Failure.Permanent = migrations.ExitBusy, false
 		e.Failure.Message = "the ledger was changed by another runner meanwhile"
 		e.Failure.Hint = "run it again; if it happens again, two runners use this ledger without seeing each other's lock"

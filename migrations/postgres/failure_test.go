@@ -111,6 +111,22 @@ func TestReadOnlyIsExplained(t *testing.T) {
 	}
 }
 
+func TestAMigrationThatHarmsTheLedgerIsNamed(t *testing.T) {
+	for harm, state := range map[string]string{
+		"DROP SCHEMA schemawave CASCADE":                                 "42P01",
+		"ALTER TABLE schemawave.migration RENAME COLUMN checksum TO sum": "42703",
+	} {
+		url := freshURL(t)
+		report, err := postgres.Migrate(t.Context(), config(t, url), load(t, files("1_a.sql", harm, "2_b.sql", "CREATE TABLE b ()")))
+		if f := report.Failure; err == nil || f.File != "2_b.sql" || f.SQLState != state || !strings.Contains(f.Hint, "the ledger's tables") || report.Count != 1 {
+			t.Errorf("%s: %v", harm, err)
+		}
+		if got := query(t, url, "SELECT to_regclass('b')"); got[0] != "" {
+			t.Errorf("%s: what came after it was applied", harm)
+		}
+	}
+}
+
 // A deferred constraint strikes at COMMIT, after which the session is idle again: only the ledger's chain stops the rest.
 func TestFailureAtCommitStopsEverythingAfterIt(t *testing.T) {
 	url := freshURL(t)
