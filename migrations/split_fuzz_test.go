@@ -45,6 +45,7 @@ func FuzzSplit(f *testing.F) {
 			end = st.Offset + len(st.SQL)
 			checkIndivisible(t, st)
 		}
+		checkPieces(t, s, statements, err)
 		p, unclosed := err.(*Problem)
 		switch {
 		case err == nil:
@@ -60,6 +61,30 @@ func checkGap(t *testing.T, text string) {
 	t.Helper()
 	if st, err := (Script{SQL: text}).Split(); err != nil || len(st) != 0 {
 		t.Fatalf("%q is left between statements", text)
+	}
+}
+
+// checkPieces holds that the pieces are the script, and that their statements are its statements.
+func checkPieces(t *testing.T, s Script, want []Statement, err error) {
+	t.Helper()
+	for _, size := range []int{1, 20} {
+		pieces := s.Pieces(size)
+		if strings.Join(pieces, "") != s.SQL || err != nil && len(pieces) != 1 {
+			t.Fatalf("%q in pieces: %q", s.SQL, pieces)
+		}
+		var got []string
+		for _, piece := range pieces {
+			statements, _ := Script{SQL: piece}.Split()
+			for _, st := range statements {
+				got = append(got, st.SQL)
+			}
+			if err == nil && len(statements) > 1 && statements[len(statements)-1].Offset+len(statements[len(statements)-1].SQL) > size {
+				t.Fatalf("%q has several statements and is longer than %d", piece, size)
+			}
+		}
+		if !slices.EqualFunc(got, want, func(sql string, st Statement) bool { return sql == st.SQL }) {
+			t.Fatalf("%q in pieces has %q", s.SQL, got)
+		}
 	}
 }
 
