@@ -14,7 +14,7 @@ func TestCutAgainAndAgain(t *testing.T) {
 		{name: "cut again and again", act: func(_ *crash, r *relay) { cut(r) }},
 		{name: "terminate again and again", act: func(c *crash, r *relay) { c.signal(r, "pg_terminate_backend") }},
 	} {
-		for _, n := range []int{130, 140, 160, 200, 300} { // the server's messages on each connection; it takes up to 100 to ask for the ledger
+		for _, n := range []int{150, 160, 180, 220, 320} { // the server's messages on each connection; it takes up to 100 to ask for the ledger
 			c := &crash{crashBench: bench, t: t, kind: kind, at: moment{fromServer: true, number: n}, again: true, db: freshURL(t)}
 			wg.Go(func() {
 				if _, succeeded := c.run(); !succeeded {
