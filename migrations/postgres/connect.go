@@ -17,6 +17,7 @@ const (
 	connectTimeout    = 10 * time.Second
 	checkInterval     = "client_connection_check_interval"
 	undefinedSetting  = "42704"
+	invalidValue      = "22023"
 	protocolViolation = "08P01"
 	applicationName   = "schemawave"
 	maxIdentifier     = 63 // NAMEDATALEN-1: longer application names are cut by the server
@@ -34,8 +35,8 @@ func connect(ctx context.Context, cfg Config) (*session, error) {
 	conn.RuntimeParams = settings
 	pg, err := pgconn.ConnectConfig(ctx, conn)
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == undefinedSetting && cfg.Conn.RuntimeParams[checkInterval] == "" {
-		delete(settings, checkInterval) // PostgreSQL 13 and older do not know it
+	if errors.As(err, &refused) && cannotCheck(refused) && cfg.Conn.RuntimeParams[checkInterval] == "" {
+		delete(settings, checkInterval)
 		pg, err = pgconn.ConnectConfig(ctx, conn)
 	}
 	if errors.As(err, &refused) && refusesSettings(refused) {
@@ -47,6 +48,12 @@ func connect(ctx context.Context, cfg Config) (*session, error) {
 		return nil, connectFailure(ctx, cfg.Conn, err)
 	}
 	return &session{pg: pg, settings: settings, begin: []string{"BEGIN"}, reset: resetSQL}, nil
+}
+
+// cannotCheck reports whether the server cannot check connections while it executes: PostgreSQL 13 and older do not know the setting,
+// later ones refuse it on systems that have no means for it, such as Windows (PostgreSQL, "client_connection_check_interval").
+func cannotCheck(pe *pgconn.PgError) bool {
+	return pe.Code == undefinedSetting || pe.Code == invalidValue && strings.Contains(pe.Message, checkInterval)
 }
 
 // refusesSettings reports whether it was a pooler that did not take a setting in the startup message.
