@@ -410,4 +410,22 @@ func TestRefresh(t *testing.T) {
 			t.Errorf("%s was asked for a refresh", a.Name)
 		}
 	}
+
+	for phase, want := range map[argo.HydrateOperationPhase]string{
+		argo.HydrateOperationPhaseHydrating: "hydrated: another commit is being hydrated", argo.HydrateOperationPhaseHydrated: "", argo.HydrateOperationPhaseFailed: "",
+	} {
+		asks(hydrated, argo.AnnotationKeyHydrate)
+		hydrated.Annotations = nil
+		hydrated.Status.SourceHydrator.CurrentOperation = &argo.HydrateOperation{Phase: phase, StartedAt: metav1.Now()}
+		if err := c.Update(t.Context(), hydrated); err != nil {
+			t.Fatal(err)
+		}
+		asked, err := r.Refresher().Refresh(t.Context(), overlay.RepoURL, "main", []string{"overlays/production/"})
+		if asked != 3 || want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("while its hydration is %s, %d are asked: %v", phase, asked, err)
+		}
+		if got := asks(hydrated, argo.AnnotationKeyHydrate); got != "normal" {
+			t.Errorf("while its hydration is %s, it is not asked", phase)
+		}
+	}
 }

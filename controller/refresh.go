@@ -33,6 +33,9 @@ var (
 // Refresh asks for a refresh of every Application with a source in the repository, on the branch, whose path is one of
 // paths or a directory above one of them. It returns how many it asked for, errors notwithstanding, and is idempotent.
 //
+// While Argo CD hydrates an Application it may take the request and forget it (3.5 does, controller/hydrator, appNeedsHydration). That is an
+// error too: ask again later.
+//
 // repoURL may be spelt in any of the ways git knows, with or without scheme, user, port and ".git". An Application that
 // follows HEAD, or names no revision, counts as one that follows the branch: which branch that is only the repository knows.
 func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths []string) (int, error) {
@@ -58,6 +61,9 @@ func (r *Refresher) Refresh(ctx context.Context, repoURL, branch string, paths [
 			continue
 		}
 		n++
+		if o := a.Status.SourceHydrator.CurrentOperation; o != nil && o.Phase == argo.HydrateOperationPhaseHydrating {
+			errs = append(errs, fmt.Errorf("refresh application %s: another commit is being hydrated, and Argo CD may forget to look for newer ones", key))
+		}
 		r.log.InfoContext(ctx, "asked Argo CD to look at git", "application", key.String(), "branch", branch)
 	}
 	return n, errors.Join(errs...)

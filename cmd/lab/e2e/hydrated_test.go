@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/cmd/lab/story"
@@ -31,14 +34,15 @@ func hydrates(t *testing.T, s *story.Story) {
 	url := makeDatabase(t, s, hydrated)
 	migrate(t, s, hydrated, hydrated, hydrated, "1", "CREATE TABLE hydrated (id bigint);\n")
 	dry := push(t, s, "hydrated: first")
-	create(t, s, hydratedApplication(hydrated, hydratedBranch))
-	wantHydrated(t, s, "1", dry)
+	into := createHydrated(t, s, hydrated, hydratedBranch)
+	t.Logf("it is hydrated to %s", into)
+	wantHydrated(t, s, into, "1", dry)
 	wantAtRest(t, s, hydrated)
 
 	asked := countRequests(t, s)
 	migrate(t, s, hydrated, hydrated, hydrated, "2", "ALTER TABLE hydrated ADD COLUMN label text;\n")
 	dry = push(t, s, "hydrated: second")
-	second, from := wantHydrated(t, s, "2", dry), dry
+	second, from := wantHydrated(t, s, into, "2", dry), dry
 	wantAtRest(t, s, hydrated)
 	if n := asked.Load(); n != 1 {
 		t.Errorf("Argo CD was asked %d times to hydrate, want once for the push", n)
@@ -68,7 +72,7 @@ func hydrates(t *testing.T, s *story.Story) {
 		state, err = s.State(ctx, story.Staging, hydrated)
 		return err == nil && state.LastAttempt.Version == "3" && state.LastAttempt.Outcome == events.OutcomeFailed
 	})
-	if a := state.LastAttempt; a.Revision != wantCommit(t, s, dry) || a.DryRevision != dry || a.Failure.SQLState != "42P01" || state.Ready.Version != "2" || state.Ready.Revision != second {
+	if a := state.LastAttempt; a.Revision != wantCommit(t, s, into, dry) || a.DryRevision != dry || a.Failure.SQLState != "42P01" || state.Ready.Version != "2" || state.Ready.Revision != second {
 		t.Errorf("ready is %+v after %+v, want version 2 of %s after a failure at %s", state.Ready, a, second, dry)
 	}
 	e := explain(t, hydrated)
@@ -84,9 +88,9 @@ func hydrates(t *testing.T, s *story.Story) {
 
 	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE hydrated ADD COLUMN size bigint;\n")
 	dry = push(t, s, "hydrated: mended")
-	wantHydrated(t, s, "3", dry)
+	wantHydrated(t, s, into, "3", dry)
 
-	// a commit that comes while the one before is hydrated
+	// a commit that comes while the one before is hydrated, when 3.5 takes the request and forgets it
 	resume := pause(t, "argocd-commit-server")
 	migrate(t, s, hydrated, hydrated, hydrated, "4", "ALTER TABLE hydrated ADD COLUMN weight bigint;\n")
 	push(t, s, "hydrated: fourth")
@@ -101,7 +105,7 @@ func hydrates(t *testing.T, s *story.Story) {
 		return err == nil && asked.Load() > n && a.Annotations[argo.AnnotationKeyHydrate] == ""
 	})
 	resume()
-	wantHydrated(t, s, "5", dry)
+	wantHydrated(t, s, into, "5", dry)
 
 	for version, want := range map[string]map[events.Predicate]int{
 		"1": {events.Started: 1, events.Succeeded: 1},
@@ -124,7 +128,7 @@ func hydrates(t *testing.T, s *story.Story) {
 
 	// what cannot be hydrated; to another branch, for it would hold up all that is hydrated to the same
 	const lost = "unhydrated"
-	create(t, s, hydratedApplication(lost, "environments/"+lost))
+	createHydrated(t, s, lost, "environments/"+lost)
 	wantEventually(t, "Argo CD has failed to hydrate", func(ctx context.Context) bool {
 		return hydration(ctx, s, lost).Phase == argo.HydrateOperationPhaseFailed
 	})
@@ -136,14 +140,44 @@ func hydrates(t *testing.T, s *story.Story) {
 	}
 }
 
-// hydratedApplication is one whose overlay Argo CD hydrates to the same path of a branch.
-func hydratedApplication(overlay, branch string) *argo.Application {
+// createHydrated creates an Application whose overlay Argo CD hydrates to the same path of a branch. That is in a repository of its own, which
+// is returned, where Argo CD can do so: 2.14 cannot, and its definition of Applications drops the field.
+func createHydrated(t *testing.T, s *story.Story, overlay, branch string) (repository string) {
+	t.Helper()
+	git := os.Getenv("GIT_URL")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, git+"/_admin/repos/"+hydrated, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode/100 != 2 {
+		t.Fatalf("make a repository: %s", resp.Status)
+	}
 	app := newApplication(overlay)
 	app.Spec.SourceHydrator = &argo.SourceHydrator{
-		DrySource:  argo.DrySource{RepoURL: os.Getenv("GIT_URL") + "/shop.git", TargetRevision: "main", Path: overlay},
+		DrySource:  argo.DrySource{RepoURL: git + "/shop.git", TargetRevision: "main", Path: overlay},
 		SyncSource: argo.SyncSource{TargetBranch: branch, Path: overlay},
 	}
-	return app
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := []string{"spec", "sourceHydrator", "syncSource", "repoURL"}
+	if err := unstructured.SetNestedField(object, git+"/"+hydrated+".git", field...); err != nil {
+		t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{Object: object}
+	u.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
+	if err := s.Cluster.Create(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if own, _, _ := unstructured.NestedString(u.Object, field...); own != "" {
+		return own
+	}
+	return git + "/shop.git"
 }
 
 // hydration is how far Argo CD is with hydrating an Application; zero if it has not begun.
@@ -157,10 +191,10 @@ func hydration(ctx context.Context, s *story.Story, application string) argo.Hyd
 
 // wantHydrated waits until the database is ready at a version, by the report of a migration in the newest commit of the hydrated branch, which was
 // made from dry. Everything told of it names both commits. It returns the hydrated one.
-func wantHydrated(t *testing.T, s *story.Story, version, dry string) string {
+func wantHydrated(t *testing.T, s *story.Story, repository, version, dry string) string {
 	t.Helper()
 	state := wantVersion(t, s, hydrated, version)
-	commit := wantCommit(t, s, dry)
+	commit := wantCommit(t, s, repository, dry)
 	if r := state.Ready; r.Revision != commit || r.Application != "argocd/"+hydrated || r.Evidence != events.EvidenceReport {
 		t.Errorf("ready is %+v, want it by the report of a migration in %s", r, commit)
 	}
@@ -183,9 +217,9 @@ func wantHydrated(t *testing.T, s *story.Story, version, dry string) string {
 }
 
 // wantCommit returns the newest commit of the hydrated branch, which says itself that it was made from dry.
-func wantCommit(t *testing.T, s *story.Story, dry string) string {
+func wantCommit(t *testing.T, s *story.Story, repository, dry string) string {
 	t.Helper()
-	commit, content, err := s.Repo.Show(t.Context(), hydratedBranch, hydrated+"/hydrator.metadata")
+	commit, content, err := s.Repo.Show(t.Context(), repository, hydratedBranch, hydrated+"/hydrator.metadata")
 	if err != nil {
 		t.Fatal(err)
 	}

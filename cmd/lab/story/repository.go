@@ -141,9 +141,9 @@ func (r *Repository) Changed(ctx context.Context, commit string) (string, error)
 	return r.git(ctx, "show", "--stat=100", "--format=%an: %s", commit)
 }
 
-// Show returns the newest commit of a branch, and a file of it.
-func (r *Repository) Show(ctx context.Context, branch, path string) (commit, content string, err error) {
-	if _, err = r.git(ctx, "fetch", "--quiet", "origin", "refs/heads/"+branch); err != nil {
+// Show returns the newest commit of a branch of a repository, which may be another one, and a file of it.
+func (r *Repository) Show(ctx context.Context, url, branch, path string) (commit, content string, err error) {
+	if _, err = r.git(ctx, "fetch", "--quiet", url, "refs/heads/"+branch); err != nil {
 		return "", "", err
 	}
 	if commit, err = r.git(ctx, "rev-parse", "FETCH_HEAD"); err != nil {
