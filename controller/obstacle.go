@@ -133,6 +133,10 @@ func remaining(old *events.Obstacle, ready *events.Ready, a events.Attempt) *eve
 	return old
 }
 
+// unanswered is in Argo CD's message on a Job of which it could not ask the API server what it is (net/url: Error). It asks that again while a
+// hook runs, and overwrites what it knew of the hook (gitops-engine, pkg/sync: getSyncTasks).
+const unanswered = `Get "https://`
+
 // hindrance says to a person what is in the way and what to do.
 func (v verdict) hindrance(s events.State) string {
 	a := v.Attempt
@@ -145,6 +149,10 @@ func (v verdict) hindrance(s events.State) string {
 		return fmt.Sprintf("the Job of %s was deleted before its result was seen, and Argo CD goes on waiting for it; "+
 			"terminate the operation of %s, then sync the whole application", migration, a.Application)
 	case events.Unattempted:
+		if strings.Contains(v.Why, unanswered) {
+			return fmt.Sprintf("whether %s was begun is not known, for its cluster did not answer Argo CD during the sync of %s: %s; "+
+				"once it does, see whether its Job is there, then sync again", migration, a.Application, brief(v.Why))
+		}
 		return fmt.Sprintf("%s was not begun, for the sync of %s failed before it: %s; mend that, then sync again", migration, a.Application, brief(v.Why))
 	case events.Blocked:
 		return fmt.Sprintf("%s is held back: %s; wait until that lets it through, or %s", migration, brief(v.Why), whole)

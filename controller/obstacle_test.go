@@ -397,3 +397,20 @@ func TestCredentialsAreNotTold(t *testing.T) {
 		})
 	}
 }
+
+// TestUnansweredSync has Argo CD overwrite what it knew of a hook that runs, in the words of 3.5 and of 2.14, because its cluster does not
+// answer. That nothing was begun is not said then.
+func TestUnansweredSync(t *testing.T) {
+	for _, message := range []string{
+		`failed to discover server resources for group version batch/v1: Get "https://10.87.0.2:6443/apis/batch/v1?timeout=32s": net/http: TLS handshake timeout`,
+		`Get "https://10.87.0.2:6443/apis/batch/v1?timeout=32s": dial tcp 10.87.0.2:6443: connect: connection refused`,
+	} {
+		a := due("2", syncFailed("one or more synchronization tasks are not valid: "+message),
+			withWord("2", "", message, withResult(func(r *result) { r.Status = "SyncFailed" })))
+		d := decide(observation{Target: orders, Applications: []application{a}, State: published("1")})
+		const want = "whether the migration of production/orders to 2 was begun is not known, "
+		if len(d.Publications) != 1 || d.Publications[0].Event.Predicate != events.Unattempted || !strings.HasPrefix(d.Publications[0].Event.Reason, want) {
+			t.Errorf("of %q is told: %+v", message, d.Publications)
+		}
+	}
+}
