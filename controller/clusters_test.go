@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -263,8 +264,10 @@ func TestFarJobsAreCollected(t *testing.T) {
 	f := newFar(c)
 	f.grant("get", "list", "watch", "delete")
 	c.secret("far", f.address, f.token())
-	registry := prometheus.NewRegistry()
-	start(c, n, "one", func(o *controller.Options) { o.ClusterSecrets, o.Metrics = c.apps, registry })
+	registry, log := prometheus.NewRegistry(), &logged{show: &testWriter{t: t}}
+	start(c, n, "one", func(o *controller.Options) {
+		o.ClusterSecrets, o.Metrics, o.Log = c.apps, registry, slog.New(slog.NewTextHandler(log, nil))
+	})
 	reachable(t, registry, "far", 1)
 	a := c.application("orders", overlay)
 	c.deploy(a, f.address, "")
@@ -281,6 +284,14 @@ func TestFarJobsAreCollected(t *testing.T) {
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(twin), &batchv1.Job{}); err != nil {
 		t.Errorf("the Job of that name in the other cluster: %v", err)
 	}
+	within(t, "what is told of it", func() error {
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "deleted a superseded job") && strings.Contains(line, "cluster="+f.address+" ") && strings.Contains(line, "/"+one.job.Name+" ") {
+				return nil
+			}
+		}
+		return errors.New("not a word that says in which cluster")
+	})
 }
 
 // TestSecretsAreRefused has no right to read Secrets: that is told once, and the controller works with Argo CD's word.

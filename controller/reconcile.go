@@ -167,15 +167,19 @@ func (r *reconciler) collect(ctx context.Context, jobs []job) error {
 		if at == nil {
 			continue
 		}
+		log := r.Log
+		if j.Cluster != "" {
+			log = log.With("cluster", j.Cluster)
+		}
 		var obj batchv1.Job
 		obj.Namespace, obj.Name = j.Key.Namespace, j.Key.Name
 		err := at.jobs.Delete(ctx, &obj, client.Preconditions{UID: &j.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		switch {
 		case err == nil:
-			r.Log.InfoContext(ctx, "deleted a superseded job", "job", j.Key.String(), "version", j.Version, "digest", j.Digest)
+			log.InfoContext(ctx, "deleted a superseded job", "job", j.Key.String(), "version", j.Version, "digest", j.Digest)
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		case apierrors.IsForbidden(err):
-			r.memory.once(r.Log, "superseded jobs are left in the cluster: deleting them is forbidden; grant delete on jobs", "error", err)
+			r.memory.once(log, "superseded jobs are left in the cluster: deleting them is forbidden; grant delete on jobs", "error", err)
 			return nil
 		default:
 			return fmt.Errorf("delete superseded job %s: %w", j.Key, err)
