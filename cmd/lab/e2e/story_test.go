@@ -1,6 +1,6 @@
 // Package e2e tells the demo's story as tests, on a real Kubernetes with a real Argo CD, PostgreSQL, NATS and git server:
 //
-//	go run ./cmd/lab run -- go test -count 1 ./cmd/lab/e2e
+//	go run ./cmd/lab run --second-cluster -- go test -count 1 ./cmd/lab/e2e
 package e2e
 
 import (
