@@ -23,9 +23,7 @@ func newApplication(a *argo.Application, to destination) application {
 		Environment: a.Annotations[AnnotationEnvironment],
 		Namespace:   d.Namespace,
 		Named:       a.Annotations[AnnotationEnvironment] != "",
-		Cluster:     to.Cluster,
-		Readable:    to.reads(""),
-		Awaited:     to.Awaited,
+		To:          d,
 		Compared:    revision(a.Status.Sync.Revision, a.Status.Sync.Revisions),
 		Held:        carried(a),
 		Wanted:      wanted(a),
@@ -46,9 +44,6 @@ func newApplication(a *argo.Application, to destination) application {
 		out.Environment = d.Namespace
 	}
 	if o, ok := newOperation(a.Status.OperationState); ok {
-		for i, r := range o.Results {
-			o.Results[i].Readable = to.reads(r.Key.Namespace)
-		}
 		out.Operations = []operation{o}
 	}
 	for _, h := range a.Status.History {
@@ -58,7 +53,18 @@ func newApplication(a *argo.Application, to destination) application {
 			})
 		}
 	}
+	out.locate(to)
 	return out
+}
+
+// locate says in which cluster the results are, and which of their Jobs can be read there. It may be otherwise a moment later.
+func (a *application) locate(to destination) {
+	a.Cluster, a.Readable, a.Awaited = to.Cluster, to.reads(""), to.Awaited
+	for _, o := range a.Operations {
+		for i, r := range o.Results {
+			o.Results[i].Readable = to.reads(r.Key.Namespace)
+		}
+	}
 }
 
 // newOperation reads the one slot in which Argo CD shows an operation. Between two retries it stays Running and has an end
@@ -68,12 +74,14 @@ func newOperation(s *argo.OperationState) (operation, bool) {
 	if s == nil {
 		return operation{}, false
 	}
-	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating, Message: withoutCredentials(s.Message)}
-	if s.Phase.Completed() {
+	out := operation{Started: s.StartedAt.UTC(), Ending: s.Phase == common.OperationTerminating, Retried: s.RetryCount > 0, Message: withoutCredentials(s.Message)}
+	switch {
+	case s.Phase.Completed() && s.FinishedAt == nil:
 		out.Finished = out.Started
-		if s.FinishedAt != nil {
-			out.Finished = s.FinishedAt.UTC()
-		}
+	case s.Phase.Completed():
+		out.Finished = s.FinishedAt.UTC()
+	case s.FinishedAt != nil:
+		out.Tried = s.FinishedAt.UTC()
 	}
 	if s.Operation.Sync != nil && s.Operation.Sync.DryRun {
 		return out, true

@@ -33,26 +33,32 @@ func sameAttempt(published events.Attempt, v verdict) bool {
 	if published.Run == v.Attempt.Run && sameDigest(published.Digest, v.Attempt.Digest) {
 		return true // two syncs may begin in the same second
 	}
-	if published.Evidence == events.EvidenceApplication && v.Attempt.Evidence != events.EvidenceApplication {
-		return published.Application == v.Attempt.Application && sameDigest(published.Digest, v.Attempt.Digest) && ranWithin(published, v)
-	}
-	if v.Attempt.Evidence != events.EvidenceApplication || published.Application != v.Attempt.Application ||
-		!sameDigest(published.Digest, v.Attempt.Digest) {
+	if known := published.Application != "" && v.Attempt.Application != ""; known && published.Application != v.Attempt.Application || !sameDigest(published.Digest, v.Attempt.Digest) {
 		return false
 	}
-	if published.Evidence == events.EvidenceApplication {
+	byArgo, toldByArgo := v.Attempt.Evidence == events.EvidenceApplication, published.Evidence == events.EvidenceApplication
+	switch {
+	case toldByArgo && byArgo:
 		return v.Plain && v.Kind == failed && published.Failure != nil && *published.Failure == *v.Attempt.Failure
+	case toldByArgo:
+		return ranWithin(published, v)
+	case !byArgo:
+		return false
+	case published.Sync.Equal(v.Attempt.Sync):
+		return true
 	}
 	ended := attemptTime(published)
 	return !ended.Before(v.Window.From) && (v.Window.To.IsZero() || !ended.After(v.Window.To))
 }
 
 // ranWithin reports whether a Job that can be read only now, its cluster being back, ended within the operation of which Argo CD's word
-// was published. While the operation ran, its end was not known: a success is told once all the same.
+// was published. Where no end was known then, for the operation went on, a result is told once all the same. A failure is then one of before
+// the success, unless its Job is still there.
 func ranWithin(published events.Attempt, v verdict) bool {
 	ended := attemptTime(v.Attempt)
+	begun := v.Attempt.Sync.Equal(published.Sync) || !ended.Before(published.Started)
 	if published.Finished.IsZero() {
-		return v.Kind == succeeded && !ended.Before(published.Started)
+		return begun && v.Kind != running && (published.Outcome == v.Attempt.Outcome || v.Kind == failed && v.Gone)
 	}
-	return !ended.Before(published.Started) && !ended.After(published.Finished)
+	return begun && !ended.After(published.Finished)
 }

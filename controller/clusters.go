@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -141,16 +142,7 @@ func (r reading) turn(ctx context.Context, secrets []corev1.Secret) {
 			delete(r.of, address)
 		}
 	}
-	p := r.watcher.places
-	p.change(func() {
-		maps.DeleteFunc(p.awaited, func(address string, _ time.Time) bool { return wanted[address] == nil })
-		for address := range wanted {
-			if r.of[address] == nil {
-				p.awaited[address] = time.Now().Add(settling)
-			}
-		}
-		p.addresses, p.unlisted = addresses, time.Time{}
-	})
+	r.watcher.places.list(addresses, slices.Collect(maps.Keys(wanted)), func(address string) bool { return r.of[address] != nil })
 	for address, now := range wanted {
 		if r.of[address] == nil {
 			r.of[address] = r.begin(ctx, now, before[address])
@@ -233,14 +225,8 @@ func (c *clusters) hold(ctx context.Context, r *remote, q queue, reads func()) e
 		return err
 	}
 	defer stop()
-	p := c.watcher.places
-	p.change(func() {
-		p.remote[r.address] = o.place()
-		delete(p.awaited, r.address)
-	})
-	c.metrics.clusters.WithLabelValues(r.name).Set(1)
+	c.gain(ctx, r, o.place(), q)
 	reads()
-	c.wake(ctx, r.address, q)
 	for failed, pause := 0, askEvery; ; {
 		select {
 		case <-time.After(pause):
@@ -255,19 +241,30 @@ func (c *clusters) hold(ctx context.Context, r *remote, q queue, reads func()) e
 	}
 }
 
-// lose has Argo CD's word taken for what happens in a cluster.
+// gain has the Jobs of a cluster speak for themselves.
+func (c *clusters) gain(ctx context.Context, r *remote, at *place, q queue) {
+	p := c.watcher.places
+	p.change(func() {
+		p.remote[r.address] = at
+		delete(p.awaited, r.address)
+	})
+	c.metrics.clusters.WithLabelValues(r.name).Set(1)
+	c.wake(ctx, r.address, q)
+}
+
+// lose has Argo CD's word taken for what happens in a cluster. Results that its Jobs have shown, and nobody has looked at yet, are captured.
 func (c *clusters) lose(ctx context.Context, r *remote, q queue) {
 	p := c.watcher.places
-	was := p.at(r.address)
+	var jobs batchv1.JobList
+	if was := p.at(r.address); was != nil && was.cache.List(ctx, &jobs, client.UnsafeDisableDeepCopy) == nil {
+		for i := range jobs.Items {
+			c.watcher.captureJob(ctx, r.address, &jobs.Items[i])
+		}
+	}
 	p.change(func() { delete(p.remote, r.address) })
 	c.metrics.clusters.WithLabelValues(r.name).Set(0)
-	if was != nil {
-		var jobs batchv1.JobList
-		if err := was.cache.List(ctx, &jobs, client.UnsafeDisableDeepCopy); err == nil {
-			for i := range jobs.Items {
-				wake(&jobs.Items[i], q)
-			}
-		}
+	for i := range jobs.Items {
+		wake(&jobs.Items[i], q)
 	}
 	c.wake(ctx, r.address, q)
 }

@@ -138,10 +138,18 @@ func judge(o observation) []verdict {
 	for i := range all {
 		all[i].Attempt.DryRevision = o.dry(all[i].Attempt)
 	}
+	for i, v := range all {
+		all[i].Order = v.at()
+		for _, f := range all {
+			if v.endless() && f.Kind == failed && f.Gone && f.Attempt.Sync.Equal(v.Attempt.Sync) && f.at().After(all[i].Order) {
+				all[i].Order = f.at()
+			}
+		}
+	}
 	slices.SortStableFunc(all, func(a, b verdict) int {
 		late := func(v verdict) int { return int(truth(v.Kind == running)) }
 		last := func(v verdict) int { return int(truth(v.Kind == obstructed)) }
-		return cmp.Or(late(a)-late(b), a.at().Compare(b.at()), last(a)-last(b), compareAttempts(a.Attempt, b.Attempt), int(a.Kind)-int(b.Kind),
+		return cmp.Or(late(a)-late(b), a.Order.Compare(b.Order), last(a)-last(b), compareAttempts(a.Attempt, b.Attempt), int(a.Kind)-int(b.Kind),
 			strings.Compare(string(a.By), string(b.By)))
 	})
 	return all
@@ -152,6 +160,9 @@ func judge(o observation) []verdict {
 func begins(s events.State, v verdict) bool {
 	if s.LastAttempt != nil && (sameAttempt(*s.LastAttempt, v) || v.Attempt.Started.Before(s.LastAttempt.Started)) {
 		return false
+	}
+	if o := s.Obstacle; o != nil && o.Run == v.Attempt.Run && sameDigest(o.Digest, v.Attempt.Digest) {
+		return false // Argo CD goes on waiting for a Job that was seen to be gone
 	}
 	if s.Ready == nil || v.Attempt.Version == "" {
 		return true
@@ -177,15 +188,15 @@ func advance(s events.State, v verdict) (publication, bool) {
 		predicate = events.Failed
 	}
 	if last := s.LastAttempt; last != nil {
+		if toldLate(s, v) {
+			return publication{}, false
+		}
 		if sameAttempt(*last, v) {
 			if last.Run == v.Attempt.Run && last.Outcome == v.Attempt.Outcome {
 				// The state holds it; the event may not be out.
 				return publication{Event: tell(s, predicate, *last), Absent: v.Absent}, true
 			}
 			if last.Outcome == events.OutcomeSucceeded || v.Kind == failed {
-				return publication{}, false
-			}
-			if toldLate(s, v) {
 				return publication{}, false
 			}
 			if v.at().Before(attemptTime(*last)) { // the failure came after it, in another try or in a later sync
@@ -220,14 +231,12 @@ func mayHaveBegun(s events.State, v verdict) bool {
 	return s.Ready != nil && (s.Ready.Since.After(v.Attempt.Started) || begins(s, before.recall(s.Ready)))
 }
 
-// late says what a success adds that became known only after a newer attempt had failed: that newer one stays the last, but
-// what was ready before it still is.
+// late says what a success adds that became known only after a newer attempt had ended: that newer one stays the last, but what was ready
+// before it still is, unless a report that came later has found less.
 func late(s events.State, v verdict) (publication, bool) {
-	if v.Kind != succeeded || s.LastAttempt.Outcome != events.OutcomeFailed {
-		return publication{}, false
-	}
 	r := s.Ready
-	if r != nil && (!v.Ready.Since.After(r.Since) || events.CompareVersions(r.Version, v.Ready.Version) >= 0) {
+	if v.Kind != succeeded || r != nil && (events.CompareVersions(r.Version, v.Ready.Version) >= 0 ||
+		r.Evidence == events.EvidenceReport && !v.Ready.Since.After(r.Since)) {
 		return publication{}, false
 	}
 	next := s
@@ -236,12 +245,21 @@ func late(s events.State, v verdict) (publication, bool) {
 	return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
 }
 
-// toldLate reports whether a success was told late already, while its operation ran. The operation's end does not tell it again.
+// toldLate reports whether a success was told late already, while its operation ran. Neither the operation's end nor the Job, once it can
+// be read, tells it again.
 func toldLate(s events.State, v verdict) bool {
 	r := s.Ready
-	return v.Kind == succeeded && v.Attempt.Evidence == events.EvidenceApplication && s.LastAttempt.Outcome == events.OutcomeFailed &&
-		r != nil && r.Evidence == events.EvidenceApplication && r.Version == v.Ready.Version && sameDigest(r.Digest, v.Ready.Digest) &&
-		!r.Since.Before(v.Window.From)
+	if v.Kind != succeeded || s.LastAttempt.Outcome != events.OutcomeFailed || r == nil || r.Evidence != events.EvidenceApplication ||
+		r.Version != v.Ready.Version || !sameDigest(r.Digest, v.Ready.Digest) {
+		return false
+	}
+	if v.Attempt.Evidence == events.EvidenceApplication {
+		return !r.Since.Before(v.Window.From)
+	}
+	if v.Attempt.Sync.IsZero() {
+		return !v.Attempt.Started.Before(r.Since)
+	}
+	return r.Since.Equal(v.Attempt.Sync) // nothing but the operation's start was known
 }
 
 // improve returns what is ready after a success: old itself if that says it all already.

@@ -118,6 +118,34 @@ func markerOfImage(a *application) {
 func unfinished(a *application) {
 	a.Operations[0].Finished = time.Time{}
 }
+func retried(a *application) { a.Operations[0].Retried = true }
+func failedAt(at int) func(*application) {
+	return func(a *application) { a.Operations[0].Tried = minute(at) }
+}
+
+// spoken is a result whose Job speaks for itself.
+func spoken(a *application) {
+	readable(a)
+	a.Operations[0].Results[0].HasJob = true
+}
+
+// argoTold is a state by Argo CD's word on version 2 in the operation of minute 10, which ended in another minute; 0: it goes on.
+func argoTold(outcome events.Outcome, ended int) events.State {
+	a := word("2", "", "")
+	at := events.Attempt{
+		Outcome: outcome, Version: "2", Digest: "sha256:" + short(digest("2")), Application: a.Key.String(), Evidence: events.EvidenceApplication,
+		Run: run(a, a.Operations[0]), Sync: minute(10), Started: minute(10),
+	}
+	if ended > 0 {
+		at.Finished = minute(ended)
+	}
+	s := events.State{Environment: "production", Database: "orders", LastAttempt: &at}
+	if outcome == events.OutcomeSucceeded {
+		s.Ready = &events.Ready{Version: "2", Digest: at.Digest, Application: at.Application, Evidence: at.Evidence, Since: attemptTime(at)}
+	}
+	return s
+}
+
 func withResult(change func(*result)) func(*application) {
 	return func(a *application) { change(&a.Operations[0].Results[0]) }
 }
@@ -272,6 +300,24 @@ func TestDecide(t *testing.T) {
 		{name: "and not once more at its end", apps: apps(word("2", "Succeeded", reached)), state: published("2", lastFailed("2", "x", 12), func(s *events.State) {
 			s.Ready.Evidence, s.Ready.Since = events.EvidenceApplication, minute(10)
 		}), want: nil},
+		{name: "a failure of the try before is not told while the next one may have made its Job", apps: apps(word("2", "Failed", backoff, unfinished, retried)), want: nil},
+		{name: "between two tries it is", apps: apps(word("2", "Failed", backoff, unfinished, retried, failedAt(12))), want: []string{"failed 2"}},
+		{name: "Argo CD told of that while the Job could not be read", jobs: jobs(madeJob("2", 11, failing("BackoffLimitExceeded", backoff))),
+			apps: apps(word("2", "Failed", backoff, unfinished, retried, spoken)), state: argoTold(events.OutcomeFailed, 12), want: nil},
+		{name: "but not of the next try's", jobs: jobs(madeJob("2", 13, failing("BackoffLimitExceeded", backoff))),
+			apps: apps(word("2", "Failed", backoff, unfinished, retried, spoken)), state: argoTold(events.OutcomeFailed, 12), want: []string{"failed 2"}},
+		{name: "of a success it told while the sync went on", jobs: jobs(madeJob("2", 11, complete)),
+			apps: apps(word("2", "Succeeded", reached, unfinished, spoken)), state: argoTold(events.OutcomeSucceeded, 0), want: nil},
+		{name: "a Job that failed and is gone came before that", jobs: jobs(madeJob("2", 11, failing("BackoffLimitExceeded", backoff), gone)),
+			apps: apps(word("2", "Succeeded", reached, unfinished)), state: argoTold(events.OutcomeSucceeded, 0), want: []string{"succeeded 2 (again)"}},
+		{name: "one that is there after it", jobs: jobs(madeJob("2", 11, failing("BackoffLimitExceeded", backoff))),
+			apps: apps(word("2", "Succeeded", reached, unfinished, spoken)), state: argoTold(events.OutcomeSucceeded, 0), want: []string{"failed 2 ready=2 application"}},
+		{name: "a Job that was seen to be gone does not run, whatever Argo CD says", apps: apps(word("2", "Running", "job.batch/x created", unfinished)),
+			state: published("1", func(s *events.State) {
+				s.Obstacle = &events.Obstacle{Kind: events.Deleted, Version: "2", Digest: digest("2"), Run: run(word("2", "", ""), operation{Started: minute(10)}), Since: minute(10)}
+			}), want: nil},
+		{name: "a newer schema than Argo CD could tell of was there before", jobs: jobs(madeJob("3", 2, complete)),
+			state: argoTold(events.OutcomeSucceeded, 14), want: []string{"succeeded 3 ready=3 job"}},
 		{name: "a partial sync runs no hooks", apps: apps(passedOver("2")), state: published("1"), want: []string{"skipped 2"}},
 		{name: "nor does a rollback", apps: apps(passedOver("2", rolledBack)), state: published("1"), want: []string{"skipped 2"}},
 		{name: "it skips nothing where it brings back what was there before", apps: apps(passedOver("1", rolledBack)), state: published("2"), want: nil},

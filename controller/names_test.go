@@ -107,6 +107,9 @@ func TestOrigin(t *testing.T) {
 	lists := word("1", "Running", "created", readable)
 	stranger := application{Key: key("other"), Readable: true}
 	named := application{Key: key("orders"), Readable: true, Operations: []operation{{Started: minute(11), Revision: "def"}}}
+	named.Compared, named.Held = "def", []marker{{Name: manifests.Name{Database: "orders", Digest8: j.Digest[len("sha256:"):][:8]}}}
+	elsewhere, without := named, named
+	elsewhere.Compared, without.Held = "ghi", nil
 	after := word("1", "Succeeded", reached, readable, func(a *application) {
 		a.Operations[0].Started, a.Operations[0].Finished = minute(12), minute(13)
 		a.History = []deployment{{Revision: "old", From: minute(1), To: minute(2)}, {Revision: "then", From: minute(10), To: minute(12)}}
@@ -120,10 +123,12 @@ func TestOrigin(t *testing.T) {
 		{"nobody", []application{stranger}, "", ""},
 		{"the operation that lists it", []application{stranger, lists}, "argocd/orders", "abc"},
 		{"the running operation of the one it is named after", []application{stranger, named}, "argocd/orders", "def"},
+		{"not one whose commit is not known", []application{stranger, elsewhere}, "argocd/orders", ""},
+		{"not one whose commit does not hold it", []application{stranger, without}, "argocd/orders", ""},
 		{"the history, if the operation came later", []application{after}, "argocd/orders", "then"},
 		{"never one whose Jobs are in another cluster", []application{remote}, "", ""},
 	} {
-		if app, revision := j.origin(c.apps); app != c.want || revision != c.revision {
+		if app, revision, sync := j.origin(c.apps); app != c.want || revision != c.revision || sync.IsZero() == (c.revision != "") {
 			t.Errorf("%s: %q at %q", c.name, app, revision)
 		}
 	}

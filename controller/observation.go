@@ -3,6 +3,7 @@ package controller
 import (
 	"time"
 
+	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/schemawave/schemawave/events"
@@ -77,6 +78,7 @@ type application struct {
 	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
 	Namespace   string // that it deploys to
 	Named       bool   // the environment is that of its annotation
+	To          argo.ApplicationDestination
 	Cluster     string // that it deploys to, as of a destination; its results and markers are there
 	Readable    bool   // the Jobs of that cluster are watched
 	Awaited     bool   // whether they are will be known in a moment
@@ -103,6 +105,8 @@ type refusal struct {
 type operation struct {
 	Started  time.Time
 	Finished time.Time // zero while it runs, between two retries too
+	Tried    time.Time // between two retries: when the last try ended
+	Retried  bool      // it has been tried more than once
 	Ending   bool      // it is being terminated
 	Failed   bool      // it is over, and so that its results are known
 	Message  string    // of its end, or of what it waits for
@@ -116,6 +120,19 @@ type operation struct {
 }
 
 func (o operation) running() bool { return o.Finished.IsZero() && !o.Past }
+
+// ended is when the try ended of which the results tell; zero while that is not known.
+func (o operation) ended() time.Time {
+	if o.Finished.IsZero() {
+		return o.Tried
+	}
+	return o.Finished
+}
+
+// stale reports whether a failure may be that of an earlier try than the one in progress. Argo CD leaves it there until the Job is made anew.
+func (o operation) stale(r result) bool {
+	return r.Phase == "Failed" && o.Retried && o.ended().IsZero()
+}
 
 // result is Argo CD's word on one migration Job of one operation.
 type result struct {

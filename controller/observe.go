@@ -152,6 +152,7 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		if c.application == nil {
 			continue
 		}
+		c.application.locate(w.places.of(c.application.To))
 		if i, ok := found[c.application.Key]; ok {
 			o.Applications[i].Operations = append(o.Applications[i].Operations, c.application.Operations...)
 			continue
@@ -162,13 +163,15 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 	return w.markJobs(ctx, o)
 }
 
-// markJobs marks the results whose Job speaks for itself, whatever database that Job turns out to be of.
+// markJobs marks the results whose Job speaks for itself, whatever database that Job turns out to be of. One that was captured does so
+// although its cluster cannot be read any more.
 func (w world) markJobs(ctx context.Context, o *observation) error {
 	order(o.Applications)
 	for i, a := range o.Applications {
 		for k, op := range a.Operations {
 			for n, r := range op.Results {
 				if !r.Readable {
+					o.Applications[i].Operations[k].Results[n].HasJob = slices.ContainsFunc(o.Jobs, func(j job) bool { return j.Cluster == a.Cluster && j.Key == r.Key && op.saw(j, r) })
 					continue
 				}
 				has, ending, err := w.speaks(ctx, o.Jobs, a.Cluster, op, r)

@@ -2,13 +2,14 @@ package controller
 
 import (
 	"slices"
+	"time"
 
 	"github.com/schemawave/schemawave/events"
 )
 
-// origin finds the Application that applied the Job and the revision it was applied at. An Application that lists the Job is
-// surer than the name the Job bears; an operation within which the Job was made is surer than the history.
-func (j job) origin(apps []application) (name, revision string) {
+// origin finds the Application that applied the Job, the revision it was applied at, and when that sync began. An Application that lists the
+// Job is surer than the name the Job bears; an operation within which the Job was made is surer than the history.
+func (j job) origin(apps []application) (name, revision string, sync time.Time) {
 	var a *application
 	for i := range apps {
 		if apps[i].lists(j) {
@@ -20,20 +21,20 @@ func (j job) origin(apps []application) (name, revision string) {
 		}
 	}
 	if a == nil {
-		return "", ""
+		return "", "", time.Time{}
 	}
 	for _, o := range a.Operations {
 		if within := !j.Created.Before(o.Started) && (o.Finished.IsZero() || !j.Created.After(o.Finished)); within &&
-			(o.lists(j) || o.running()) && o.Revision != "" {
-			return a.Key.String(), o.Revision
+			(o.lists(j) || o.running() && a.Compared == o.Revision && a.holds(j)) && o.Revision != "" {
+			return a.Key.String(), o.Revision, o.Started
 		}
 	}
 	for _, h := range a.History {
 		if !j.Created.Before(h.From) && !j.Created.After(h.To) {
-			return a.Key.String(), h.Revision
+			return a.Key.String(), h.Revision, h.From
 		}
 	}
-	return a.Key.String(), ""
+	return a.Key.String(), "", time.Time{}
 }
 
 // dry is the commit from which the one that was synced was hydrated; empty if none was, or if Argo CD has hydrated another one since.
@@ -48,6 +49,12 @@ func (o observation) dry(at events.Attempt) string {
 
 func (a application) lists(j job) bool {
 	return a.Cluster == j.Cluster && slices.ContainsFunc(a.Operations, func(o operation) bool { return o.lists(j) })
+}
+
+// holds reports whether the commit that an Application was last compared with holds the marker or the guard of a Job.
+func (a application) holds(j job) bool {
+	n, ok := migrationName(j.Key.Name)
+	return ok && slices.ContainsFunc(a.Held, func(m marker) bool { return m.Name.Database == n.Database && m.Name.Digest8 == n.Digest8 })
 }
 
 func (o operation) lists(j job) bool {

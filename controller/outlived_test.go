@@ -14,7 +14,7 @@ import (
 // TestASuccessThatARetryHidesIsTold: a Job succeeds, is deleted before its watch has shown it, and fails in a later try of its sync. Found
 // by the simulator (seed 5384 of its schedules then).
 func TestASuccessThatARetryHidesIsTold(t *testing.T) {
-	w := newSimWorld(newSimServer(), rand.New(rand.NewPCG(1, 1)))
+	w := newSimWorld(rand.New(rand.NewPCG(1, 1)))
 	a, b := w.apps[0], newBroker(t)
 	set := a.head().sets[0]
 	o := modes["jobs"]

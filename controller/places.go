@@ -40,13 +40,14 @@ type places struct {
 	remote    map[string]*place    // those that are read, by address
 	awaited   map[string]time.Time // those of which that is not known yet, and until when they are waited for
 	unlisted  time.Time            // until when it is waited for all of them, for none is known yet
+	now       func() time.Time
 }
 
 // settling is how long whatever happens in a cluster waits for that cluster to be read, before Argo CD's word is taken.
 const settling = 15 * time.Second
 
 func (o Options) places(local place) *places {
-	p := &places{names: o.LocalServers, remote: map[string]*place{}, awaited: map[string]time.Time{}}
+	p := &places{names: o.LocalServers, addresses: map[string]string{}, remote: map[string]*place{}, awaited: map[string]time.Time{}, now: time.Now}
 	if !o.ApplicationsOnly {
 		local.namespaces = o.JobNamespaces
 		p.local = &local
@@ -74,7 +75,7 @@ func (p *places) of(d argo.ApplicationDestination) destination {
 	if p.unlisted.After(until) {
 		until = p.unlisted
 	}
-	return destination{Cluster: address, Awaited: time.Now().Before(until), place: p.remote[address]}
+	return destination{Cluster: address, Awaited: p.now().Before(until), place: p.remote[address]}
 }
 
 // read lists the clusters whose Jobs are read now.
@@ -99,6 +100,21 @@ func (p *places) at(cluster string) *place {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.remote[cluster]
+}
+
+// list notes the names of the other clusters, and those that are to be read. What happens in one that is not being read yet waits for that.
+// A name whose cluster is known no more goes on meaning it: Applications and what was captured still bear it.
+func (p *places) list(addresses map[string]string, wanted []string, read func(address string) bool) {
+	p.change(func() {
+		maps.DeleteFunc(p.awaited, func(address string, _ time.Time) bool { return !slices.Contains(wanted, address) })
+		for _, address := range wanted {
+			if !read(address) {
+				p.awaited[address] = p.now().Add(settling)
+			}
+		}
+		maps.Copy(p.addresses, addresses)
+		p.unlisted = time.Time{}
+	})
 }
 
 // change changes what is known of the other clusters.

@@ -97,10 +97,13 @@ func (s *shelf) Get(_ context.Context, key client.ObjectKey, obj client.Object, 
 func (s *shelf) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	var o client.ListOptions
 	o.ApplyOptions(opts)
-	want := o.FieldSelector.Requirements()[0]
-	found, err := s.stores[kind(list)].ByIndex(want.Field, want.Value)
-	if err != nil {
-		return err
+	found := s.stores[kind(list)].List()
+	if o.FieldSelector != nil {
+		var err error
+		want := o.FieldSelector.Requirements()[0]
+		if found, err = s.stores[kind(list)].ByIndex(want.Field, want.Value); err != nil {
+			return err
+		}
 	}
 	var items []runtime.Object
 	for _, f := range found {
@@ -215,7 +218,7 @@ func newReplica(t *testing.T, s *shelf, o Options, p Publisher) *replica {
 func (r *replica) start() {
 	for _, k := range []string{"Application", "Job", "Pod"} {
 		for _, obj := range r.shelf.stores[k].List() {
-			r.handle(nil, obj.(client.Object), false)
+			r.handle("", nil, obj.(client.Object), false)
 		}
 	}
 }
@@ -241,10 +244,11 @@ func (r *replica) deliver(d delivery) {
 	if d.deleted && !had {
 		return
 	}
-	r.handle(old, d.object, d.deleted)
+	r.handle("", old, d.object, d.deleted)
 }
 
-func (r *replica) handle(old any, obj client.Object, deleted bool) {
+// handle calls the handlers of what happens in a cluster.
+func (r *replica) handle(cluster string, old any, obj client.Object, deleted bool) {
 	ctx := context.Background()
 	switch o := obj.(type) {
 	case *argo.Application:
@@ -258,7 +262,7 @@ func (r *replica) handle(old any, obj client.Object, deleted bool) {
 			h.Update(ctx, event.TypedUpdateEvent[*argo.Application]{ObjectOld: old.(*argo.Application), ObjectNew: o}, r.queue)
 		}
 	case *batchv1.Job:
-		h := r.watch.onJob("")
+		h := r.watch.onJob(cluster)
 		switch {
 		case deleted:
 			h.Delete(ctx, event.TypedDeleteEvent[*batchv1.Job]{Object: o}, r.queue)
@@ -268,7 +272,7 @@ func (r *replica) handle(old any, obj client.Object, deleted bool) {
 			h.Update(ctx, event.TypedUpdateEvent[*batchv1.Job]{ObjectOld: old.(*batchv1.Job), ObjectNew: o}, r.queue)
 		}
 	case *corev1.Pod:
-		h := r.watch.onPod("")
+		h := r.watch.onPod(cluster)
 		switch {
 		case deleted:
 			h.Delete(ctx, event.TypedDeleteEvent[*corev1.Pod]{Object: o}, r.queue)

@@ -24,7 +24,10 @@ import (
 // simWorld is git, Argo CD, the kubelet and the databases: what really happens. Its Applications and Jobs look as in
 // testdata/recordings, and go through the same steps.
 type simWorld struct {
-	server *simServer
+	home   *simServer // of the Applications
+	far    *simServer // of another cluster that some of them deploy to
+	secret int        // counts the Secrets of that cluster that there were
+	known  bool       // there is one
 	clock  time.Time
 	ids    int
 	apps   []*simApp
@@ -41,6 +44,7 @@ type simWorld struct {
 type simSet struct {
 	database string
 	version  string
+	fix      int // counts its corrections
 	digest   string
 	broken   bool // its SQL is wrong: it fails whenever it is run
 }
@@ -51,10 +55,16 @@ type simCommit struct {
 	sets []simSet // in the order of their waves
 }
 
+// holds reports whether a commit holds the migration that was tried.
+func (c simCommit) holds(a *events.Attempt) bool {
+	return slices.ContainsFunc(c.sets, func(s simSet) bool { return sameDigest(s.digest, a.Digest) })
+}
+
 // simApp is an Application and what Argo CD knows of it.
 type simApp struct {
 	world  *simWorld
 	object *argo.Application
+	server *simServer // of the cluster that it deploys to
 	git    []simCommit
 	placed map[string]simSet // the markers in the cluster, by database
 	op     *simOperation     // in progress
@@ -119,8 +129,9 @@ func (w *simWorld) id() string {
 	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, w.ids)))[:40]
 }
 
-func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
-	w := &simWorld{server: s, clock: minute(0), ledger: map[target]migrations.Version{}}
+func newSimWorld(rnd *rand.Rand) *simWorld {
+	s := newSimServer()
+	w := &simWorld{home: s, far: newSimServer(), secret: 1, known: true, clock: minute(0), ledger: map[target]migrations.Version{}}
 	s.projects = func() argo.SyncWindows { return w.windows }
 	s.patched = func(key string, c change) error {
 		for _, a := range w.apps {
@@ -138,14 +149,18 @@ func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 			}
 		}
 	}
+	w.far.deleted = s.deleted
 	for i := range 1 + rnd.IntN(2) {
 		name := fmt.Sprintf("shop%d", i)
-		a := &simApp{world: w, placed: map[string]simSet{}, modern: rnd.IntN(2) == 0, object: &argo.Application{
+		a := &simApp{world: w, server: s, placed: map[string]simSet{}, modern: rnd.IntN(2) == 0, object: &argo.Application{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, UID: types.UID(name)},
 			Spec:       argo.ApplicationSpec{Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: name}},
 		}}
 		if rnd.IntN(3) > 0 {
 			a.object.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{Prune: true}}
+		}
+		if rnd.IntN(2) == 0 {
+			a.deployFar(rnd, i > 0 && w.apps[0].server == s)
 		}
 		c := simCommit{sha: w.id()}
 		switch rnd.IntN(4) {
@@ -156,7 +171,7 @@ func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 			c.dry = w.id()
 		}
 		for k := range 1 + rnd.IntN(2) {
-			c.sets = append(c.sets, w.set([]string{"orders", "audit"}[k], "", 0))
+			c.sets = append(c.sets, newSimSet([]string{"orders", "audit"}[k], "", 0))
 		}
 		a.git = []simCommit{c}
 		w.apps = append(w.apps, a)
@@ -165,8 +180,23 @@ func newSimWorld(s *simServer, rnd *rand.Rand) *simWorld {
 	return w
 }
 
-// set is the next version of a database's migrations, or its correction.
-func (w *simWorld) set(database, after string, broken int) simSet {
+// deployFar has an Application deploy to the other cluster, there perhaps to a namespace that bears the name of another Application's here.
+func (a *simApp) deployFar(rnd *rand.Rand, shared bool) {
+	d := &a.object.Spec.Destination
+	a.server = a.world.far
+	if d.Server = farServer; rnd.IntN(2) == 0 {
+		d.Server, d.Name = "", farName
+	}
+	if shared && rnd.IntN(2) == 0 {
+		d.Namespace = a.world.apps[0].object.Spec.Destination.Namespace
+	}
+	if d.Namespace != a.object.Name || rnd.IntN(2) == 0 {
+		a.object.Annotations = map[string]string{AnnotationEnvironment: a.object.Name}
+	}
+}
+
+// newSimSet is the next version of a database's migrations. Every Application comes by the same.
+func newSimSet(database, after string, broken int) simSet {
 	n := 20260101000000
 	if after != "" {
 		if _, err := fmt.Sscan(after, &n); err != nil {
@@ -174,17 +204,27 @@ func (w *simWorld) set(database, after string, broken int) simSet {
 		}
 		n++
 	}
-	return simSet{database: database, version: fmt.Sprint(n), digest: digest(w.id()), broken: broken == 1}
+	return simSet{database: database, version: fmt.Sprint(n), broken: broken == 1}.sum()
+}
+
+// corrected is the same version with its SQL put right.
+func (s simSet) corrected() simSet {
+	return simSet{database: s.database, version: s.version, fix: s.fix + 1}.sum()
+}
+
+func (s simSet) sum() simSet {
+	s.digest = digest(fmt.Sprint(s))
+	return s
 }
 
 func (s simSet) jobName() string    { return manifests.ObjectName(s.database, s.version, s.digest) }
 func (s simSet) markerName() string { return s.jobName() + "-marker" }
 
 func (a *simApp) target(s simSet) target {
-	return target{a.object.Spec.Destination.Namespace, s.database}
+	return target{a.object.Name, s.database}
 }
 func (a *simApp) head() simCommit { return a.git[len(a.git)-1] }
-func (a *simApp) show()           { a.world.server.put(a.object) }
+func (a *simApp) show()           { a.world.home.put(a.object) }
 
 // revisions are how an Application's status names a commit.
 func (a *simApp) revisions(c simCommit) (one string, several []string) {
@@ -198,13 +238,15 @@ func (a *simApp) revision(c simCommit) string { return revision(a.revisions(c)) 
 
 // suspend has Argo CD leave an Application alone, or take it up again.
 func (a *simApp) suspend() {
-	if a.object.Annotations == nil {
-		a.object.Annotations = map[string]string{skipReconcile: "true"}
+	if a.suspended() {
+		delete(a.object.Annotations, skipReconcile)
 	} else {
-		a.object.Annotations = nil
+		metav1.SetMetaDataAnnotation(&a.object.ObjectMeta, skipReconcile, "true")
 	}
 	a.show()
 }
+
+func (a *simApp) suspended() bool { return a.object.Annotations[skipReconcile] != "" }
 
 // shut closes a sync window to everything, or opens it.
 func (w *simWorld) shut() {
@@ -227,9 +269,9 @@ func (a *simApp) push(rnd *rand.Rand) {
 	if i := rnd.IntN(len(c.sets) + 1); i < len(c.sets) {
 		s := c.sets[i]
 		if s.broken && rnd.IntN(2) == 0 {
-			c.sets[i] = simSet{database: s.database, version: s.version, digest: digest(a.world.id())}
+			c.sets[i] = s.corrected()
 		} else {
-			c.sets[i] = a.world.set(s.database, s.version, rnd.IntN(3))
+			c.sets[i] = newSimSet(s.database, s.version, rnd.IntN(3))
 		}
 	}
 	a.git = append(a.git, c)
@@ -533,16 +575,16 @@ func (w *simWorld) there(a *simApp, s simSet) *simRun {
 
 func (w *simWorld) remove(r *simRun, byHand bool) {
 	r.gone, r.byHand = true, byHand
-	w.server.drop(r.job)
+	r.op.app.server.drop(r.job)
 	if r.pod != nil {
-		w.server.drop(r.pod)
+		r.op.app.server.drop(r.pod)
 	}
 }
 
 func (w *simWorld) makeJob(o *simOperation, s simSet) *simRun {
 	r := &simRun{op: o, set: s, target: o.app.target(s)}
 	r.job = &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-		Namespace: r.target.Environment, Name: s.jobName(), UID: types.UID(fmt.Sprint("run-", len(w.runs))), CreationTimestamp: w.now(),
+		Namespace: o.app.object.Spec.Destination.Namespace, Name: s.jobName(), UID: types.UID(fmt.Sprint("run-", len(w.runs))), CreationTimestamp: w.now(),
 		Labels: map[string]string{
 			manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelDatabase: s.database, manifests.LabelEnvironment: r.target.Environment,
 			manifests.LabelComponent: string(manifests.ComponentMigration), labelInstance: o.app.object.Name,
@@ -552,7 +594,7 @@ func (w *simWorld) makeJob(o *simOperation, s simSet) *simRun {
 		},
 	}}
 	w.runs = append(w.runs, r)
-	w.server.put(r.job)
+	r.op.app.server.put(r.job)
 	return r
 }
 
@@ -564,12 +606,12 @@ func (r *simRun) step(rnd *rand.Rand) {
 	switch r.stage {
 	case 1:
 		r.job.Status.StartTime = &now
-		w.server.put(r.job)
+		r.op.app.server.put(r.job)
 		r.pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 			Namespace: r.job.Namespace, Name: "pod-" + string(r.job.UID), UID: "pod-" + r.job.UID, Labels: r.job.Labels,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r.job, batchv1.SchemeGroupVersion.WithKind("Job"))},
 		}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
-		w.server.put(r.pod)
+		r.op.app.server.put(r.pod)
 	case 2:
 		r.endPod(rnd)
 	case 3:
@@ -585,7 +627,7 @@ func (r *simRun) step(rnd *rand.Rand) {
 			r.job.Status.CompletionTime = &now
 		}
 		r.job.Status.Conditions = []batchv1.JobCondition{c}
-		w.server.put(r.job)
+		r.op.app.server.put(r.job)
 	}
 }
 
@@ -625,5 +667,5 @@ func (r *simRun) endPod(rnd *rand.Rand) {
 	if r.done {
 		r.pod.Status.Phase = corev1.PodSucceeded
 	}
-	w.server.put(r.pod)
+	r.op.app.server.put(r.pod)
 }

@@ -45,6 +45,9 @@ func TestSimulation(t *testing.T) {
 			t.Errorf("no schedule has led to an event %q: what could be said of it is not tried", p)
 		}
 	}
+	if (all.far == 0 || all.both == 0) && n >= 300 {
+		t.Error("no schedule has had a Job in another cluster, or two of one name in both")
+	}
 	if all.heals == 0 && n >= 300 {
 		t.Error("in no schedule a sync was asked for")
 	}
@@ -52,13 +55,16 @@ func TestSimulation(t *testing.T) {
 
 // simFigures count what schedules led to.
 type simFigures struct {
-	steps, jobs, heals int
-	told               map[events.Predicate]int
+	steps, jobs, far, heals int
+	both                    int // schedules with Jobs of the same name in both clusters
+	told                    map[events.Predicate]int
 }
 
 func (f *simFigures) add(g simFigures) {
 	f.steps += g.steps
 	f.jobs += g.jobs
+	f.far += g.far
+	f.both += g.both
 	f.heals += g.heals
 	if f.told == nil {
 		f.told = map[events.Predicate]int{}
@@ -69,7 +75,8 @@ func (f *simFigures) add(g simFigures) {
 }
 
 func (f simFigures) String() string {
-	return fmt.Sprintf("%d steps, %d Jobs, %d syncs asked for, events %v", f.steps, f.jobs, f.heals, f.told)
+	return fmt.Sprintf("%d steps, %d Jobs, %d of them in another cluster, %d times of one name in both, %d syncs asked for, events %v",
+		f.steps, f.jobs, f.far, f.both, f.heals, f.told)
 }
 
 // simStep is one thing that happens. What exactly, its own seed decides, so that a schedule stays the same where others are left out.
@@ -95,13 +102,17 @@ var simChances = []struct {
 	{"an application is suspended, or goes on", 2, func(s *simulation, r *rand.Rand) { s.app(r).suspend() }},
 	{"a job is deleted by hand", 2, func(s *simulation, r *rand.Rand) { s.deleteJob(r) }},
 	{"the watches go on", 60, func(s *simulation, r *rand.Rand) { s.watch(r) }},
-	{"a watch breaks off", 5, func(s *simulation, r *rand.Rand) { p := s.process(r); p.relist(p.kinds()[r.IntN(len(p.kinds()))]) }},
+	{"a watch breaks off", 5, func(s *simulation, r *rand.Rand) { w := s.process(r).watches(); w[r.IntN(len(w))].relist() }},
 	{"a pass", 45, func(s *simulation, r *rand.Rand) { s.pass(r) }},
 	{"a leader catches up", 6, func(s *simulation, r *rand.Rand) { s.process(r).catchUp() }},
 	{"a controller is killed", 2, func(s *simulation, r *rand.Rand) { s.kill(r) }},
 	{"a replica leads", 4, func(s *simulation, r *rand.Rand) { s.elect(r) }},
 	{"nats goes", 2, func(s *simulation, _ *rand.Rand) { s.outage = true }},
 	{"nats comes", 5, func(s *simulation, _ *rand.Rand) { s.outage = false }},
+	{"the other cluster goes", 3, func(s *simulation, _ *rand.Rand) { s.world.far.away = true }},
+	{"the other cluster comes", 4, func(s *simulation, _ *rand.Rand) { s.world.far.away = false }},
+	{"its secret changes", 2, func(s *simulation, r *rand.Rand) { s.world.renew(r.IntN(3) > 0) }},
+	{"a leader follows the other cluster", 20, func(s *simulation, r *rand.Rand) { s.follow(r) }},
 	{"time passes", 8, func(s *simulation, r *rand.Rand) {
 		s.world.clock = s.world.clock.Add(time.Duration(r.IntN(1200)) * time.Second)
 	}},
@@ -147,6 +158,10 @@ func play(t *testing.T, seed uint64) simFigures {
 	steps := schedule(seed)
 	s := simulate(t, seed, steps)
 	figures := simFigures{steps: len(steps), jobs: len(s.world.runs), heals: s.truth.heals, told: map[events.Predicate]int{}}
+	for _, r := range s.world.runs {
+		figures.far += int(truth(r.op.app.server == s.world.far))
+	}
+	figures.both = int(truth(s.world.sameNames()))
 	for _, m := range s.broker.events.messages {
 		figures.told[m.event.Predicate]++
 	}
@@ -172,8 +187,10 @@ func play(t *testing.T, seed uint64) simFigures {
 func simulate(t *testing.T, seed uint64, steps []simStep) *simulation {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	s := &simulation{t: t, options: Options{LocalServers: localServers, ApplicationsOnly: rnd.IntN(3) == 0}, lossy: rnd.IntN(2) == 0}
-	server := newSimServer()
-	s.world = newSimWorld(server, rnd)
+	if !s.options.ApplicationsOnly && rnd.IntN(3) > 0 {
+		s.options.ClusterSecrets = "argocd"
+	}
+	s.world = newSimWorld(rnd)
 	s.broker = &simBroker{
 		states: simStream{replicated: rnd.IntN(2) == 0}, events: simStream{},
 		now:  func() time.Time { return s.world.clock },
@@ -201,7 +218,7 @@ func simulate(t *testing.T, seed uint64, steps []simStep) *simulation {
 	}
 	s.rnd = rnd
 	for i := range 2 {
-		s.processes = append(s.processes, newSimProcess(t, fmt.Sprint("replica ", i), s.options, server))
+		s.processes = append(s.processes, newSimProcess(t, fmt.Sprint("replica ", i), s.options, s.world))
 	}
 	s.processes[0].lead(s.broker)
 	for i, step := range steps {
@@ -239,28 +256,26 @@ func (s *simulation) settle() {
 	if s.leader() == nil {
 		s.processes[0].lead(s.broker)
 	}
-	for _, p := range s.processes {
-		for _, k := range p.kinds() {
-			for p.next(k) {
-			}
-		}
-	}
-	s.work()
-	if leader := s.leader(); len(s.truth.wrong) == 0 {
-		s.truth.complete(leader)
-	}
+	s.world.far.away = s.rnd.IntN(4) == 0
+	s.world.renew(s.rnd.IntN(8) > 0)
+	s.catchUp()
+	s.reach(s.world.far.away || !s.world.known)
 	for _, p := range s.processes {
 		p.end()
 	}
 	told := len(s.broker.events.messages)
 	s.world.clock = s.world.clock.Add(time.Duration(s.rnd.IntN(3)) * simWindow)
-	again := newSimProcess(s.t, "another replica", s.options, s.world.server)
+	again := newSimProcess(s.t, "another replica", s.options, s.world)
+	s.note("another replica leads")
 	again.lead(s.broker)
 	s.processes = []*simProcess{again}
-	s.work()
+	s.world.far.away = s.rnd.IntN(4) == 0
+	s.catchUp()
+	s.reach(s.world.far.away)
 	for _, m := range s.broker.events.messages[told:] {
 		// While a Job that is gone still speaks, Argo CD's word on it is not taken; afterwards nothing may wake who would take it.
-		late := m.event.Predicate == events.Deleted || m.event.Predicate == events.Terminated
+		late := m.event.Predicate == events.Deleted || m.event.Predicate == events.Terminated ||
+			m.event.Predicate.Obstructs() && s.guessed(m.event.Attempt.Application) // which counts only while the other cluster is not read
 		if !late && len(s.truth.wrong) == 0 {
 			s.truth.fault("lost: only a new leader tells %s of run %s", m.event.Predicate, m.event.Attempt.Run)
 		}
@@ -268,13 +283,41 @@ func (s *simulation) settle() {
 	again.end()
 }
 
-func (s *simulation) work() {
+// guessed reports whether an Application deploys to the other cluster and does not say how its environment is called.
+func (s *simulation) guessed(application string) bool {
+	return slices.ContainsFunc(s.world.apps, func(a *simApp) bool {
+		return a.server == s.world.far && a.object.Annotations[AnnotationEnvironment] == "" && application == a.object.Namespace+"/"+a.object.Name
+	})
+}
+
+// reach has the other cluster be there in the end, and all be complete with it as it was without.
+func (s *simulation) reach(lost bool) {
+	if leader := s.leader(); len(s.truth.wrong) == 0 {
+		s.truth.complete(leader)
+	}
+	if lost {
+		s.note("the other cluster is there again")
+		s.world.far.away = false
+		s.world.renew(true)
+		s.catchUp()
+		s.reach(false)
+	}
+}
+
+// catchUp has everybody learn of everything and act on it.
+func (s *simulation) catchUp() {
+	for _, p := range s.processes {
+		if p.acting != nil {
+			p.acting.regain()
+		}
+	}
+	s.world.clock = s.world.clock.Add(settling)
 	for range 200 {
 		any := false
 		for _, p := range s.processes {
 			any = p.acting != nil && p.acting.pass() || any
-			for _, k := range p.kinds() {
-				for p.next(k) { // what the controller deleted
+			for _, w := range p.watches() {
+				for w.next() { // what the controller deleted, too
 					any = true
 				}
 			}
@@ -313,10 +356,19 @@ func (s *simulation) deleteJob(r *rand.Rand) {
 
 // watch delivers some changes of one kind.
 func (s *simulation) watch(r *rand.Rand) {
-	p := s.process(r)
-	k := p.kinds()[r.IntN(len(p.kinds()))]
+	all := s.process(r).watches()
+	w := all[r.IntN(len(all))]
 	for range 1 + r.IntN(4) {
-		p.next(k)
+		w.next()
+	}
+}
+
+// follow has a leader take the next steps in following the other cluster.
+func (s *simulation) follow(r *rand.Rand) {
+	if term := s.process(r).acting; term != nil {
+		for range 1 + r.IntN(3) {
+			term.follow(r.IntN(8) == 0)
+		}
 	}
 }
 
@@ -333,7 +385,7 @@ func (s *simulation) kill(r *rand.Rand) {
 	p := s.processes[i]
 	led := p.acting != nil
 	p.end()
-	s.processes[i] = newSimProcess(s.t, p.name, s.options, s.world.server)
+	s.processes[i] = newSimProcess(s.t, p.name, s.options, s.world)
 	if led && r.IntN(2) == 0 {
 		s.processes[i].lead(s.broker)
 	}
@@ -345,7 +397,7 @@ func (s *simulation) elect(r *rand.Rand) {
 	for k, p := range s.processes {
 		if k != i && p.acting != nil && r.IntN(2) == 0 {
 			p.end()
-			s.processes[k] = newSimProcess(s.t, p.name, s.options, s.world.server)
+			s.processes[k] = newSimProcess(s.t, p.name, s.options, s.world)
 		}
 	}
 	if s.processes[i].acting == nil {
@@ -360,7 +412,8 @@ func (s *simulation) meanwhile() {
 	}
 	s.depth++
 	defer func() { s.depth-- }()
-	what := []string{"argo cd goes on", "the watches go on", "the watches go on", "a pass", "a leader catches up", "a leader catches up", "a replica leads", "a controller is killed"}
+	what := []string{"argo cd goes on", "the watches go on", "the watches go on", "a pass", "a leader catches up", "a leader catches up", "a replica leads", "a controller is killed",
+		"a leader follows the other cluster", "the other cluster goes"}
 	if n := s.rnd.IntN(len(what) + 3); n < len(what) {
 		s.note("  meanwhile: %s", what[n])
 		s.do(what[n], s.rnd)

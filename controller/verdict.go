@@ -30,6 +30,8 @@ type verdict struct {
 	Plain   bool // Argo CD's word on a plain Job, which may repeat what it said of an earlier sync
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
+	Gone   bool      // its Job is no longer there
+	Order  time.Time // where it stands among the others: at, or later if that is too early
 }
 
 // absence is that of the Job of one operation. One that was made when the next operation had begun is another, even under the same name.
@@ -67,8 +69,8 @@ func judgeJob(j job, o observation) verdict {
 	v := verdict{Attempt: events.Attempt{
 		Version: string(j.Version), Digest: j.Digest, Evidence: events.EvidenceJob,
 		Run: string(j.UID), Started: j.Started, Finished: j.Ended,
-	}, Unnamed: j.Version == ""}
-	v.Attempt.Application, v.Attempt.Revision = j.origin(o.Applications)
+	}, Unnamed: j.Version == "", Gone: j.Gone}
+	v.Attempt.Application, v.Attempt.Revision, v.Attempt.Sync = j.origin(o.Applications)
 	if why := j.contradiction(o.Target); why != "" {
 		return v.silenced(why)
 	}
@@ -194,7 +196,7 @@ func judgeResult(a application, o operation, r result) verdict {
 		Attempt: events.Attempt{
 			Version: string(r.Name.Version), Digest: "sha256:" + r.Name.Digest8, Revision: o.Revision, Application: a.Key.String(),
 			Evidence: events.EvidenceApplication, Run: run(a, o),
-			Started: o.Started, Finished: o.Finished,
+			Sync: o.Started, Started: o.Started, Finished: o.Finished,
 		},
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},
 	}
@@ -224,8 +226,11 @@ func judgeResult(a application, o operation, r result) verdict {
 		return v.obstructedBy(events.Terminated, v.at())
 	case r.Phase == "Succeeded":
 		return v.silenced(fmt.Sprintf("Argo CD says that the Job succeeded, but only because %q", r.Message))
+	case o.stale(r):
+		return v.silenced("") // the end of this try tells
 	case r.Phase == "Failed" && (r.Hook || !r.Readable):
 		f := messageFailure(r.Message)
+		v.Attempt.Finished = o.ended()
 		v.Kind, v.Attempt.Outcome, v.Attempt.Failure = failed, events.OutcomeFailed, &f
 	default:
 		return v.silenced("")
@@ -282,6 +287,10 @@ func (v verdict) at() time.Time {
 	}
 	return attemptTime(v.Attempt)
 }
+
+// endless reports whether it is a success that is known to have ended only after its operation began. Argo CD's result is that of the last
+// of the Jobs that the operation has made, so those that failed and are gone came before it.
+func (v verdict) endless() bool { return v.Kind == succeeded && v.Attempt.Finished.IsZero() }
 
 // sameDigest compares two digests of which either may be known by its first eight digits alone, as names hold them.
 func sameDigest(a, b string) bool {

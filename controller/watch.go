@@ -73,10 +73,10 @@ func (w *watcher) captureResults(a *argo.Application) {
 	view := newApplication(a, w.places.of(a.Spec.Destination))
 	for _, op := range view.Operations {
 		for _, r := range op.Results {
-			if t, ok := view.targetOf(r.Key, r.Name); ok && r.Phase != "Running" {
+			if t, ok := view.targetOf(r.Key, r.Name); ok && r.Phase != "Running" && !op.stale(r) {
 				past := op
 				past.Results, past.Markers = []result{r}, nil
-				w.captureOperation(t, view, past, fmt.Sprint(r.Key, " ", r.Phase))
+				w.captureOperation(t, view, past, fmt.Sprint(r.Key, " ", r.Phase, " ", r.Message == reached))
 			}
 		}
 		for _, m := range op.Markers {
@@ -115,7 +115,7 @@ func (w *watcher) onJob(cluster string) handler.TypedEventHandler[*batchv1.Job, 
 	}
 }
 
-// captureJob keeps a finished Job that is gone, with its Pods as far as they are still known.
+// captureJob keeps a finished Job that is gone, or will be seen no more, with its Pods as far as they are still known.
 func (w *watcher) captureJob(ctx context.Context, cluster string, j *batchv1.Job) {
 	t, ok := jobTarget(j)
 	view := newJob(cluster, j)

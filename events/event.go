@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Event is one fact about a database's migrations, as the event stream carries it. Its id is made from the fact alone, so
 // that publishing a fact twice leaves one message.
@@ -33,3 +36,23 @@ const (
 	Blocked     Predicate = "blocked"     // a sync window, or the admission policy, keeps the sync from beginning or going on
 	Stuck       Predicate = "stuck"       // Argo CD takes the commit for one that it has tried, and will not sync it by itself
 )
+
+// Repeats reports whether e tells of the beginning of an attempt that told has told of already, by other evidence; latest says that nothing
+// was told of the database since. Argo CD knows a Job by its sync alone. A Job whose sync is not known, or was taken for an earlier one, is
+// of the one that began last before it.
+func (e Event) Repeats(told Event, latest bool) bool {
+	if e.Predicate != Started || told.Predicate != Started || e.Attempt == nil || told.Attempt == nil {
+		return false
+	}
+	sync, job := *e.Attempt, *told.Attempt
+	if job.Evidence == EvidenceApplication {
+		sync, job = job, sync
+	} else {
+		latest = true // Argo CD tells only of a sync that goes on, so that nothing has come after it
+	}
+	if sync.Evidence != EvidenceApplication || job.Evidence == EvidenceApplication || job.Application != "" && sync.Application != job.Application ||
+		!strings.HasPrefix(job.Digest, sync.Digest) {
+		return false
+	}
+	return job.Sync.Equal(sync.Sync) || latest && job.Sync.Before(sync.Sync) && !job.Started.Before(sync.Sync)
+}

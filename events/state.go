@@ -44,6 +44,7 @@ type Attempt struct {
 	Application string    `json:"application,omitempty"`
 	Evidence    Evidence  `json:"evidence,omitempty"` // empty while it runs
 	Run         string    `json:"run"`                // what tells this attempt from another of the same digest: the Job's UID or the sync's start
+	Sync        time.Time `json:"sync,omitzero"`      // when the sync began that it is part of, as Argo CD dates it; zero where that is not known
 	Started     time.Time `json:"started,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
 	Applied     []string  `json:"applied,omitempty"` // versions this attempt applied, where the report says so

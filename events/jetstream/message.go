@@ -134,6 +134,15 @@ func (s stored) newerThan(old stored) bool {
 	return s.revision > old.revision || s.at.After(old.at)
 }
 
+// event is the Event that the message holds, as its data tells it; one without an attempt, if it holds none.
+func (s stored) event(p events.Predicate) events.Event {
+	e := events.Event{Predicate: p}
+	if err := json.Unmarshal(s.data, &e); err != nil {
+		return events.Event{}
+	}
+	return e
+}
+
 // state is the State that the message holds. No message is a state with names alone, and so is one that is an error: it holds
 // something else, or the state of another database.
 func (s stored) state(environment, database, tenant string) (events.State, error) {

@@ -75,9 +75,9 @@ func (p *Publisher) PublishState(ctx context.Context, s events.State, expected u
 	})
 }
 
-// PublishEvent stores e unless it is there already, however long ago that was, or older than EventAge. It follows from the state with
-// this revision (0: there is none); ErrConflict means that another state has taken that place, and e is not stored. The empty id is
-// replaced by EventID.
+// PublishEvent stores e unless it is there already, however long ago that was, or repeats the last event of its kind, or is older than
+// EventAge. It follows from the state with this revision (0: there is none); ErrConflict means that another state has taken that place, and
+// e is not stored. The empty id is replaced by EventID.
 //
 // Events of one database come in one order, whoever publishes them: each expects to follow the last one of that database that was
 // looked at before the state (Nats-Expected-Last-Subject-Sequence-Subject, nats-server 2.11). So nothing is told of a state after
@@ -118,7 +118,7 @@ func (p *Publisher) append(ctx context.Context, e events.Event, last stored) err
 // skew is how far the clock by which an event happened may be ahead of the stream's.
 const skew = 10 * time.Minute
 
-// look returns the last event of e's database, and whether e is in the stream already.
+// look returns the last event of e's database, and whether e, or what it repeats, is in the stream already.
 func (p *Publisher) look(ctx context.Context, e events.Event) (last stored, there bool, err error) {
 	last, err = lastGet(ctx, p.nc, events.EventStream, events.DatabaseEventFilter(e.Environment, e.Database))
 	switch {
@@ -130,6 +130,15 @@ func (p *Publisher) look(ctx context.Context, e events.Event) (last stored, ther
 		return last, true, nil // the stream no longer holds what is that old
 	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
+	if e.Predicate == events.Started && last.revision > 0 {
+		begun, err := lastGet(ctx, p.nc, events.EventStream, subject)
+		if errors.Is(err, errNoMessage) || err == nil && e.Repeats(begun.event(e.Predicate), begun.revision == last.revision) {
+			return last, err == nil, nil
+		}
+		if err != nil {
+			return last, false, err
+		}
+	}
 	since := e.Time.Add(-skew)
 	if e.Predicate.Obstructs() {
 		since = e.Time.Add(-EventAge) // whoever tells it may date it by when it was seen

@@ -203,6 +203,27 @@ func TestAnEventIsPublishedOnce(t *testing.T) {
 	}
 }
 
+// An attempt that its Job was told to have begun is told to have begun by Argo CD, now that its cluster cannot be read, and something else
+// has been told meanwhile.
+func TestABeginIsPublishedOnceByEitherEvidence(t *testing.T) {
+	p, began := publisher(t, dial(t, run(t))), time.Now().Add(-time.Hour)
+	begin := func(a events.Attempt) events.Event {
+		a.Application, a.Digest, a.Sync = "argocd/orders", "sha256:01234567", began
+		return events.Event{Environment: "prod", Database: "orders", Predicate: events.Started, Time: a.Started, Attempt: &a}
+	}
+	job := begin(events.Attempt{Run: "uid", Evidence: events.EvidenceJob, Started: time.Now()})
+	other := events.Event{Environment: "prod", Database: "orders", Predicate: events.Succeeded, Time: time.Now(), Attempt: &events.Attempt{Run: "before"}}
+	sync := begin(events.Attempt{Run: "argocd/orders@then", Evidence: events.EvidenceApplication, Started: began})
+	for _, e := range []events.Event{job, other, sync} {
+		if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stateOf(t, p, events.EventStream).Msgs; got != 2 {
+		t.Errorf("two facts left %d messages", got)
+	}
+}
+
 // shortWindow makes the streams, that of events with the shortest duplicate window that a server accepts.
 func shortWindow(t *testing.T, p *Publisher) (pass func()) {
 	t.Helper()
