@@ -55,7 +55,7 @@ func New(o Options) (*Controller, error) {
 		}
 	}
 	c := &Controller{options: o, again: make(chan event.TypedGenericEvent[struct{}], 1)}
-	if c.manager, err = ctrl.NewManager(strippingLists(o.Config), o.managerOptions(scheme, lease)); err != nil {
+	if c.manager, err = ctrl.NewManager(abridging(o.Config), o.managerOptions(scheme, lease)); err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
 	if err := c.wire(); err != nil {

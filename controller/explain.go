@@ -58,7 +58,7 @@ func Explain(ctx context.Context, o Options, states States, key types.Namespaced
 			cancel(err) // another try would end the same way
 		}
 	}
-	seen, err := cache.New(strippingLists(o.Config), options)
+	seen, err := cache.New(abridging(o.Config), options)
 	if err != nil {
 		cancel(nil)
 		return Explanation{}, fmt.Errorf("explain %s: %w", key, err)
