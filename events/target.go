@@ -50,15 +50,16 @@ func ParseTarget(s string) (Target, error) {
 	return t, nil
 }
 
+var escaper = strings.NewReplacer("%", "%25", "/", "%2F", "@", "%40", " ", "%20", "\t", "%09", "\r", "%0D", "\n", "%0A")
+
 // String is the form that ParseTarget reads.
 func (t Target) String() string {
-	escape := strings.NewReplacer("%", "%25", "/", "%2F", "@", "%40", " ", "%20", "\t", "%09", "\r", "%0D", "\n", "%0A").Replace
-	s := escape(t.Environment) + "/" + escape(t.Database)
+	s := escaper.Replace(t.Environment) + "/" + escaper.Replace(t.Database)
 	if t.Tenant != "" {
-		s += "/" + escape(t.Tenant)
+		s += "/" + escaper.Replace(t.Tenant)
 	}
 	if t.Version != "" {
-		s += "@" + escape(t.Version)
+		s += "@" + escaper.Replace(t.Version)
 	}
 	return s
 }

@@ -18,7 +18,8 @@ import (
 // *UnreachableError. A refusal is a *DeniedError, at once.
 type Publisher struct {
 	*link
-	js jetstream.JetStream
+	js   jetstream.JetStream
+	ends ends
 }
 
 // NewPublisher publishes on nc, which stays the caller's to close.
@@ -27,7 +28,7 @@ func NewPublisher(nc *nats.Conn) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publish to jetstream: %w", err)
 	}
-	return &Publisher{link: listen(nc), js: js}, nil
+	return &Publisher{link: listen(nc), js: js, ends: ends{of: map[string]end{}}}, nil
 }
 
 // attemptTimeout bounds one request. One that is lost with its connection, or that finds no leader, is soon made again.
@@ -70,7 +71,7 @@ func (p *Publisher) PublishState(ctx context.Context, s events.State, expected u
 		return 0, fmt.Errorf("publish state of %s: %w", s.Name(), err)
 	}
 	return p.store(ctx, fact{
-		id: id, expected: expected,
+		id: id, expected: expected, database: events.DatabaseEventFilter(s.Environment, s.Database),
 		msg: message(events.StateSubject(s.Environment, s.Database, s.Tenant), s.Headers(id), data),
 	})
 }
@@ -80,26 +81,34 @@ func (p *Publisher) PublishState(ctx context.Context, s events.State, expected u
 // e is not stored. The empty id is replaced by EventID.
 //
 // Events of one database come in one order, whoever publishes them: each expects to follow the last one of that database that was
-// looked at before the state (Nats-Expected-Last-Subject-Sequence-Subject, nats-server 2.11). So nothing is told of a state after
-// what is told of the next one, provided that all events that follow from a state are told before its successor is published.
+// known before it was looked whether the state is the one (Nats-Expected-Last-Subject-Sequence-Subject, nats-server 2.11), as it is when it is
+// stored. So nothing is told of a state after what is told of the next one, provided that all events that follow from a state are told
+// before its successor is published.
 func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint64) error {
 	if e.ID == "" {
 		e.ID = events.EventID(e)
 	}
-	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
+	subject, database := events.EventSubject(e.Environment, e.Database, e.Predicate), events.DatabaseEventFilter(e.Environment, e.Database)
 	ctx, release := p.guard(ctx, func(denied string) bool {
 		return denied == subject || denied == lastSubject(events.EventStream) || denied == lastSubject(events.StateStream)
 	})
 	defer release()
-	return p.retry(ctx, "publish to "+subject, func(ctx context.Context) error {
-		last, there, err := p.look(ctx, e)
-		if err != nil || there {
+	return p.retry(ctx, "publish to "+subject, func(ctx context.Context) (err error) {
+		last, known := p.ends.before(database, state)
+		if known = known && e.Predicate != events.Started; !known { // what a begin repeats depends on what was told last
+			if last, err = lastGet(ctx, p.nc, events.EventStream, database); err != nil && !errors.Is(err, errNoMessage) {
+				return err
+			}
+		}
+		if there, err := p.holds(ctx, e, last); err != nil || there {
 			return err
 		}
-		if err := p.follows(ctx, e, state); err != nil {
-			return err
+		if !known {
+			if err := p.follows(ctx, e, state); err != nil {
+				return err
+			}
 		}
-		return p.append(ctx, e, last) // if that leaves it open whether e is stored, the next look tells
+		return p.append(ctx, e, last) // if that leaves it open whether e is stored, the next attempt tells
 	})
 }
 
@@ -110,50 +119,53 @@ func (p *Publisher) append(ctx context.Context, e events.Event, last stored) err
 		return final{fmt.Errorf("publish event %s: %w", e.ID, err)}
 	}
 	m := message(events.EventSubject(e.Environment, e.Database, e.Predicate), e.Headers(), data)
-	_, err = p.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
-		jetstream.WithExpectLastSequenceForSubject(last.revision, events.DatabaseEventFilter(e.Environment, e.Database)))
-	return err
+	database := events.DatabaseEventFilter(e.Environment, e.Database)
+	ack, err := p.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
+		jetstream.WithExpectLastSequenceForSubject(last.revision, database))
+	if err != nil || ack.Duplicate {
+		p.ends.forget(database)
+		return err
+	}
+	p.ends.told(database, e.ID, ack.Sequence)
+	return nil
 }
 
 // skew is how far the clock by which an event happened may be ahead of the stream's.
 const skew = 10 * time.Minute
 
-// look returns the last event of e's database, and whether e, or what it repeats, is in the stream already.
-func (p *Publisher) look(ctx context.Context, e events.Event) (last stored, there bool, err error) {
-	last, err = lastGet(ctx, p.nc, events.EventStream, events.DatabaseEventFilter(e.Environment, e.Database))
-	switch {
-	case errors.Is(err, errNoMessage):
-	case err != nil:
-		return last, false, err
-	}
+// holds reports whether e, or what it repeats, is in the stream already, whose last event of e's database is last.
+func (p *Publisher) holds(ctx context.Context, e events.Event, last stored) (bool, error) {
 	if last.id == e.ID || !e.Time.IsZero() && time.Since(e.Time) > EventAge {
-		return last, true, nil // the stream no longer holds what is that old
+		return true, nil // the stream no longer holds what is that old
 	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)
 	if e.Predicate == events.Started && last.revision > 0 {
 		begun, err := lastGet(ctx, p.nc, events.EventStream, subject)
 		if errors.Is(err, errNoMessage) || err == nil && e.Repeats(begun.event(e.Predicate), begun.revision == last.revision) {
-			return last, err == nil, nil
+			return err == nil, nil
 		}
 		if err != nil {
-			return last, false, err
+			return false, err
 		}
 	}
 	since := e.Time.Add(-skew)
 	if e.Predicate.Obstructs() {
 		since = e.Time.Add(-EventAge) // whoever tells it may date it by when it was seen
 	}
-	for at := uint64(0); last.at.After(since) && at < last.revision; {
+	if !last.at.IsZero() && !last.at.After(since) {
+		return false, nil
+	}
+	for at := uint64(0); at < last.revision; {
 		next, err := nextGet(ctx, p.nc, events.EventStream, subject, since, at)
 		switch {
 		case errors.Is(err, errNoMessage):
-			return last, false, nil
+			return false, nil
 		case err != nil || next.id == e.ID:
-			return last, err == nil, err
+			return err == nil, err
 		}
 		at = next.revision
 	}
-	return last, false, nil
+	return false, nil
 }
 
 // follows reports ErrConflict if the state of e's database is no longer the one from which e follows.
@@ -182,6 +194,7 @@ type fact struct {
 	id       string
 	msg      *nats.Msg
 	expected uint64 // the revision it replaces
+	database string // the filter of its events
 }
 
 // store publishes f and, whenever the answer leaves that open, reads the last message to see whether it is f: a timeout
@@ -194,9 +207,13 @@ func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err err
 		jetstream.WithMsgID(f.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(f.expected),
 	}
 	err = p.retry(ctx, "publish to "+f.msg.Subject, func(ctx context.Context) error {
+		last := p.ends.last(f.database)
 		ack, err := p.js.PublishMsg(ctx, f.msg, opts...)
 		if err == nil {
 			revision = ack.Sequence
+			if !ack.Duplicate {
+				p.ends.moved(f.database, last, revision)
+			}
 			return nil
 		}
 		if ambiguous(err) {
