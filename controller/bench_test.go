@@ -3,7 +3,10 @@ package controller_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +18,11 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/schemawave/schemawave/events"
+	"github.com/schemawave/schemawave/events/jetstream/natstest"
 )
 
 // BenchmarkApplications runs the controller's program, which here sees Applications only, on a real API server with so many of them, each
@@ -33,10 +35,11 @@ import (
 //   - idle-%: processor time over half a minute in which nothing happens, of one processor;
 //   - p50-ms, p99-ms: from the API server's answer to a status that proves a migration until NATS has stored that, of 1,000
 //     Applications, written one after the other, at most 100 in a second;
-//   - burst-p50-ms, burst-p99-ms: the same of 1,000 written at once, by 16 writers.
+//   - burst-p50-ms, burst-p99-ms: the same of 1,000 written at once, by 16 writers; burst-s: all that time;
+//   - cpu-ms/fact, api-cpu-ms/fact: processor time of the controller's and of the API server's process for each of them.
 //
-// The floor-… are the same for an informer that does nothing else. All of it shares the machine: the API server, NATS, the
-// writers and the controller.
+// The bare-… are the same, after the controller has ended, for the bare publisher. All of it shares the machine: the API server, NATS,
+// the writers and the one program or the other, each in a process of its own.
 func BenchmarkApplications(b *testing.B) {
 	for _, n := range []int{1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -50,7 +53,7 @@ func BenchmarkApplications(b *testing.B) {
 func benchmarkApplications(b *testing.B, n int) {
 	ctrl.SetLogger(logr.Discard())
 	path := build(b)
-	c, broker := newCluster(b), newNATS(b)
+	c, broker := newCluster(b), startNATS(b, natstest.Options{Process: true})
 	w := newWriter(c)
 	apps := make([]*argo.Application, n)
 	w.each(n, func(i int) error {
@@ -60,13 +63,13 @@ func benchmarkApplications(b *testing.B, n int) {
 	heard := listen(broker)
 	const rest = 30 * time.Second
 
-	p := launch(c, broker, path, c.home) // where no Applications are
+	p := launch(c.t, broker, path, c.home) // where no Applications are
 	time.Sleep(rest)
 	base := p.memory("VmRSS")
 	p.stop()
 
 	began := time.Now()
-	p = launch(c, broker, path, c.apps)
+	p = launch(c.t, broker, path, c.apps)
 	heard.all(n, 1)
 	b.ReportMetric(time.Since(began).Seconds(), "first-start-s")
 	p.idle(n)
@@ -75,7 +78,7 @@ func benchmarkApplications(b *testing.B, n int) {
 
 	w.prove(apps[n/2], 2)
 	began = time.Now()
-	p = launch(c, broker, path, c.apps)
+	p = launch(c.t, broker, path, c.apps)
 	heard.one(n/2, 2)
 	b.ReportMetric(time.Since(began).Seconds(), "restart-s")
 
@@ -86,35 +89,65 @@ func benchmarkApplications(b *testing.B, n int) {
 	b.ReportMetric(100*(p.metric("process_cpu_seconds_total")-used)/rest.Seconds(), "idle-%")
 	b.ReportMetric((p.memory("VmRSS")-base)/float64(n)/1e3, "KB/app")
 
-	seen := w.watch()
+	measure(b, "", p, w, heard, apps, 3)
+	p.stop()
+	p = launchBare(b, broker, c.apps)
+	w.prove(apps[0], 5)
+	heard.one(0, 5) // it has seen them all
+	p.settle()
+	measure(b, "bare-", p, w, heard, apps, 6)
+	p.stop()
+}
+
+// measure writes two versions of 1,000 Applications, one after the other and at once, and reports when they are heard of.
+func measure(b *testing.B, who string, p *program, w *writer, heard *arrivals, apps []*argo.Application, version int) {
 	const many = 1000
 	report := func(name string, version int, written []time.Time) {
-		for who, all := range map[string]*arrivals{"": heard, "floor-": seen} {
-			took := make([]float64, many)
-			for i := range took {
-				took[i] = max(0, all.one(i, version).Sub(written[i]).Seconds())
-			}
-			slices.Sort(took)
-			b.ReportMetric(1e3*took[len(took)/2], who+name+"p50-ms")
-			b.ReportMetric(1e3*took[len(took)*99/100], who+name+"p99-ms")
+		took := make([]float64, many)
+		for i := range took {
+			took[i] = max(0, heard.one(i, version).Sub(written[i]).Seconds())
 		}
+		slices.Sort(took)
+		b.ReportMetric(1e3*took[len(took)/2], who+name+"p50-ms")
+		b.ReportMetric(1e3*took[len(took)*99/100], who+name+"p99-ms")
 	}
 	written := make([]time.Time, many)
 	next := time.NewTicker(10 * time.Millisecond)
 	for i := range many {
 		<-next.C
-		w.prove(apps[i], 3)
+		w.prove(apps[i], version)
 		written[i] = time.Now()
 	}
 	next.Stop()
-	report("", 3, written)
+	report("", version, written)
+	p.settle()
+	began, used, server := time.Now(), p.processor(), apiServer(b)
 	w.each(many, func(i int) error {
-		w.prove(apps[i], 4)
+		w.prove(apps[i], version+1)
 		written[i] = time.Now()
 		return nil
 	})
-	report("burst-", 4, written)
-	p.stop()
+	b.ReportMetric(time.Since(began).Seconds(), who+"burst-s")
+	report("burst-", version+1, written)
+	p.settle()
+	b.ReportMetric(1e3*(p.processor()-used).Seconds()/many, who+"cpu-ms/fact")
+	b.ReportMetric(1e3*(apiServer(b)-server).Seconds()/many, who+"api-cpu-ms/fact")
+}
+
+// apiServer is the processor time of the API server, if it is on this machine.
+func apiServer(t testing.TB) (used time.Duration) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range all {
+		name, err := os.ReadFile(dir + "/cmdline")
+		if pid, _ := strconv.Atoi(filepath.Base(dir)); err == nil && strings.Contains(string(name), "kube-apiserver\x00") {
+			used += processor(t, pid)
+		}
+	}
+	return used
 }
 
 // writer plays an Argo CD of many Applications.
@@ -260,32 +293,6 @@ func listen(n *nats) *arrivals {
 	}
 	if err != nil {
 		n.t.Fatal(err)
-	}
-	return a
-}
-
-// watch notes when an informer that does nothing else is shown a status.
-func (w *writer) watch() *arrivals {
-	a := &arrivals{b: w.b, at: map[string]time.Time{}}
-	informers, err := cache.New(w.config, cache.Options{Scheme: w.Scheme(), DefaultNamespaces: map[string]cache.Config{w.apps: {}}})
-	if err != nil {
-		w.b.Fatal(err)
-	}
-	informer, err := informers.GetInformer(w.b.Context(), &argo.Application{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		w.b.Fatal(err)
-	}
-	note := func(obj any) {
-		if app, ok := obj.(*argo.Application); ok && app.Status.OperationState != nil {
-			a.came(strings.TrimPrefix(app.Name, "app-"), app.Status.OperationState.Operation.Sync.Revision[:1])
-		}
-	}
-	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(_, obj any) { note(obj) }}); err != nil {
-		w.b.Fatal(err)
-	}
-	go informers.Start(w.b.Context()) //nolint:errcheck // it ends with the benchmark
-	if !informers.WaitForCacheSync(w.b.Context()) {
-		w.b.Fatal("the informer's cache does not fill")
 	}
 	return a
 }

@@ -26,7 +26,12 @@ type nats struct {
 
 func newNATS(t testing.TB) *nats {
 	t.Helper()
-	server, err := natstest.Start(natstest.Options{})
+	return startNATS(t, natstest.Options{})
+}
+
+func startNATS(t testing.TB, o natstest.Options) *nats {
+	t.Helper()
+	server, err := natstest.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,8 +21,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -79,7 +82,7 @@ func benchmarkNotifications(b *testing.B, n int, pace time.Duration) {
 	}
 
 	heard := listen(broker)
-	p := launch(c, broker, build(b), c.apps)
+	p := launch(c.t, broker, build(b), c.apps)
 	heard.all(n, 1)
 	tell(2, map[string]*arrivals{"": heard, "floor-": seen})
 	p.stop()
@@ -187,4 +190,30 @@ func (c *cluster) kubeconfig(namespace string) (path string) {
 		c.t.Fatal(err)
 	}
 	return path
+}
+
+// watch notes when an informer that does nothing else is shown a status.
+func (w *writer) watch() *arrivals {
+	a := &arrivals{b: w.b, at: map[string]time.Time{}}
+	informers, err := cache.New(w.config, cache.Options{Scheme: w.Scheme(), DefaultNamespaces: map[string]cache.Config{w.apps: {}}})
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	informer, err := informers.GetInformer(w.b.Context(), &argo.Application{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	note := func(obj any) {
+		if app, ok := obj.(*argo.Application); ok && app.Status.OperationState != nil {
+			a.came(strings.TrimPrefix(app.Name, "app-"), app.Status.OperationState.Operation.Sync.Revision[:1])
+		}
+	}
+	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(_, obj any) { note(obj) }}); err != nil {
+		w.b.Fatal(err)
+	}
+	go informers.Start(w.b.Context()) //nolint:errcheck // it ends with the benchmark
+	if !informers.WaitForCacheSync(w.b.Context()) {
+		w.b.Fatal("the informer's cache does not fill")
+	}
+	return a
 }

@@ -18,7 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// world reads what there is to know of a database: from the cache, and from what was captured.
+// world reads what there is to know of a database: from the cache, and from what was captured. What the cache lists is the cache's own, and is
+// never written to.
 type world struct {
 	Options
 	cluster client.Reader // the cache that holds the Applications
@@ -52,7 +53,7 @@ func (w world) jobs(ctx context.Context, o *observation, captured []capture) err
 	read := w.places.read()
 	for _, cluster := range slices.Sorted(maps.Keys(read)) {
 		var list batchv1.JobList
-		if err := read[cluster].cache.List(ctx, &list, client.MatchingFields{indexTarget: o.Target.String()}); err != nil {
+		if err := read[cluster].cache.List(ctx, &list, client.MatchingFields{indexTarget: o.Target.String()}, client.UnsafeDisableDeepCopy); err != nil {
 			return fmt.Errorf("list jobs: %w", err)
 		}
 		for i := range list.Items {
@@ -78,7 +79,7 @@ func (w world) jobs(ctx context.Context, o *observation, captured []capture) err
 func (w world) pods(ctx context.Context, at *place, j *job, captured []capture) error {
 	var list corev1.PodList
 	if at != nil {
-		if err := at.cache.List(ctx, &list, client.MatchingFields{indexOwner: string(j.UID)}); err != nil {
+		if err := at.cache.List(ctx, &list, client.MatchingFields{indexOwner: string(j.UID)}, client.UnsafeDisableDeepCopy); err != nil {
 			return fmt.Errorf("list pods of job %s: %w", j.Key, err)
 		}
 	}
@@ -110,7 +111,7 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 	anywhere := func(application) bool { return true }
 	find := func(carries func(application) bool, index, value string, within ...client.ListOption) error {
 		var list argo.ApplicationList
-		if err := w.cluster.List(ctx, &list, append(within, client.MatchingFields{index: value})...); err != nil {
+		if err := w.cluster.List(ctx, &list, append(within, client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy)...); err != nil {
 			return fmt.Errorf("list applications: %w", err)
 		}
 		for i := range list.Items {

@@ -59,7 +59,7 @@ type Options struct {
 	HealthAddress  string                // host:port of /healthz and /readyz; empty: none
 	Metrics        prometheus.Registerer // nil: the registry that is served at MetricsAddress
 	Log            *slog.Logger          // nil: slog's default
-	Workers        int                   // databases looked at at the same time; zero means 4
+	Workers        int                   // databases looked at at the same time, most of which wait for NATS; zero means 16
 	PublishTimeout time.Duration         // of one state or event; zero means 15 s
 }
 
@@ -108,7 +108,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.LeaderElection = &c
 	}
 	o = o.forLook()
-	o.Workers = either(o.Workers, 4)
+	o.Workers = either(o.Workers, 16)
 	o.PublishTimeout = either(o.PublishTimeout, publishTimeout)
 	return o, nil
 }

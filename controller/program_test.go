@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"math"
 	"net"
@@ -34,28 +35,39 @@ func build(t testing.TB) string {
 }
 
 // launch starts the program on the Applications of a namespace.
-func launch(c *cluster, n *nats, path, namespace string) *program {
-	c.t.Helper()
+func launch(t testing.TB, n *nats, path, namespace string) *program {
+	t.Helper()
+	metrics, config := free(t), filepath.Join(t.TempDir(), "config.yaml")
+	text := fmt.Sprintf("nats: {url: %q}\nargocd: {namespaces: [%s], applicationsOnly: true}\nlisten: {metrics: %q, health: \"127.0.0.1:0\"}\n",
+		n.server.URL(), namespace, metrics)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return spawn(t, exec.Command(path, "controller", "--config", config), metrics)
+}
+
+// spawn starts a program that serves its metrics at an address.
+func spawn(t testing.TB, cmd *exec.Cmd, metrics string) *program {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, cmd: cmd, metrics: metrics}
+	t.Cleanup(p.stop)
+	return p
+}
+
+// free is an address at which nothing listened a moment ago.
+func free(t testing.TB) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	p := &program{t: c.t, metrics: l.Addr().String()}
 	if err := l.Close(); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	config := filepath.Join(c.t.TempDir(), "config.yaml")
-	text := fmt.Sprintf("nats: {url: %q}\nargocd: {namespaces: [%s], applicationsOnly: true}\nlisten: {metrics: %q, health: \"127.0.0.1:0\"}\n",
-		n.server.URL(), namespace, p.metrics)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	p.cmd = exec.Command(path, "controller", "--config", config)
-	if err := p.cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(p.stop)
-	return p
+	return l.Addr().String()
 }
 
 func (p *program) stop() {
@@ -100,6 +112,44 @@ func (p *program) idle(n int) {
 		time.Sleep(time.Second)
 	}
 	p.t.Fatal("the controller does not come to rest")
+}
+
+// settle waits until the program has come to rest.
+func (p *program) settle() {
+	p.t.Helper()
+	const little = 20 * time.Millisecond // in half a second
+	before := p.processor()
+	for range 600 {
+		time.Sleep(500 * time.Millisecond)
+		now := p.processor()
+		if now-before <= little {
+			return
+		}
+		before = now
+	}
+	p.t.Fatal("the program does not come to rest")
+}
+
+// processor is the processor time that the program has used.
+func (p *program) processor() time.Duration { return processor(p.t, p.cmd.Process.Pid) }
+
+// processor is the processor time that a process has used (Linux, proc_pid_stat(5): utime and stime, in hundredths of a second).
+func processor(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	var ticks time.Duration
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond
 }
 
 // memory reads one of the sizes in /proc/PID/status, in bytes (Linux, proc(5): VmRSS, what is resident; VmHWM, the most that was).
