@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ var modes = map[string]Options{
 }
 
 // TestReplay replays every recording, delivery by delivery, and compares all that was published with the history that a
-// person has checked against the recording.
+// person has checked against the recording. Nothing that was delivered is written to: the cache gives out what it holds, and no copies.
 func TestReplay(t *testing.T) {
 	for mode, o := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -29,6 +30,7 @@ func TestReplay(t *testing.T) {
 				b := newBroker(t)
 				r := newReplica(t, newShelf(t, o), o, b)
 				rec := recording(t, name)
+				before := written(t, rec)
 				for _, d := range slices.Backward(rec) { // watches of different kinds may be milliseconds apart
 					if kind(d.object) == "Job" {
 						r.shelf.happen(d)
@@ -40,6 +42,9 @@ func TestReplay(t *testing.T) {
 						t.Fatalf("%s: passes failed: %v", name, failed)
 					}
 				}
+				if diff := cmp.Diff(before, written(t, rec)); diff != "" {
+					t.Errorf("%s: what the cache holds was written to: -before +after\n%s", name, diff)
+				}
 				fmt.Fprintf(&got, "%s\n", name)
 				for _, line := range append(b.history(), r.shelf.deleted...) {
 					fmt.Fprintf(&got, "\t%s\n", line)
@@ -48,6 +53,19 @@ func TestReplay(t *testing.T) {
 			golden(t, "testdata/history-"+mode+".txt", got.String())
 		})
 	}
+}
+
+// written is what was delivered, as JSON.
+func written(t *testing.T, all []delivery) (texts []string) {
+	t.Helper()
+	for _, d := range all {
+		text, err := json.Marshal(d.object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
 }
 
 func golden(t *testing.T, file, got string) {
