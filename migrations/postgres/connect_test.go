@@ -48,7 +48,7 @@ func serve(client net.Conn, setting string, refusal pgproto3.ErrorResponse) {
 	}
 	defer real.Close()
 	frontend := pgproto3.NewFrontend(real, real)
-	frontend.Send(first.(pgproto3.FrontendMessage))
+	frontend.Send(first)
 	if frontend.Flush() != nil {
 		return
 	}
