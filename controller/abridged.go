@@ -104,12 +104,11 @@ func abridge(body io.ReadCloser, each omission) *abridged {
 	return &abridged{Closer: body, in: bufio.NewReaderSize(body, 16<<10), each: each}
 }
 
-// Read implements io.Reader. It does not wait for what comes after an object.
+// Read implements io.Reader. It does not wait for what comes after an object. An error of the body is given as it is: by what it equals, client-go
+// tells a connection that was lost, after which it goes on with the watch, from an answer that cannot be read, after which it lists anew.
 func (a *abridged) Read(p []byte) (int, error) {
 	for a.err == nil && (a.out.Len() == 0 || a.held > 0 || len(a.open) > 0 && a.out.Len() < len(p)) {
-		if a.err = a.step(); a.err != nil && a.err != io.EOF {
-			a.err = fmt.Errorf("read applications: %w", a.err)
-		}
+		a.err = a.step()
 	}
 	if a.held > 0 || a.out.Len() == 0 {
 		return 0, a.err
@@ -126,7 +125,7 @@ func (a *abridged) step() error {
 	case err != nil:
 		return unexpected(err)
 	case len(a.open) == 0 && c != '{':
-		return fmt.Errorf("%q stands where an object was expected", c)
+		return fmt.Errorf("read applications: %q stands where an object was expected", c)
 	case len(a.open) == 0:
 		return a.value(a.each, 0)
 	}
@@ -232,7 +231,7 @@ func (a *abridged) scalar(c byte) error {
 		case bytes.IndexByte([]byte(" \t\r\n,:]}"), c) < 0:
 			a.out.WriteByte(c)
 		case n == 0:
-			return fmt.Errorf("%q stands where a value was expected", c)
+			return fmt.Errorf("read applications: %q stands where a value was expected", c)
 		default:
 			return a.in.UnreadByte()
 		}
@@ -281,7 +280,7 @@ func (a *abridged) expect(c byte) error {
 	case err != nil:
 		return unexpected(err)
 	case is != c:
-		return fmt.Errorf("%q stands where %q was expected", is, c)
+		return fmt.Errorf("read applications: %q stands where %q was expected", is, c)
 	}
 	_, err = a.in.ReadByte()
 	return err

@@ -3,6 +3,7 @@ package controller
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -276,6 +277,39 @@ func TestBroken(t *testing.T) {
 		got, err := io.ReadAll(abridge(io.NopCloser(strings.NewReader(text)), omission{members: map[string]omission{"items": omitted}}))
 		if json.Valid(got) {
 			t.Errorf("%q is read as %s (%v)", text, got, err)
+		}
+	}
+}
+
+// TestLostConnections: client-go knows the end of a body, and what ended it, by the error that it equals.
+func TestLostConnections(t *testing.T) {
+	lost := errors.New("lost")
+	for _, c := range []struct {
+		text       string
+		from, want error
+	}{
+		{"", io.EOF, io.EOF},
+		{"{}\n", io.EOF, io.EOF},
+		{"{}", io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},
+		{"{}", lost, lost},
+		{`{"a`, io.EOF, io.ErrUnexpectedEOF},
+		{`{"a`, lost, lost},
+		{`{"a":`, lost, lost},
+		{`{"a":1`, io.EOF, io.ErrUnexpectedEOF},
+		{`{"a":1`, lost, lost},
+		{`{"a":[`, io.EOF, io.ErrUnexpectedEOF},
+		{`{"a":[{}`, lost, lost},
+	} {
+		body := io.NopCloser(io.MultiReader(strings.NewReader(c.text), iotest.ErrReader(c.from)))
+		read, p := abridge(body, omitted), make([]byte, 1<<10)
+		var err error
+		for range 10 {
+			if _, err = read.Read(p); err != nil {
+				break
+			}
+		}
+		if err != c.want { //nolint:errorlint // as client-go does
+			t.Errorf("%s, then %v: %v", c.text, c.from, err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ import (
 //   - allocs/fact, KB/fact: what it allocates for each.
 //
 // The bare-… are those of a program that only watches Applications with an informer, and publishes a state without asking or waiting for anything.
-// The two take turns.
+// The two take turns. Either is at rest before, and has seen such a burst.
 func BenchmarkBurst(b *testing.B) {
 	ctrl.SetLogger(logr.Discard())
 	path, broker := build(b), startNATS(b, natstest.Options{Process: true})
@@ -42,6 +42,8 @@ func BenchmarkBurst(b *testing.B) {
 	for b.Loop() {
 		for _, who := range []string{"", "bare-"} {
 			p := play.launch(broker, path, who != "")
+			version++
+			play.write(play.frames(version)) // which waits for its watch
 			heard.all(play.n, version)
 			p.settle()
 			version++
