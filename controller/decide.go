@@ -239,6 +239,9 @@ func late(s events.State, v verdict) (publication, bool) {
 		r.Evidence == events.EvidenceReport && !v.Ready.Since.After(r.Since)) {
 		return publication{}, false
 	}
+	if r != nil && r.Evidence == events.EvidenceApplication && sameDigest(r.Digest, v.Ready.Digest) && !v.at().After(r.Since) {
+		return publication{}, false // Argo CD told of it
+	}
 	next := s
 	next.Ready = improve(r, v)
 	next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)

@@ -248,15 +248,15 @@ func madeSince(j metav1.Object, next time.Time) bool {
 	return !next.IsZero() && !j.GetCreationTimestamp().Time.Before(next)
 }
 
-// awaits reports whether an operation has made a hook and waits for its end.
+// awaits reports whether an operation has made a Job and waits for its end.
 func (o operation) awaits(r result) bool {
-	return r.Hook && r.Phase == string(common.OperationRunning) && o.running() && !o.Ending
+	return (r.Hook || madeAnew(r.Message)) && r.Phase == string(common.OperationRunning) && o.running() && !o.Ending
 }
 
 // hookFinalizer is what Argo CD 3 holds a hook with until it has seen its result (gitops-engine, pkg/sync/hook).
 const hookFinalizer = "argocd.argoproj.io/hook-finalizer"
 
-// lost asks the API server whether a hook will have no result that an operation still waits for: it is gone, or only held. Kubernetes
+// lost asks the API server whether a Job will have no result that an operation still waits for: it is gone, or only held. Kubernetes
 // ends a Job that is being deleted, but never finishes it. Argo CD says that it terminates an operation before it deletes the
 // hooks, so the Application is asked last.
 func (w world) lost(ctx context.Context, of application, o operation, hook types.NamespacedName) (bool, error) {

@@ -71,6 +71,7 @@ type simApp struct {
 	ops    []*simOperation
 	stuck  []string // revisions of which Argo CD has said that it tried them, which need not be so
 	modern bool     // Argo CD 3.3 and later
+	plain  bool     // its migrations are no hooks, but plain Jobs in an early wave of the Sync phase
 	chart  string   // the revision of its other source, if it has several
 	looks  []simLook
 	opened time.Time // when the sync window that kept it from syncing opened; zero while none ever has
@@ -94,6 +95,8 @@ type simOperation struct {
 	run     *simRun
 	retries int
 	invalid bool
+	early   bool // what has an earlier wave than the Jobs is refused
+	late    bool // what has a later one is
 	held    bool // ever, by a sync window
 	window  bool // now
 	stale   bool // a retry that only deletes the old Job
@@ -156,6 +159,7 @@ func newSimWorld(rnd *rand.Rand) *simWorld {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, UID: types.UID(name)},
 			Spec:       argo.ApplicationSpec{Destination: argo.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: name}},
 		}}
+		a.plain = rnd.IntN(4) == 0
 		if rnd.IntN(3) > 0 {
 			a.object.Spec.SyncPolicy = &argo.SyncPolicy{Automated: &argo.SyncPolicyAutomated{Prune: true}}
 		}
@@ -307,7 +311,7 @@ func (a *simApp) refresh(stick int) {
 	}
 	for _, r := range a.world.runs {
 		if r.op.app == a && !r.gone {
-			add("Job", r.job.Name, argo.ResourceStatus{Hook: true, RequiresPruning: true})
+			add("Job", r.job.Name, argo.ResourceStatus{Hook: !a.plain, RequiresPruning: !a.plain || !slices.Contains(a.head().sets, r.set)})
 		}
 	}
 	if o := a.last(); o != nil && a.op == nil && o.failed && s.Sync.Status == argo.SyncStatusCodeOutOfSync {
@@ -348,7 +352,8 @@ func (a *simApp) sync(rnd *rand.Rand) {
 	if rnd.IntN(8) == 0 {
 		commit = a.git[rnd.IntN(len(a.git))]
 	}
-	a.begin(&simOperation{commit: commit, by: initiatedBy(rnd), retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0})
+	a.begin(&simOperation{commit: commit, by: initiatedBy(rnd), retries: rnd.IntN(3), invalid: rnd.IntN(12) == 0, window: rnd.IntN(12) == 0,
+		early: a.plain && rnd.IntN(12) == 0, late: rnd.IntN(12) == 0})
 }
 
 // initiatedBy is Argo CD itself, or a person.
@@ -383,9 +388,14 @@ func (a *simApp) terminate() {
 	}
 }
 
-// tick takes an operation one step further.
+// tick takes an operation one step further, and plain Jobs that one has left behind.
 func (a *simApp) tick(rnd *rand.Rand) {
 	o := a.op
+	for _, r := range a.world.runs {
+		if a.plain && r.op.app == a && r.op != o && !r.gone && r.outcome == "" {
+			r.step(rnd)
+		}
+	}
 	if o == nil {
 		return
 	}
@@ -424,14 +434,16 @@ func (a *simApp) tick(rnd *rand.Rand) {
 	case s.FinishedAt != nil: // between two retries
 		s.FinishedAt = nil
 		o.set, o.run = 0, nil
-		o.stale = a.world.there(a, a.first(o)) != nil && !o.stale
+		o.stale = !a.plain && a.world.there(a, a.first(o)) != nil && !o.stale
 		if o.stale { // this retry deletes the old Job, and fails at what is still said of it
 			a.world.remove(a.world.there(a, a.first(o)), false)
 		}
 		a.show()
 	case o.stale:
 		o.fail()
-	case !o.skips() && o.set < len(o.commit.sets):
+	case o.early && o.set == 0 && o.run == nil:
+		o.fail()
+	case o.set < len(o.due()):
 		o.hook(rnd)
 	default:
 		o.place()
@@ -455,7 +467,15 @@ func (a *simApp) setOf(o *simOperation, database string) simSet {
 	return o.commit.sets[slices.IndexFunc(o.commit.sets, func(s simSet) bool { return s.database == database })]
 }
 
-func (o *simOperation) skips() bool { return o.apply || o.partial != nil }
+func (o *simOperation) skips() bool { return !o.app.plain && (o.apply || o.partial != nil) }
+
+// due are the sets whose Jobs it runs.
+func (o *simOperation) due() []simSet {
+	if o.skips() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(o.commit.sets), func(s simSet) bool { return o.partial != nil && !slices.Contains(o.partial, s.database) })
+}
 
 // say puts a line into the sync's results.
 func (o *simOperation) say(r argo.ResourceResult) {
@@ -467,22 +487,28 @@ func (o *simOperation) say(r argo.ResourceResult) {
 }
 
 func (o *simOperation) sayHook(s simSet, status common.ResultCode, phase common.OperationPhase, message string) {
-	o.say(argo.ResourceResult{
-		Group: "batch", Kind: "Job", Name: s.jobName(), HookType: common.HookTypePreSync, Status: status, HookPhase: phase, Message: message,
-	})
+	r := argo.ResourceResult{Group: "batch", Kind: "Job", Name: s.jobName(), HookType: common.HookTypePreSync, Status: status, HookPhase: phase, Message: message}
+	if o.app.plain {
+		r.HookType, r.Status = "", common.ResultCodeSynced
+	}
+	o.say(r)
 }
 
 // hook makes the Job of the set that is due, waits for it, and passes on how it ended.
 func (o *simOperation) hook(rnd *rand.Rand) {
-	w, s := o.app.world, o.commit.sets[o.set]
+	w, s := o.app.world, o.due()[o.set]
 	switch r := o.run; {
 	case r == nil:
-		if old := w.there(o.app, s); old != nil { // BeforeHookCreation
+		made := "job.batch/" + s.jobName() + " created"
+		if old := w.there(o.app, s); old != nil {
 			w.remove(old, false)
-			return
+			if !o.app.plain { // BeforeHookCreation
+				return
+			}
+			made = "job.batch \"" + s.jobName() + "\" deleted\njob.batch/" + s.jobName() + " replaced" // Force=true,Replace=true
 		}
 		o.run = w.makeJob(o, s)
-		o.sayHook(s, common.ResultCodeSynced, common.OperationRunning, "job.batch/"+s.jobName()+" created")
+		o.sayHook(s, common.ResultCodeSynced, common.OperationRunning, made)
 		o.app.object.Status.OperationState.Message = "waiting for completion of hook batch/Job/" + s.jobName()
 		o.app.show()
 	case r.gone: // it waits for ever
@@ -526,6 +552,16 @@ func (o *simOperation) place() {
 		o.app.placed[s.database] = s
 		o.say(argo.ResourceResult{Kind: "ConfigMap", Name: s.markerName(), Status: common.ResultCodeSynced, HookPhase: common.OperationRunning, Message: "configmap/x created"})
 	}
+	if o.late {
+		o.fail()
+		return
+	}
+	for _, r := range o.app.world.runs { // PruneLast=true
+		if o.app.plain && o.partial == nil && r.op.app == o.app && !r.gone && !slices.Contains(o.commit.sets, r.set) {
+			o.app.world.remove(r, false)
+			o.say(argo.ResourceResult{Group: "batch", Kind: "Job", Name: r.job.Name, Status: common.ResultCodePruned, HookPhase: common.OperationSucceeded, Message: "pruned"})
+		}
+	}
 	if o.partial == nil {
 		started := metav1.NewTime(o.started)
 		one, several := o.app.revisions(o.commit)
@@ -545,9 +581,9 @@ func (o *simOperation) finish(phase common.OperationPhase, message string) {
 	a.show()
 }
 
-// terminate deletes the hook that runs. Up to 3.2 Argo CD says that it succeeded.
+// terminate deletes the hook that runs, but no plain Job. Up to 3.2 Argo CD says that it succeeded.
 func (o *simOperation) terminate() {
-	if r := o.run; r != nil {
+	if r := o.run; r != nil && !o.app.plain {
 		o.terminated = true
 		if o.app.object.Status.OperationState.FinishedAt == nil {
 			phase, message := common.OperationSucceeded, deleted
@@ -593,6 +629,9 @@ func (w *simWorld) makeJob(o *simOperation, s simSet) *simRun {
 			annotationHook: "PreSync", manifests.AnnotationVersion: s.version, manifests.AnnotationDigest: s.digest,
 		},
 	}}
+	if o.app.plain {
+		delete(r.job.Annotations, annotationHook)
+	}
 	w.runs = append(w.runs, r)
 	r.op.app.server.put(r.job)
 	return r

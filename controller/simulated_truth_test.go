@@ -459,8 +459,25 @@ func (t *simTruth) consistent(leader *simTerm) {
 		if last, _ := t.broker.states.last(m.subject); last.id == m.id && !leader.looked[target{s.Environment, s.Database}] {
 			continue
 		}
-		if !slices.ContainsFunc(t.broker.events.messages, func(e simMessage) bool { return e.id == m.id }) {
+		if !slices.ContainsFunc(t.broker.events.messages, func(e simMessage) bool { return e.id == m.id || t.otherwise(e.event, m.id) }) {
 			t.fault("lost: the event of state %s %s", m.subject, m.state)
 		}
 	}
+}
+
+// otherwise reports whether an event tells, by other evidence, of the beginning that an id stands for.
+func (t *simTruth) otherwise(e events.Event, id string) bool {
+	o, runs := t.about(e.Attempt)
+	if e.Predicate != events.Started || o == nil {
+		return false
+	}
+	is := func(run, digest string) bool {
+		a := *e.Attempt
+		a.Run, a.Digest = run, digest
+		e := e
+		e.Attempt = &a
+		return events.EventID(e) == id
+	}
+	return is(o.name(), "sha256:"+short(e.Attempt.Digest)) ||
+		slices.ContainsFunc(runs, func(r *simRun) bool { return is(string(r.job.UID), r.set.digest) })
 }

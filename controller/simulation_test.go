@@ -45,8 +45,8 @@ func TestSimulation(t *testing.T) {
 			t.Errorf("no schedule has led to an event %q: what could be said of it is not tried", p)
 		}
 	}
-	if (all.far == 0 || all.both == 0) && n >= 300 {
-		t.Error("no schedule has had a Job in another cluster, or two of one name in both")
+	if (all.far == 0 || all.both == 0 || all.plain == 0) && n >= 300 {
+		t.Error("no schedule has had a Job in another cluster, or two of one name in both, or one in the Sync phase")
 	}
 	if all.heals == 0 && n >= 300 {
 		t.Error("in no schedule a sync was asked for")
@@ -55,15 +55,16 @@ func TestSimulation(t *testing.T) {
 
 // simFigures count what schedules led to.
 type simFigures struct {
-	steps, jobs, far, heals int
-	both                    int // schedules with Jobs of the same name in both clusters
-	told                    map[events.Predicate]int
+	steps, jobs, far, plain, heals int
+	both                           int // schedules with Jobs of the same name in both clusters
+	told                           map[events.Predicate]int
 }
 
 func (f *simFigures) add(g simFigures) {
 	f.steps += g.steps
 	f.jobs += g.jobs
 	f.far += g.far
+	f.plain += g.plain
 	f.both += g.both
 	f.heals += g.heals
 	if f.told == nil {
@@ -75,8 +76,8 @@ func (f *simFigures) add(g simFigures) {
 }
 
 func (f simFigures) String() string {
-	return fmt.Sprintf("%d steps, %d Jobs, %d of them in another cluster, %d times of one name in both, %d syncs asked for, events %v",
-		f.steps, f.jobs, f.far, f.both, f.heals, f.told)
+	return fmt.Sprintf("%d steps, %d Jobs, %d of them in another cluster, %d times of one name in both, %d in the Sync phase, %d syncs asked for, events %v",
+		f.steps, f.jobs, f.far, f.both, f.plain, f.heals, f.told)
 }
 
 // simStep is one thing that happens. What exactly, its own seed decides, so that a schedule stays the same where others are left out.
@@ -160,6 +161,7 @@ func play(t *testing.T, seed uint64) simFigures {
 	figures := simFigures{steps: len(steps), jobs: len(s.world.runs), heals: s.truth.heals, told: map[events.Predicate]int{}}
 	for _, r := range s.world.runs {
 		figures.far += int(truth(r.op.app.server == s.world.far))
+		figures.plain += int(truth(r.op.app.plain))
 	}
 	figures.both = int(truth(s.world.sameNames()))
 	for _, m := range s.broker.events.messages {

@@ -52,3 +52,25 @@ func TestCapturesAwaited(t *testing.T) {
 		}
 	}
 }
+
+// TestAwaits: an operation waits for the Jobs that it has made, hooks or plain ones, until it is over or is being terminated.
+func TestAwaits(t *testing.T) {
+	created := result{Phase: "Running", Message: "job.batch/x created"}
+	hook := result{Phase: "Running", Hook: true}
+	for name, c := range map[string]struct {
+		of   operation
+		r    result
+		want bool
+	}{
+		"a hook":                 {operation{}, hook, true},
+		"a plain Job":            {operation{}, created, true},
+		"one that is left as is": {operation{}, result{Phase: "Running", Message: "job.batch/x unchanged"}, false},
+		"one that has ended":     {operation{}, result{Phase: "Failed", Hook: true}, false},
+		"it is being ended":      {operation{Ending: true}, created, false},
+		"it is over":             {operation{Finished: minute(1)}, created, false},
+	} {
+		if got := c.of.awaits(c.r); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
