@@ -55,10 +55,11 @@ func sameAttempt(published events.Attempt, v verdict) bool {
 // was published. Where no end was known then, for the operation went on, a result is told once all the same. A failure is then one of before
 // the success, unless its Job is still there.
 func ranWithin(published events.Attempt, v verdict) bool {
-	ended := attemptTime(v.Attempt)
-	begun := v.Attempt.Sync.Equal(published.Sync) || !ended.Before(published.Started)
+	ended, sync := attemptTime(v.Attempt), v.Attempt.Sync
+	within := sync.Equal(published.Started) || sync.Before(published.Started) && !ended.Before(published.Started)
 	if published.Finished.IsZero() {
-		return begun && v.Kind != running && (published.Outcome == v.Attempt.Outcome || v.Kind == failed && v.Gone)
+		before := v.Kind == failed && v.Gone && sync.Equal(published.Started)
+		return within && (before || v.Kind != running && v.Attempt.Outcome == published.Outcome)
 	}
-	return begun && !ended.After(published.Finished)
+	return within && !ended.After(published.Finished)
 }

@@ -54,5 +54,5 @@ func (e Event) Repeats(told Event, latest bool) bool {
 		!strings.HasPrefix(job.Digest, sync.Digest) {
 		return false
 	}
-	return job.Sync.Equal(sync.Sync) || latest && job.Sync.Before(sync.Sync) && !job.Started.Before(sync.Sync)
+	return job.Sync.Equal(sync.Started) || latest && job.Sync.Before(sync.Started) && !job.Started.Before(sync.Started)
 }
