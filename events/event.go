@@ -39,10 +39,13 @@ const (
 
 // Repeats reports whether e tells of the beginning of an attempt that told has told of already, by other evidence; latest says that nothing
 // was told of the database since. Argo CD knows a Job by its sync alone. A Job whose sync is not known, or was taken for an earlier one, is
-// of the one that began last before it.
+// of the one that began last before it. Argo CD's word on a sync says nothing new, either, once a later one of its Application was told.
 func (e Event) Repeats(told Event, latest bool) bool {
 	if e.Predicate != Started || told.Predicate != Started || e.Attempt == nil || told.Attempt == nil {
 		return false
+	}
+	if e.Attempt.Evidence == EvidenceApplication && e.Attempt.Application == told.Attempt.Application && told.Attempt.Sync.After(e.Attempt.Started) {
+		return true // whoever tells it has not heard of the sync that followed
 	}
 	sync, job := *e.Attempt, *told.Attempt
 	if job.Evidence == EvidenceApplication {
