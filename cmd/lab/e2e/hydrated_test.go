@@ -171,7 +171,7 @@ func createHydrated(t *testing.T, s *story.Story, overlay, branch string) (repos
 	}
 	u := &unstructured.Unstructured{Object: object}
 	u.SetGroupVersionKind(argo.ApplicationSchemaGroupVersionKind)
-	if err := s.Cluster.Create(t.Context(), u, &client.CreateOptions{Raw: &metav1.CreateOptions{FieldValidation: metav1.FieldValidationIgnore}}); err != nil {
+	if err := s.Cluster.Create(t.Context(), u, client.FieldValidation(metav1.FieldValidationIgnore)); err != nil {
 		t.Fatal(err)
 	}
 	if own, _, _ := unstructured.NestedString(u.Object, field...); own != "" {
