@@ -129,6 +129,9 @@ func failsThere(t *testing.T, s *story.Story, far *argo.Application, database st
 	query(t, database, "ALTER TABLE fleet DROP COLUMN wheels")
 	syncWhole(t, s, far)
 	wantFar(t, s, "2", events.EvidenceReport)
+	wantEventually(t, "the stream tells the end of version 2", func(context.Context) bool {
+		return countEvents(t, s, abroad, fleet, "2")[events.Succeeded] > 0 // the state is told first
+	})
 	if n := countEvents(t, s, abroad, fleet, "2"); n[events.Started] != 2 || n[events.Failed] != 1 || n[events.Succeeded] != 1 || len(n) != 3 {
 		t.Errorf("of version 2 was told: %v, want two attempts with an end each", n)
 	}
