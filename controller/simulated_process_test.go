@@ -177,8 +177,11 @@ func (p *simProcess) catchUp() {
 // show calls the handlers, and notes what they have been shown.
 func (t *simTerm) show(cluster string, old any, obj client.Object, deleted bool) {
 	t.handle(cluster, old, obj, deleted)
-	if cluster == farServer && !t.gained {
-		return // it may be given up before anybody has looked
+	if cluster == farServer && !t.gained { // it may be given up before anybody has looked
+		if deleted { // what the Pods of a Job that is captured then report is not waited for
+			t.note([]string{string(obj.GetUID()) + " gone"})
+		}
+		return
 	}
 	facts := simShown(obj)
 	if deleted {
