@@ -1,6 +1,7 @@
 // Package kubernetes runs single-node Kubernetes clusters from one multi-call binary and a few Debian packages: the control
-// plane, and a node on which pods run; in the first cluster of a lab they resolve names and reach Services, too. Authorities, keys and kubeconfigs are made for
-// each lab anew. There is no way to pull an image: every image a pod uses has to be imported first.
+// plane, and a node on which pods run; in the first cluster of a lab they resolve names and reach Services, too. Authorities,
+// keys and kubeconfigs are made for each lab anew. There is no way to pull an image: every image a pod uses has to be imported
+// first.
 package kubernetes
 
 import (

@@ -18,8 +18,7 @@ import (
 type Variable struct{ Name, Value string }
 
 // Variables are where the lab's services are; a lab of the control plane alone has the first, one without a second cluster
-// not the last. The names resolve in pods
-// and for commands in the lab alike.
+// not the last. The names resolve in pods and for commands in the lab alike.
 func (c Config) Variables() []Variable {
 	all := []Variable{{"KUBECONFIG", c.cluster().Kubeconfig()}}
 	if c.ControlPlane {
