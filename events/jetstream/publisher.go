@@ -95,7 +95,8 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 	defer release()
 	return p.retry(ctx, "publish to "+subject, func(ctx context.Context) (err error) {
 		last, known := p.ends.before(database, state)
-		if known = known && e.Predicate != events.Started; !known { // what a begin repeats depends on what was told last
+		// What a begin repeats depends on what was told last; and an event that is told again may have been lost with its stream.
+		if known = known && e.Predicate != events.Started && e.ID != last.id; !known {
 			if last, err = lastGet(ctx, p.nc, events.EventStream, database); err != nil && !errors.Is(err, errNoMessage) {
 				return err
 			}

@@ -65,11 +65,14 @@ func ended(what string, why, last error) error {
 	return &UnreachableError{What: what, Err: fmt.Errorf("%w (%w)", last, why)}
 }
 
-// temporary: a missing stream may be made, JetStream may be starting or without a leader (503), and what is ambiguous is
-// settled by looking.
+// temporary: a missing stream may be made, the files of a deleted one may be in the way of the next a moment longer, JetStream may be starting
+// or without a leader (503), and what is ambiguous is settled by looking.
 func temporary(api *jetstream.APIError) bool {
-	return ambiguous(api) || api.Code == 503 || api.ErrorCode == jetstream.JSErrCodeStreamNotFound
+	return ambiguous(api) || api.Code == 503 || api.ErrorCode == jetstream.JSErrCodeStreamNotFound || api.ErrorCode == streamNotCreated
 }
+
+// streamNotCreated is the error code of a stream whose files cannot be made (nats-server, JSStreamCreateErrF).
+const streamNotCreated jetstream.ErrorCode = 10049
 
 // jitter spreads d over half to one and a half of itself.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
