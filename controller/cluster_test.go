@@ -215,6 +215,8 @@ func (c *cluster) status(a *argo.Application, change func(*argo.ApplicationStatu
 func (c *cluster) sync(a *argo.Application, r release) {
 	c.t.Helper()
 	c.status(a, func(s *argo.ApplicationStatus) {
+		s.Sync = argo.SyncStatus{Status: argo.SyncStatusCodeOutOfSync, Revision: r.revision}
+		s.Resources = []argo.ResourceStatus{{Version: "v1", Kind: "ConfigMap", Namespace: c.home, Name: r.job.Name + manifests.MarkerSuffix, Status: argo.SyncStatusCodeOutOfSync}}
 		s.OperationState = &argo.OperationState{
 			Operation: argo.Operation{Sync: &argo.SyncOperation{Revision: r.revision}},
 			Phase:     common.OperationRunning, StartedAt: metav1.Now(),
@@ -239,6 +241,12 @@ func (c *cluster) end(a *argo.Application, phase common.OperationPhase) {
 	c.status(a, func(s *argo.ApplicationStatus) {
 		now := metav1.Now()
 		s.OperationState.Phase, s.OperationState.FinishedAt = phase, &now
+		if phase == common.OperationSucceeded {
+			s.Sync.Status = argo.SyncStatusCodeSynced
+			for i := range s.Resources {
+				s.Resources[i].Status = argo.SyncStatusCodeSynced
+			}
+		}
 	})
 }
 

@@ -96,8 +96,16 @@ func TestSeenLater(t *testing.T) {
 		"it ended before it":            {func(_ *events.Attempt, v *verdict) { v.Attempt.Finished = minute(9) }, false},
 		"another Application's":         {func(_ *events.Attempt, v *verdict) { v.Attempt.Application = "argocd/other" }, false},
 		"another digest":                {func(_ *events.Attempt, v *verdict) { v.Attempt.Digest = digest("2") }, false},
-		"a failure while it ran":        {func(a *events.Attempt, _ *verdict) { *a = withoutEnd(*a) }, false},
-		"a success while it ran":        {func(a *events.Attempt, v *verdict) { *a = withoutEnd(*a); v.Kind = succeeded }, true},
+		"a failure while it ran":        {func(a *events.Attempt, v *verdict) { fails(a, v); *a = withoutEnd(*a) }, true},
+		"a success while it ran":        {func(a *events.Attempt, v *verdict) { succeeds(a, v); *a = withoutEnd(*a) }, true},
+		"another end while it ran":      {func(a *events.Attempt, v *verdict) { succeeds(a, v); fails(&v.Attempt, v); *a = withoutEnd(*a) }, false},
+		"an earlier end while it ran": {func(a *events.Attempt, v *verdict) {
+			succeeds(a, v)
+			fails(&v.Attempt, v)
+			v.Gone, v.Attempt.Sync = true, a.Started
+			*a = withoutEnd(*a)
+		}, true},
+		"it runs": {func(a *events.Attempt, v *verdict) { v.Kind = running; *a = withoutEnd(*a) }, false},
 	} {
 		a, v := told, v
 		c.change(&a, &v)
@@ -105,6 +113,14 @@ func TestSeenLater(t *testing.T) {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
+}
+
+func succeeds(a *events.Attempt, v *verdict) {
+	v.Kind, v.Attempt.Outcome, a.Outcome = succeeded, events.OutcomeSucceeded, events.OutcomeSucceeded
+}
+
+func fails(a *events.Attempt, v *verdict) {
+	v.Kind, v.Attempt.Outcome, a.Outcome = failed, events.OutcomeFailed, events.OutcomeFailed
 }
 
 func withoutEnd(a events.Attempt) events.Attempt {
