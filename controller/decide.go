@@ -139,12 +139,7 @@ func judge(o observation) []verdict {
 		all[i].Attempt.DryRevision = o.dry(all[i].Attempt)
 	}
 	for i, v := range all {
-		all[i].Order = v.at()
-		for _, f := range all {
-			if v.endless() && f.Kind == failed && f.Gone && f.Attempt.Sync.Equal(v.Attempt.Sync) && f.at().After(all[i].Order) {
-				all[i].Order = f.at()
-			}
-		}
+		all[i].Order = v.after(all)
 	}
 	slices.SortStableFunc(all, func(a, b verdict) int {
 		late := func(v verdict) int { return int(truth(v.Kind == running)) }

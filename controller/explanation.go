@@ -193,32 +193,48 @@ func remark(message string) string {
 
 // String tells it to a person, one fact a line.
 func (e Explanation) String() string {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-10s %s\n", name, strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
+	var p page
+	e.tell(&p)
+	if len(e.Databases) == 0 {
+		p.WriteString("\nno migration is among its resources or in its last operation\n")
 	}
-	fmt.Fprintf(&b, "application %s\n", e.Application)
+	for _, d := range e.Databases {
+		d.tell(&p)
+	}
+	return p.String()
+}
+
+// page is what is told, line by line.
+type page struct{ strings.Builder }
+
+func (p *page) line(name, format string, args ...any) {
+	fmt.Fprintf(p, "  %-10s %s\n", name, strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
+}
+
+// tell tells what is seen of the Application itself.
+func (e Explanation) tell(p *page) {
+	fmt.Fprintf(p, "application %s\n", e.Application)
 	for _, s := range e.Sources {
-		line("source", "%s", s)
+		p.line("source", "%s", s)
 	}
 	if h := e.Hydration; h != nil {
 		made := "nothing yet"
 		if h.Commit != "" {
 			made = h.Commit + ", from " + h.From
 		}
-		line("hydrated", "to %s: %s", h.Branch, made)
+		p.line("hydrated", "to %s: %s", h.Branch, made)
 		if h.Failure != "" {
-			line("unhydrated", "%s", brief(h.Failure))
+			p.line("unhydrated", "%s", brief(h.Failure))
 		}
 	}
 	if where := cmp.Or(e.Cluster, "its own"); e.Unread != "" {
-		line("cluster", "%s, not read: %s", where, e.Unread)
+		p.line("cluster", "%s, not read: %s", where, e.Unread)
 	} else {
-		line("cluster", "%s, read", where)
+		p.line("cluster", "%s, read", where)
 	}
-	line("revision", "%s", cmp.Or(e.Revision, "not compared yet"))
+	p.line("revision", "%s", cmp.Or(e.Revision, "not compared yet"))
 	if o := e.Operation; o == nil {
-		line("operation", "none yet")
+		p.line("operation", "none yet")
 	} else {
 		how := ""
 		switch {
@@ -227,44 +243,42 @@ func (e Explanation) String() string {
 		case !o.Hooks:
 			how = ", without hooks"
 		}
-		line("operation", "%s%s, started %s, at %s%s", o.Phase, how, o.Started.Format(time.RFC3339), cmp.Or(o.Revision, "no revision"), remark(o.Message))
+		p.line("operation", "%s%s, started %s, at %s%s", o.Phase, how, o.Started.Format(time.RFC3339), cmp.Or(o.Revision, "no revision"), remark(o.Message))
 	}
 	if e.Refusal != "" {
-		line("refusal", "%s", brief(e.Refusal))
+		p.line("refusal", "%s", brief(e.Refusal))
 	}
-	if len(e.Databases) == 0 {
-		b.WriteString("\nno migration is among its resources or in its last operation\n")
+}
+
+// tell tells what is seen of a database, and what follows.
+func (d Database) tell(p *page) {
+	fmt.Fprintf(p, "\ndatabase %s/%s\n", d.Environment, d.Database)
+	for _, w := range d.Wanted {
+		p.line("wanted", "%s is in the commit and not in the cluster", w)
 	}
-	for _, d := range e.Databases {
-		fmt.Fprintf(&b, "\ndatabase %s/%s\n", d.Environment, d.Database)
-		for _, w := range d.Wanted {
-			line("wanted", "%s is in the commit and not in the cluster", w)
-		}
-		for _, r := range d.Results {
-			line("result", "%s %s%s", r.Job, r.Phase, remark(r.Message))
-		}
-		for _, j := range d.Jobs {
-			line("job", "%s %s at version %s%s", j.Job, j.Phase, cmp.Or(j.Version, "unknown"), remark(j.Message))
-			switch r := j.Report; {
-			case r == nil:
-				line("report", "none")
-			case r.Failure != nil:
-				line("report", "%s%s", r.Outcome, remark(r.Failure.Message))
-			default:
-				line("report", "%s, at %s", r.Outcome, cmp.Or(string(r.To), "no version"))
-			}
-		}
-		line("published", "%s", cmp.Or(d.Standing, "not read, for there was no NATS: what follows counts on nothing"))
-		for _, f := range d.Facts {
-			line("to say", "%s", f)
-		}
-		for _, s := range d.Doubts {
-			line("doubt", "nothing is said about %s", s)
-		}
-		if d.Waiting != "" {
-			line("waiting", "%s", d.Waiting)
-		}
-		line("verdict", "%s", d.Verdict)
+	for _, r := range d.Results {
+		p.line("result", "%s %s%s", r.Job, r.Phase, remark(r.Message))
 	}
-	return b.String()
+	for _, j := range d.Jobs {
+		p.line("job", "%s %s at version %s%s", j.Job, j.Phase, cmp.Or(j.Version, "unknown"), remark(j.Message))
+		switch r := j.Report; {
+		case r == nil:
+			p.line("report", "none")
+		case r.Failure != nil:
+			p.line("report", "%s%s", r.Outcome, remark(r.Failure.Message))
+		default:
+			p.line("report", "%s, at %s", r.Outcome, cmp.Or(string(r.To), "no version"))
+		}
+	}
+	p.line("published", "%s", cmp.Or(d.Standing, "not read, for there was no NATS: what follows counts on nothing"))
+	for _, f := range d.Facts {
+		p.line("to say", "%s", f)
+	}
+	for _, s := range d.Doubts {
+		p.line("doubt", "nothing is said about %s", s)
+	}
+	if d.Waiting != "" {
+		p.line("waiting", "%s", d.Waiting)
+	}
+	p.line("verdict", "%s", d.Verdict)
 }

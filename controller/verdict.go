@@ -31,7 +31,7 @@ type verdict struct {
 	// Window is the time within which the attempt ran, by Argo CD's clock; zero where the Job itself is known.
 	Window deployment
 	Gone   bool      // its Job is no longer there
-	Order  time.Time // where it stands among the others: at, or later if that is too early
+	Order  time.Time // where it stands among the others: see after
 }
 
 // absence is that of the Job of one operation. One that was made when the next operation had begun is another, even under the same name.
@@ -291,6 +291,17 @@ func (v verdict) at() time.Time {
 // endless reports whether it is a success that is known to have ended only after its operation began. Argo CD's result is that of the last
 // of the Jobs that the operation has made, so those that failed and are gone came before it.
 func (v verdict) endless() bool { return v.Kind == succeeded && v.Attempt.Finished.IsZero() }
+
+// after is when a verdict is to be told: when it happened or, of a success whose end is not known, not before those failures.
+func (v verdict) after(all []verdict) time.Time {
+	at := v.at()
+	for _, f := range all {
+		if v.endless() && f.Kind == failed && f.Gone && f.Attempt.Sync.Equal(v.Attempt.Sync) && f.at().After(at) {
+			at = f.at()
+		}
+	}
+	return at
+}
 
 // sameDigest compares two digests of which either may be known by its first eight digits alone, as names hold them.
 func sameDigest(a, b string) bool {
