@@ -183,8 +183,8 @@ func advance(s events.State, v verdict) (publication, bool) {
 		predicate = events.Failed
 	}
 	if last := s.LastAttempt; last != nil {
-		if toldLate(s, v) {
-			return publication{}, false
+		if e := s.LateAttempt; e != nil && v.Kind == succeeded && sameAttempt(*e, v) {
+			return publication{}, false // the state holds it
 		}
 		if sameAttempt(*last, v) {
 			if last.Run == v.Attempt.Run && last.Outcome == v.Attempt.Outcome {
@@ -202,7 +202,7 @@ func advance(s events.State, v verdict) (publication, bool) {
 		}
 	}
 	next := s
-	next.LastAttempt = &v.Attempt
+	next.LastAttempt, next.LateAttempt = &v.Attempt, nil
 	if v.Kind == succeeded {
 		next.Ready = improve(s.Ready, v)
 	}
@@ -238,26 +238,9 @@ func late(s events.State, v verdict) (publication, bool) {
 		return publication{}, false // Argo CD told of it
 	}
 	next := s
-	next.Ready = improve(r, v)
+	next.Ready, next.LateAttempt = improve(r, v), &v.Attempt
 	next.Obstacle = remaining(s.Obstacle, next.Ready, v.Attempt)
 	return publication{State: &next, Event: tell(next, events.Succeeded, v.Attempt), Absent: v.Absent}, true
-}
-
-// toldLate reports whether a success was told late already, while its operation ran. Neither the operation's end nor the Job, once it can
-// be read, tells it again.
-func toldLate(s events.State, v verdict) bool {
-	r := s.Ready
-	if v.Kind != succeeded || s.LastAttempt.Outcome != events.OutcomeFailed || r == nil || r.Evidence != events.EvidenceApplication ||
-		r.Version != v.Ready.Version || !sameDigest(r.Digest, v.Ready.Digest) {
-		return false
-	}
-	if v.Attempt.Evidence == events.EvidenceApplication {
-		return !r.Since.Before(v.Window.From)
-	}
-	if v.Attempt.Sync.IsZero() {
-		return !v.Attempt.Started.Before(r.Since)
-	}
-	return r.Since.Equal(v.Attempt.Sync) // nothing but the operation's start was known
 }
 
 // improve returns what is ready after a success: old itself if that says it all already.
@@ -299,6 +282,9 @@ func tell(s events.State, p events.Predicate, a events.Attempt) events.Event {
 // held are the events that a state itself still tells.
 func held(s events.State) []events.Event {
 	var out []events.Event
+	if a := s.LateAttempt; a != nil {
+		out = append(out, tell(s, events.Succeeded, *a))
+	}
 	if a := s.LastAttempt; a != nil && a.Outcome == events.OutcomeSucceeded {
 		out = append(out, tell(s, events.Succeeded, *a))
 	} else if a != nil {

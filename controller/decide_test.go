@@ -123,6 +123,14 @@ func failedAt(at int) func(*application) {
 	return func(a *application) { a.Operations[0].Tried = minute(at) }
 }
 
+// foundOut is the state after a failed attempt at version 2, when Argo CD has told of a success of before that.
+func foundOut() events.State {
+	s := published("2", lastFailed("2", "x", 12))
+	s.LateAttempt = argoTold(events.OutcomeSucceeded, 0).LastAttempt
+	s.Ready.Evidence, s.Ready.Since = events.EvidenceApplication, minute(10)
+	return s
+}
+
 // spoken is a result whose Job speaks for itself.
 func spoken(a *application) {
 	readable(a)
@@ -297,9 +305,13 @@ func TestDecide(t *testing.T) {
 			want: []string{"succeeded 1 ready=1 report"}},
 		{name: "what it makes ready is told while the sync runs", apps: apps(word("2", "Succeeded", reached, unfinished)), state: published("1", lastFailed("2", "x", 12)),
 			want: []string{"succeeded 2 ready=2 application"}},
-		{name: "and not once more at its end", apps: apps(word("2", "Succeeded", reached)), state: published("2", lastFailed("2", "x", 12), func(s *events.State) {
-			s.Ready.Evidence, s.Ready.Since = events.EvidenceApplication, minute(10)
-		}), want: nil},
+		{name: "and not once more at its end", apps: apps(word("2", "Succeeded", reached)), state: foundOut(), want: nil},
+		{name: "nor by its Job, once that can be read", jobs: jobs(madeJob("2", 11, complete)), apps: apps(word("2", "Succeeded", reached, spoken)), state: foundOut(), want: nil},
+		{name: "another success of that version is told", jobs: jobs(madeJob("2", 20, complete)), apps: apps(word("2", "Succeeded", reached, spoken, func(a *application) {
+			a.Operations[0].Started, a.Operations[0].Finished = minute(19), minute(22)
+		})), state: foundOut(), want: []string{"succeeded 2 ready=2 application"}},
+		{name: "a later attempt takes its place", jobs: jobs(madeJob("3", 20, failing("BackoffLimitExceeded", backoff))), state: foundOut(),
+			want: []string{"failed 3 ready=2 application"}},
 		{name: "a failure of the try before is not told while the next one may have made its Job", apps: apps(word("2", "Failed", backoff, unfinished, retried)), want: nil},
 		{name: "between two tries it is", apps: apps(word("2", "Failed", backoff, unfinished, retried, failedAt(12))), want: []string{"failed 2"}},
 		{name: "Argo CD told of that while the Job could not be read", jobs: jobs(madeJob("2", 11, failing("BackoffLimitExceeded", backoff))),
@@ -344,6 +356,11 @@ func TestDecide(t *testing.T) {
 				c.state = events.State{Environment: "production", Database: "orders"}
 			}
 			d := decide(observation{Target: orders, Jobs: c.jobs, Applications: c.apps, State: c.state})
+			for _, p := range d.Publications {
+				if p.State != nil && p.Event.Predicate != events.Started && !p.held() {
+					t.Errorf("the state does not hold %q, so it is lost if nobody can tell it at once", p.Event.Reason)
+				}
+			}
 			if diff := cmp.Diff(c.want, lines(d)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/schemawave/schemawave/events"
 	"github.com/schemawave/schemawave/manifests"
 )
 
@@ -128,9 +129,19 @@ func TestOrigin(t *testing.T) {
 		{"the history, if the operation came later", []application{after}, "argocd/orders", "then"},
 		{"never one whose Jobs are in another cluster", []application{remote}, "", ""},
 	} {
-		if app, revision, sync := j.origin(c.apps); app != c.want || revision != c.revision || sync.IsZero() == (c.revision != "") {
+		if app, revision, sync := (observation{Applications: c.apps}).origin(j); app != c.want || revision != c.revision || sync.IsZero() == (c.revision != "") {
 			t.Errorf("%s: %q at %q", c.name, app, revision)
 		}
+	}
+	gone := observation{Applications: []application{lists}, State: published("0", func(s *events.State) {
+		s.Obstacle = &events.Obstacle{Kind: events.Deleted, Digest: j.Digest, Application: "argocd/orders", Since: minute(10)}
+	})}
+	if app, revision, sync := gone.origin(j); app != "argocd/orders" || revision != "" || !sync.IsZero() {
+		t.Errorf("of a sync whose Job is gone: %q at %q in that of %s", app, revision, sync)
+	}
+	gone.State.Obstacle.Kind = events.Blocked
+	if _, _, sync := gone.origin(j); !sync.Equal(minute(10)) {
+		t.Errorf("of a sync that was held up: in that of %s", sync)
 	}
 }
 

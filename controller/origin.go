@@ -7,6 +7,16 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
+// origin finds the Application that applied a Job, the revision, and when that sync began. The Job of a sync that was seen to be gone is not
+// this one, which is of a sync after it that is still to be seen.
+func (o observation) origin(j job) (name, revision string, sync time.Time) {
+	name, revision, sync = j.origin(o.Applications)
+	if s := o.State.Obstacle; s != nil && s.Kind == events.Deleted && s.Application == name && s.Since.Equal(sync) && sameDigest(s.Digest, j.Digest) {
+		return name, "", time.Time{}
+	}
+	return name, revision, sync
+}
+
 // origin finds the Application that applied the Job, the revision it was applied at, and when that sync began. An Application that lists the
 // Job is surer than the name the Job bears; an operation within which the Job was made is surer than the history.
 func (j job) origin(apps []application) (name, revision string, sync time.Time) {

@@ -14,6 +14,7 @@ import (
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,11 @@ func TestRights(t *testing.T) {
 	if err := c.Create(t.Context(), project); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // so that it has to be created by whoever runs this again
+		if err := c.Delete(context.Background(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "schemawave", Name: "schemawave"}}); err != nil {
+			t.Error(err)
+		}
+	})
 	r := start(c, n, "one", func(o *controller.Options) {
 		o.Config, o.Heal = config, controller.HealSync
 		o.LeaderElection = &controller.LeaderElection{Namespace: "schemawave"}
@@ -54,7 +60,13 @@ func TestRights(t *testing.T) {
 	one, two, three := c.release(1, c.home), c.release(2, c.home), c.release(3, c.home)
 	for _, r := range []release{one, two} {
 		c.sync(a, r)
-		c.hook(a, r, common.OperationRunning, "job.batch/x created") // of a Job that the API server has to be asked for
+		c.hook(a, r, common.OperationRunning, "job.batch/x created") // of a Job that is not there yet
+		within(t, "the API server is asked for the Job", func() error {
+			if made, _ := used.list(); !slices.Contains(made, "get batch/jobs") {
+				return fmt.Errorf("it was asked to %q", made)
+			}
+			return nil
+		})
 		pod := c.apply(a, r)
 		c.exit(pod, migrations.ExitDone, r.report(c.home, migrations.OutcomeSucceeded, migrations.Version(r.version)))
 		c.finished(r)

@@ -70,7 +70,7 @@ func judgeJob(j job, o observation) verdict {
 		Version: string(j.Version), Digest: j.Digest, Evidence: events.EvidenceJob,
 		Run: string(j.UID), Started: j.Started, Finished: j.Ended,
 	}, Unnamed: j.Version == "", Gone: j.Gone}
-	v.Attempt.Application, v.Attempt.Revision, v.Attempt.Sync = j.origin(o.Applications)
+	v.Attempt.Application, v.Attempt.Revision, v.Attempt.Sync = o.origin(j)
 	if why := j.contradiction(o.Target); why != "" {
 		return v.silenced(why)
 	}

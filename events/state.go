@@ -9,6 +9,7 @@ type State struct {
 	Tenant      string    `json:"tenant,omitempty"`
 	Ready       *Ready    `json:"ready,omitempty"`       // nil until a first migration is proven
 	LastAttempt *Attempt  `json:"lastAttempt,omitempty"` // the newest attempt whose result is known, good or bad
+	LateAttempt *Attempt  `json:"lateAttempt,omitempty"` // a success that was found out only after LastAttempt, though it may have come before it, and made Ready what it is
 	Obstacle    *Obstacle `json:"obstacle,omitempty"`    // why a newer migration has no result; nil once one is begun
 }
 
