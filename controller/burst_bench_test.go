@@ -182,5 +182,5 @@ func (p *play) launch(broker *nats, path string, bare bool) *program {
 	if bare {
 		return launchBare(p.t, broker, p.w.apps)
 	}
-	return launch(p.t, broker, path, p.w.apps)
+	return launch(p.t, broker, path, applicationsOnly(p.w.apps))
 }

@@ -142,7 +142,7 @@ func argoTold(outcome events.Outcome, ended int) events.State {
 	a := word("2", "", "")
 	at := events.Attempt{
 		Outcome: outcome, Version: "2", Digest: "sha256:" + short(digest("2")), Application: a.Key.String(), Evidence: events.EvidenceApplication,
-		Run: run(a, a.Operations[0]), Sync: minute(10), Started: minute(10),
+		Run: run(a.Key.String(), minute(10)), Sync: minute(10), Started: minute(10),
 	}
 	if ended > 0 {
 		at.Finished = minute(ended)
@@ -326,7 +326,7 @@ func TestDecide(t *testing.T) {
 			apps: apps(word("2", "Succeeded", reached, unfinished, spoken)), state: argoTold(events.OutcomeSucceeded, 0), want: []string{"failed 2 ready=2 application"}},
 		{name: "a Job that was seen to be gone does not run, whatever Argo CD says", apps: apps(word("2", "Running", "job.batch/x created", unfinished)),
 			state: published("1", func(s *events.State) {
-				s.Obstacle = &events.Obstacle{Kind: events.Deleted, Version: "2", Digest: digest("2"), Run: run(word("2", "", ""), operation{Started: minute(10)}), Since: minute(10)}
+				s.Obstacle = &events.Obstacle{Kind: events.Deleted, Version: "2", Digest: digest("2"), Run: run("argocd/orders", minute(10)), Since: minute(10)}
 			}), want: nil},
 		{name: "a newer schema than Argo CD could tell of was there before", jobs: jobs(madeJob("3", 2, complete)),
 			state: argoTold(events.OutcomeSucceeded, 14), want: []string{"succeeded 3 ready=3 job"}},

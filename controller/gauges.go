@@ -41,7 +41,7 @@ func (g *gauges) show(o observation, published events.State, d decision) {
 	if p := published.Obstacle; p != nil {
 		is.obstacle = p.Kind
 	}
-	if a := published.LastAttempt; a != nil {
+	if a := published.Latest(); a != nil {
 		is.tried, is.success, is.finished = true, a.Outcome == events.OutcomeSucceeded, attemptTime(*a).Unix()
 		if !a.Started.IsZero() && !a.Finished.IsZero() {
 			is.took = a.Finished.Sub(a.Started)

@@ -83,7 +83,7 @@ func unhealable(a *argo.Application, o events.Obstacle) string {
 	switch {
 	case a.Operation != nil || any && last.running():
 		return "an operation is in progress"
-	case !any || run(view, last) != o.Run:
+	case !any || run(view.Key.String(), last.Started) != o.Run:
 		return "it has been synced since"
 	case view.Compared == "":
 		return "Argo CD does not know its commit"

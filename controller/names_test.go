@@ -134,7 +134,7 @@ func TestOrigin(t *testing.T) {
 		}
 	}
 	gone := observation{Applications: []application{lists}, State: published("0", func(s *events.State) {
-		s.Obstacle = &events.Obstacle{Kind: events.Deleted, Digest: j.Digest, Application: "argocd/orders", Since: minute(10)}
+		s.Obstacle = &events.Obstacle{Kind: events.Deleted, Digest: j.Digest, Run: run("argocd/orders", minute(10))}
 	})}
 	if app, revision, sync := gone.origin(j); app != "argocd/orders" || revision != "" || !sync.IsZero() {
 		t.Errorf("of a sync whose Job is gone: %q at %q in that of %s", app, revision, sync)

@@ -82,7 +82,7 @@ func benchmarkNotifications(b *testing.B, n int, pace time.Duration) {
 	}
 
 	heard := listen(broker)
-	p := launch(c.t, broker, build(b), c.apps)
+	p := launch(c.t, broker, build(b), applicationsOnly(c.apps))
 	heard.all(n, 1)
 	tell(2, map[string]*arrivals{"": heard, "floor-": seen})
 	p.stop()

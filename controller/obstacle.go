@@ -15,15 +15,15 @@ func obstacleOf(a application, o operation, m marker) verdict {
 	return verdict{
 		Attempt: events.Attempt{
 			Version: string(m.Name.Version), Digest: "sha256:" + m.Name.Digest8, Application: a.Key.String(),
-			Evidence: events.EvidenceApplication, Run: run(a, o),
+			Evidence: events.EvidenceApplication, Run: run(a.Key.String(), o.Started),
 		},
 		Guessed: a.Readable && !a.Named, Window: deployment{From: o.Started},
 	}
 }
 
-// run names an operation of an Application, which Argo CD itself does not.
-func run(a application, o operation) string {
-	return a.Key.String() + "@" + o.Started.Format(time.RFC3339)
+// run names an operation of an Application, by the time when it began. Argo CD itself does not.
+func run(application string, began time.Time) string {
+	return application + "@" + began.Format(time.RFC3339)
 }
 
 func (v verdict) obstructedBy(p events.Predicate, since time.Time) verdict {

@@ -11,7 +11,7 @@ import (
 // this one, which is of a sync after it that is still to be seen.
 func (o observation) origin(j job) (name, revision string, sync time.Time) {
 	name, revision, sync = j.origin(o.Applications)
-	if s := o.State.Obstacle; s != nil && s.Kind == events.Deleted && s.Application == name && s.Since.Equal(sync) && sameDigest(s.Digest, j.Digest) {
+	if s := o.State.Obstacle; s != nil && (s.Kind == events.Deleted || s.Kind == events.Terminated) && s.Run == run(name, sync) && sameDigest(s.Digest, j.Digest) {
 		return name, "", time.Time{}
 	}
 	return name, revision, sync

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// program is the controller as it is shipped, in a process of its own, which sees nothing but Applications.
+// program is the controller as it is shipped, in a process of its own.
 type program struct {
 	t       testing.TB
 	cmd     *exec.Cmd
@@ -34,12 +34,16 @@ func build(t testing.TB) string {
 	return path
 }
 
-// launch starts the program on the Applications of a namespace.
-func launch(t testing.TB, n *nats, path, namespace string) *program {
+// applicationsOnly has the program see nothing but the Applications of a namespace.
+func applicationsOnly(namespace string) string {
+	return fmt.Sprintf("namespaces: [%s], applicationsOnly: true", namespace)
+}
+
+// launch starts the program with an Argo CD that is configured so.
+func launch(t testing.TB, n *nats, path, argocd string) *program {
 	t.Helper()
 	metrics, config := free(t), filepath.Join(t.TempDir(), "config.yaml")
-	text := fmt.Sprintf("nats: {url: %q}\nargocd: {namespaces: [%s], applicationsOnly: true}\nlisten: {metrics: %q, health: \"127.0.0.1:0\"}\n",
-		n.server.URL(), namespace, metrics)
+	text := fmt.Sprintf("nats: {url: %q}\nargocd: {%s}\nlisten: {metrics: %q, health: \"127.0.0.1:0\"}\n", n.server.URL(), argocd, metrics)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (w world) stalled(ctx context.Context, a *argo.Application, view *applicati
 		w.stalls.forget(view.Key)
 		return 0, nil
 	}
-	since, left := w.stalls.see(view.Key, view.Compared+" "+run(*view, last))
+	since, left := w.stalls.see(view.Key, view.Compared+" "+run(view.Key.String(), last.Started))
 	if left > 0 {
 		return left, nil
 	}

@@ -195,7 +195,7 @@ func judgeResult(a application, o operation, r result) verdict {
 	v := verdict{
 		Attempt: events.Attempt{
 			Version: string(r.Name.Version), Digest: "sha256:" + r.Name.Digest8, Revision: o.Revision, Application: a.Key.String(),
-			Evidence: events.EvidenceApplication, Run: run(a, o),
+			Evidence: events.EvidenceApplication, Run: run(a.Key.String(), o.Started),
 			Sync: o.Started, Started: o.Started, Finished: o.Finished,
 		},
 		Plain: !r.Hook, Window: deployment{From: o.Started, To: o.Finished},

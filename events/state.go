@@ -13,6 +13,15 @@ type State struct {
 	Obstacle    *Obstacle `json:"obstacle,omitempty"`    // why a newer migration has no result; nil once one is begun
 }
 
+// Latest is the attempt whose result was the last; nil if there is none. Argo CD, whose word may be all there is on a sync, tells one result
+// of it at a time, so that the success of a sync whose failure was told came after that: by a retry.
+func (s State) Latest() *Attempt {
+	if s.LateAttempt != nil && s.LastAttempt != nil && s.LateAttempt.Run == s.LastAttempt.Run {
+		return s.LateAttempt
+	}
+	return s.LastAttempt
+}
+
 // Ready is a schema that is proven to be in place.
 type Ready struct {
 	Version       string    `json:"version"`

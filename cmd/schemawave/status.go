@@ -59,7 +59,7 @@ func printStatus(w io.Writer, states []events.State, now time.Time) error {
 		if s.Ready != nil {
 			version, since, evidence = s.Ready.Version, age(now, s.Ready.Since), string(s.Ready.Evidence)
 		}
-		if a := s.LastAttempt; a != nil {
+		if a := s.Latest(); a != nil {
 			attempt = fmt.Sprintf("%s %s", a.Version, a.Outcome)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Name(), version, since, evidence, attempt)
@@ -68,7 +68,7 @@ func printStatus(w io.Writer, states []events.State, now time.Time) error {
 		return err
 	}
 	for _, s := range states {
-		if a := s.LastAttempt; a != nil && a.Failure != nil {
+		if a := s.Latest(); a != nil && a.Failure != nil {
 			fmt.Fprintf(w, "\n%s: %s\n", s.Name(), a.Failure)
 		}
 		if o := s.Obstacle; o != nil {

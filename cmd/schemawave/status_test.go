@@ -17,11 +17,17 @@ func TestStatusNamesWhatIsInTheWay(t *testing.T) {
 		Ready:       &events.Ready{Version: "1", Evidence: events.EvidenceReport, Since: now.Add(-time.Hour)},
 		LastAttempt: &events.Attempt{Outcome: events.OutcomeFailed, Version: "2", Failure: &events.Failure{Message: "no", Hint: "push"}},
 		Obstacle:    &events.Obstacle{Kind: events.Stuck, Version: "3", Reason: "Argo CD will not sync it; sync the whole application"},
+	}, {
+		Environment: "production", Database: "stock",
+		Ready:       &events.Ready{Version: "2", Evidence: events.EvidenceApplication, Since: now.Add(-time.Hour)},
+		LastAttempt: &events.Attempt{Outcome: events.OutcomeFailed, Version: "2", Run: "argocd/stock@1", Failure: &events.Failure{Message: "no"}},
+		LateAttempt: &events.Attempt{Outcome: events.OutcomeSucceeded, Version: "2", Run: "argocd/stock@1"}, // in the next try
 	}}, now); err != nil {
 		t.Fatal(err)
 	}
-	const want = `DATABASE            READY   SINCE   EVIDENCE   LAST ATTEMPT
-production/orders   1       1h      report     2 failed
+	const want = `DATABASE            READY   SINCE   EVIDENCE      LAST ATTEMPT
+production/orders   1       1h      report        2 failed
+production/stock    2       1h      application   2 succeeded
 
 production/orders: no: push
 
