@@ -139,6 +139,14 @@ func TestOrigin(t *testing.T) {
 	if app, revision, sync := gone.origin(j); app != "argocd/orders" || revision != "" || !sync.IsZero() {
 		t.Errorf("of a sync whose Job is gone: %q at %q in that of %s", app, revision, sync)
 	}
+	gone.State.Obstacle.Kind, gone.State.Obstacle.Since = events.Terminated, minute(11)
+	if _, _, sync := gone.origin(j); !sync.IsZero() {
+		t.Errorf("made when that sync was terminated: in that of %s", sync)
+	}
+	gone.State.Obstacle.Since = minute(12)
+	if _, _, sync := gone.origin(j); !sync.Equal(minute(10)) {
+		t.Errorf("made before that sync was terminated: in that of %s", sync)
+	}
 	gone.State.Obstacle.Kind = events.Blocked
 	if _, _, sync := gone.origin(j); !sync.Equal(minute(10)) {
 		t.Errorf("of a sync that was held up: in that of %s", sync)

@@ -7,11 +7,15 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
-// origin finds the Application that applied a Job, the revision, and when that sync began. The Job of a sync that was seen to be gone is not
-// this one, which is of a sync after it that is still to be seen.
+// origin finds the Application that applied a Job, the revision, and when that sync began. The Job of a sync that was seen to be gone, or to
+// end, is not one that was made later, which is of a sync that is still to be seen.
 func (o observation) origin(j job) (name, revision string, sync time.Time) {
 	name, revision, sync = j.origin(o.Applications)
-	if s := o.State.Obstacle; s != nil && (s.Kind == events.Deleted || s.Kind == events.Terminated) && s.Run == run(name, sync) && sameDigest(s.Digest, j.Digest) {
+	s := o.State.Obstacle
+	if s == nil || s.Run != run(name, sync) || !sameDigest(s.Digest, j.Digest) {
+		return name, revision, sync
+	}
+	if s.Kind == events.Deleted || s.Kind == events.Terminated && !j.Created.Before(s.Since) {
 		return name, "", time.Time{}
 	}
 	return name, revision, sync
