@@ -17,6 +17,7 @@ func TestCutAgainAndAgain(t *testing.T) {
 		for _, n := range []int{150, 160, 180, 220, 320} { // the server's messages on each connection; it takes up to 100 to ask for the ledger
 			c := &crash{crashBench: bench, t: t, kind: kind, at: moment{fromServer: true, number: n}, again: true, db: freshURL(t)}
 			wg.Go(func() {
+				defer dropDatabase(t, c.db)
 				if _, succeeded := c.run(); !succeeded {
 					t.Errorf("%s: it did not carry on by itself", c)
 				}
