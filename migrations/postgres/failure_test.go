@@ -81,7 +81,7 @@ func TestFailureNamesThePlace(t *testing.T) {
 
 // A database in another encoding than UTF8 refuses a whole message for one character that it does not have.
 func TestFailureNamesThePlaceOfACharacterThatTheDatabaseCannotHold(t *testing.T) {
-	long, _ := inserts(3 << 19)
+	long, _ := inserts(3<<19, strings.Repeat("ä;", 100))
 	for sql, line := range map[string]int{
 		"CREATE TABLE t (a int, b text);\n INSERT INTO t VALUES ('ä'), ('€');":                     2,
 		"CREATE TABLE t (a int, b text);\n-- in a comment: €\nSELECT 1":                            2,

@@ -9,11 +9,11 @@ import (
 	"github.com/schemawave/schemawave/migrations/postgres/postgrestest"
 )
 
-// inserts is SQL of at least so many bytes, a line for each statement.
-func inserts(bytes int) (sql string, lines int) {
+// inserts is SQL of at least so many bytes, a line for each statement, which inserts the text.
+func inserts(bytes int, text string) (sql string, lines int) {
 	var b strings.Builder
 	for ; b.Len() < bytes; lines++ {
-		fmt.Fprintf(&b, "INSERT INTO t VALUES (%d, 'ä;');\n", lines)
+		fmt.Fprintf(&b, "INSERT INTO t VALUES (%d, '%s');\n", lines, text)
 	}
 	return b.String(), lines
 }
@@ -21,7 +21,7 @@ func inserts(bytes int) (sql string, lines int) {
 // The server needs many times the length of a message to parse it, so a long file must not be one.
 func TestALongFileDoesNotFillTheServersMemory(t *testing.T) {
 	url := freshURL(t)
-	rows, n := inserts(8 << 20)
+	rows, n := inserts(8<<20, "ä;")
 	migrate(t, config(t, url), load(t, files("1_a.sql", "CREATE TABLE t (a int, b text);\n"+rows+
 		"CREATE TABLE used AS SELECT sum(total_bytes) / 1024 / 1024 AS megabytes FROM pg_backend_memory_contexts;")))
 	if got := query(t, url, fmt.Sprintf("SELECT count(*) = %d, (SELECT megabytes < 64 FROM used), (SELECT megabytes FROM used) FROM t", n)); !strings.HasPrefix(got[0], "t|t|") {
@@ -31,7 +31,7 @@ func TestALongFileDoesNotFillTheServersMemory(t *testing.T) {
 
 // However many messages a file takes, it is one transaction.
 func TestALongFileIsOneTransaction(t *testing.T) {
-	rows, n := inserts(3 << 19)
+	rows, n := inserts(3<<19, strings.Repeat("ä;", 100))
 	for _, way := range []string{"direct", "pooled"} {
 		t.Run(way, func(t *testing.T) {
 			url := freshURL(t)
