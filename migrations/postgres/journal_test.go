@@ -95,9 +95,10 @@ func TestHalfAppliedFileGoesOnWithoutItsDirective(t *testing.T) {
 func TestConnectionLostAnywhere(t *testing.T) {
 	const n = 6
 	set := load(t, withIndexes(n))
+	url := freshURL(t)
 	for _, after := range []bool{false, true} {
 		for k := 1; ; k++ {
-			url := freshURL(t)
+			emptyDatabase(t, url)
 			cfg := config(t, url)
 			var writes atomic.Int64 // the driver writes from a goroutine of its own when it gives a connection up
 			w := &wire{breakAfter: after, breakAt: func([]byte) bool { return writes.Add(1) == int64(k) }}

@@ -232,9 +232,10 @@ func TestRepeatableThatIsPutBackRunsAgain(t *testing.T) {
 func TestConnectionLostWhileRepeating(t *testing.T) {
 	set := load(t, saying("R__a.sql", says("a"), "R__b.sql", "-- schemawave: no-transaction\n"+says("b")+"\nCREATE INDEX CONCURRENTLY i ON log (what);",
 		"R__c.sql", says("c"), "R__d.sql", says("d")))
+	url := freshURL(t)
 	for _, after := range []bool{false, true} {
 		for k := 1; ; k++ {
-			url := freshURL(t)
+			emptyDatabase(t, url)
 			cfg := config(t, url)
 			writes := 0
 			w := &wire{breakAfter: after, breakAt: func([]byte) bool { writes++; return writes == k }}
