@@ -103,9 +103,9 @@ func restartAt(t *testing.T, s *postgrestest.Server, url string, progress int, o
 // the next crash.
 func TestServerRestartsDuringARun(t *testing.T) {
 	const n = 600
+	s := production(t)
 	for name, restart := range restarts {
 		t.Run(name, func(t *testing.T) {
-			s := production(t)
 			url, err := s.NewDatabase(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -143,9 +143,9 @@ func TestServerRestartsDuringARun(t *testing.T) {
 // With 51 and 101 rows in the ledger, the root row among them, a migration that does not run in one transaction is under way.
 func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
 	const n = 300
+	s := production(t)
 	for name, restart := range restarts {
 		t.Run(name, func(t *testing.T) {
-			s := production(t)
 			for _, progress := range []int{1, 51, 101, 230} {
 				url, err := s.NewDatabase(t.Context())
 				if err != nil {
