@@ -53,6 +53,7 @@ func TestCrashThroughAPooler(t *testing.T) {
 // A runner that is stopped just before it sends a statement outside a transaction, and wakes up after its lease's term, when
 // another runner has done all its work, does not send it.
 func TestNothingIsSentWhenTheTermIsOver(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := files("1_d.sql", setup, "2_i.sql", "CREATE INDEX CONCURRENTLY i ON d (v)", "3_i.sql", "DROP INDEX CONCURRENTLY i").(fstest.MapFS)
 	url := freshURL(t)
 	b := &crashBench{set: load(t, dir), root: onDisk(t, dir), pooler: pooler(t, poolers()["drops settings"])}

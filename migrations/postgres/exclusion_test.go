@@ -92,6 +92,7 @@ func TestTheWholeDatabaseAndItsTenantsExcludeEachOther(t *testing.T) {
 
 // Whoever waits is told of the one that came the other way.
 func TestTheHolderOnTheOtherWayIsTold(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for holder, waiter := range map[string]string{"direct": "pooled", "pooled": "direct"} {
 		t.Run(waiter+" for "+holder, func(t *testing.T) {
 			url := freshURL(t)

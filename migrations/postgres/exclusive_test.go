@@ -250,6 +250,7 @@ func TestToolsThroughAPooler(t *testing.T) {
 
 // The lease is lost under a tool that runs: it is stopped, and the run says why.
 func TestALostLeaseStopsTheTool(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	url := freshURL(t)
 	query(t, url, laravelTable)
 	cfg := config(t, pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url)))

@@ -362,6 +362,7 @@ func TestIndexThatAnotherRoleIsBuilding(t *testing.T) {
 
 // What holds up nobody while it waits for old transactions waits however short the lock timeout is.
 func TestConcurrentBuildOutwaitsTheLockTimeout(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for sql, want := range map[string]string{
 		"CREATE INDEX CONCURRENTLY j ON d (v)": "i|t j|t",
 		"DROP INDEX CONCURRENTLY i":            "",

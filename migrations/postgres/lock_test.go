@@ -56,6 +56,7 @@ func background(t *testing.T, ctx context.Context, cfg postgres.Config, url, sql
 }
 
 func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	url := freshURL(t)
 	first := config(t, url)
 	first.Pod = "first-pod"
@@ -115,6 +116,7 @@ func TestInterruptedRunCancelsReportsAndUnlocks(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	cfg := config(t, freshURL(t))
 	cfg.Deadline = 2 * time.Second
 	report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_x.sql", "SELECT pg_sleep(60)")))
@@ -125,6 +127,7 @@ func TestDeadline(t *testing.T) {
 
 // The deadline is what ended a run that waited to write in the ledger, not the server's statement timeout.
 func TestDeadlineInTheLedger(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	url := freshURL(t)
 	cfg := config(t, url)
 	migrate(t, cfg, load(t, files("1_a.sql", "SELECT 1")))

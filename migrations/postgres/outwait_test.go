@@ -32,6 +32,7 @@ func (h heard) WithAttrs([]slog.Attr) slog.Handler { return h }
 // A statement that would stand in others' way while it waits for older transactions is not begun before they have ended. That they
 // are another role's makes no difference.
 func TestOlderTransactionsAreOutwaited(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const inRepeatableRead = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1"
 	for name, c := range map[string]struct {
 		before, hold, sql string

@@ -169,6 +169,7 @@ func TestALostLeaseFencesItsHolder(t *testing.T) {
 
 // No lease is taken over while a transaction of its holder is under way, however long the holder is silent.
 func TestALeaseOutlastsItsTermInATransaction(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	url := freshURL(t)
 	cfg := config(t, pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url)))
 	migrate(t, cfg, load(t, numbered(1)))
