@@ -34,6 +34,9 @@ type HydrationFact struct {
 	Commit  string `json:"commit,omitempty"`  // the newest, in that branch; empty if there is none yet
 	From    string `json:"from,omitempty"`    // the commit of the source that it was made from
 	Failure string `json:"failure,omitempty"` // why no newer one was made, in Argo CD's words; empty if the last attempt did not fail
+	// Awaits is the branch that Argo CD syncs, if that is another one (hydrateTo) and not at Commit: somebody has to merge it, unless that was
+	// done by a commit of the merge's own, of which Argo CD's status does not tell what is in it.
+	Awaits string `json:"awaits,omitempty"`
 }
 
 // OperationFact is the last sync of an Application, in Argo CD's words.
@@ -86,6 +89,9 @@ func newExplanation(a *argo.Application, view application) Explanation {
 	}
 	if a.Spec.SourceHydrator != nil {
 		out.Hydration = &HydrationFact{Branch: a.Spec.GetHydrateToSource().TargetRevision, Commit: view.Hydrated, From: view.Dry}
+		if into := a.Spec.GetSource().TargetRevision; into != out.Hydration.Branch && view.Hydrated != "" && view.Compared != view.Hydrated {
+			out.Hydration.Awaits = into
+		}
 		if o := a.Status.SourceHydrator.CurrentOperation; o != nil && o.Phase == argo.HydrateOperationPhaseFailed {
 			out.Hydration.Failure = withoutCredentials(o.Message)
 		}
@@ -223,6 +229,9 @@ func (e Explanation) tell(p *page) {
 			made = h.Commit + ", from " + h.From
 		}
 		p.line("hydrated", "to %s: %s", h.Branch, made)
+		if h.Awaits != "" {
+			p.line("to merge", "into %s, which is not at that commit, unless a commit of its own has merged it", h.Awaits)
+		}
 		if h.Failure != "" {
 			p.line("unhydrated", "%s", brief(h.Failure))
 		}

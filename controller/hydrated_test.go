@@ -94,6 +94,18 @@ func TestExplainsHydrated(t *testing.T) {
 	}
 
 	a.Spec.SourceHydrator.HydrateTo = &argo.HydrateTo{TargetBranch: "environments/production-next"}
+	for compared, awaits := range map[string]string{"hydrated": "", "an older one": "environments/production", "": "environments/production"} {
+		a.Status.Sync.Revision = compared
+		want.Branch, want.Awaits = "environments/production-next", awaits
+		e := of()
+		if *e.Hydration != want {
+			t.Errorf("compared with %q, the hydration is %+v, want %+v", compared, e.Hydration, want)
+		}
+		if line := "to merge   into environments/production, which is not at that commit"; strings.Contains(e.String(), line) != (awaits != "") {
+			t.Errorf("compared with %q, is %q in\n%s", compared, line, e)
+		}
+	}
+
 	a.Status.SourceHydrator.LastSuccessfulOperation = nil
 	a.Status.SourceHydrator.CurrentOperation = &argo.HydrateOperation{Phase: argo.HydrateOperationPhaseFailed, DrySHA: "dry", Message: "failed to push"}
 	e = of()
