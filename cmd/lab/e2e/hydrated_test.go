@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,10 +21,14 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
-const (
-	hydrated       = "hydrated" // the Application whose overlay Argo CD hydrates, its database, and its directory in both branches
-	hydratedBranch = "environments/staging"
-)
+const hydrated = "hydrated"
+
+// hydrating is an Application whose overlay Argo CD hydrates: its database and its directory in the branches are called like it.
+type hydrating struct {
+	name       string
+	branch     string // that it is hydrated to
+	repository string // of that branch
+}
 
 // hydrates has Argo CD hydrate an overlay: what is rendered is pushed to the dry branch, and what is synced is a commit of another branch, which
 // Argo CD makes of it as soon as it is asked. Each result names both commits.
@@ -34,15 +37,15 @@ func hydrates(t *testing.T, s *story.Story) {
 	url := makeDatabase(t, s, hydrated)
 	migrate(t, s, hydrated, hydrated, hydrated, "1", "CREATE TABLE hydrated (id bigint);\n")
 	dry := push(t, s, "hydrated: first")
-	into := createHydrated(t, s, hydrated, hydratedBranch)
-	t.Logf("it is hydrated to %s", into)
-	wantHydrated(t, s, into, "1", dry)
+	h := createHydrated(t, s, hydrated, "environments/staging")
+	t.Logf("it is hydrated to %s", h.repository)
+	h.wantVersion(t, s, "1", dry)
 	wantAtRest(t, s, hydrated)
 
-	asked := countRequests(t, s)
+	asked := countRequests(t, s, hydrated)
 	migrate(t, s, hydrated, hydrated, hydrated, "2", "ALTER TABLE hydrated ADD COLUMN label text;\n")
 	dry = push(t, s, "hydrated: second")
-	second, from := wantHydrated(t, s, into, "2", dry), dry
+	second, from := h.wantVersion(t, s, "2", dry), dry
 	wantAtRest(t, s, hydrated)
 	if n := asked.Load(); n != 1 {
 		t.Errorf("Argo CD was asked %d times to hydrate, want once for the push", n)
@@ -72,15 +75,15 @@ func hydrates(t *testing.T, s *story.Story) {
 		state, err = s.State(ctx, story.Staging, hydrated)
 		return err == nil && state.LastAttempt.Version == "3" && state.LastAttempt.Outcome == events.OutcomeFailed
 	})
-	if a := state.LastAttempt; a.Revision != wantCommit(t, s, into, dry) || a.DryRevision != dry || a.Failure.SQLState != "42P01" || state.Ready.Version != "2" || state.Ready.Revision != second {
+	if a := state.LastAttempt; a.Revision != h.wantCommit(t, s, dry) || a.DryRevision != dry || a.Failure.SQLState != "42P01" || state.Ready.Version != "2" || state.Ready.Revision != second {
 		t.Errorf("ready is %+v after %+v, want version 2 of %s after a failure at %s", state.Ready, a, second, dry)
 	}
 	e := explain(t, hydrated)
 	if len(e.Sources) != 1 || !strings.HasSuffix(e.Sources[0], "/shop.git hydrated main") || e.Revision != state.LastAttempt.Revision {
 		t.Errorf("explain names the sources %q at %s", e.Sources, e.Revision)
 	}
-	if h := e.Hydration; h == nil || *h != (controller.HydrationFact{Branch: hydratedBranch, Commit: e.Revision, From: dry}) {
-		t.Errorf("explain says of the hydration: %+v", h)
+	if of := e.Hydration; of == nil || *of != (controller.HydrationFact{Branch: h.branch, Commit: e.Revision, From: dry}) {
+		t.Errorf("explain says of the hydration: %+v", of)
 	}
 	if d := explained(t, e, hydrated); !strings.Contains(d.Verdict, "3_hydrated.sql:1") || len(d.Facts) > 0 {
 		t.Errorf("explain says: %+v", d)
@@ -88,7 +91,7 @@ func hydrates(t *testing.T, s *story.Story) {
 
 	migrate(t, s, hydrated, hydrated, hydrated, "3", "ALTER TABLE hydrated ADD COLUMN size bigint;\n")
 	dry = push(t, s, "hydrated: mended")
-	wantHydrated(t, s, into, "3", dry)
+	h.wantVersion(t, s, "3", dry)
 
 	// a commit that comes while the one before is hydrated, when 3.5 takes the request and forgets it
 	resume := pause(t, "argocd-commit-server")
@@ -105,7 +108,7 @@ func hydrates(t *testing.T, s *story.Story) {
 		return err == nil && asked.Load() > n && a.Annotations[argo.AnnotationKeyHydrate] == ""
 	})
 	resume()
-	wantHydrated(t, s, into, "5", dry)
+	h.wantVersion(t, s, "5", dry)
 
 	for version, want := range map[string]map[events.Predicate]int{
 		"1": {events.Started: 1, events.Succeeded: 1},
@@ -142,7 +145,7 @@ func hydrates(t *testing.T, s *story.Story) {
 
 // createHydrated creates an Application whose overlay Argo CD hydrates to the same path of a branch. That is in a repository of its own, which
 // is returned, where Argo CD can do so: 2.14 cannot, and its definition of Applications drops the field.
-func createHydrated(t *testing.T, s *story.Story, overlay, branch string) (repository string) {
+func createHydrated(t *testing.T, s *story.Story, overlay, branch string, more ...func(*argo.Application)) hydrating {
 	t.Helper()
 	git := os.Getenv("GIT_URL")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, git+"/_admin/repos/"+hydrated, nil)
@@ -161,6 +164,9 @@ func createHydrated(t *testing.T, s *story.Story, overlay, branch string) (repos
 		DrySource:  argo.DrySource{RepoURL: git + "/shop.git", TargetRevision: "main", Path: overlay},
 		SyncSource: argo.SyncSource{TargetBranch: branch, Path: overlay},
 	}
+	for _, change := range more {
+		change(app)
+	}
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(app)
 	if err != nil {
 		t.Fatal(err)
@@ -174,10 +180,11 @@ func createHydrated(t *testing.T, s *story.Story, overlay, branch string) (repos
 	if err := s.Cluster.Create(t.Context(), u, client.FieldValidation(metav1.FieldValidationIgnore)); err != nil {
 		t.Fatal(err)
 	}
+	h := hydrating{name: overlay, branch: app.Spec.GetHydrateToSource().TargetRevision, repository: git + "/shop.git"}
 	if own, _, _ := unstructured.NestedString(u.Object, field...); own != "" {
-		return own
+		h.repository = own
 	}
-	return git + "/shop.git"
+	return h
 }
 
 // hydration is how far Argo CD is with hydrating an Application; zero if it has not begun.
@@ -189,37 +196,50 @@ func hydration(ctx context.Context, s *story.Story, application string) argo.Hyd
 	return *a.Status.SourceHydrator.CurrentOperation
 }
 
-// wantHydrated waits until the database is ready at a version, by the report of a migration in the newest commit of the hydrated branch, which was
-// made from dry. Everything told of it names both commits. It returns the hydrated one.
-func wantHydrated(t *testing.T, s *story.Story, repository, version, dry string) string {
+// wantVersion waits until the database is ready at a version, by the report of a migration in the newest commit of the hydrated branch, which was
+// made from dry. What is told of it names both commits. It returns the hydrated one.
+func (h hydrating) wantVersion(t *testing.T, s *story.Story, version, dry string) string {
 	t.Helper()
-	state := wantVersion(t, s, hydrated, version)
-	commit := wantCommit(t, s, repository, dry)
-	if r := state.Ready; r.Revision != commit || r.Application != "argocd/"+hydrated || r.Evidence != events.EvidenceReport {
+	wantVersion(t, s, h.name, version)
+	commit := h.wantCommit(t, s, dry)
+	h.wantNamed(t, s, version, commit, dry)
+	return commit
+}
+
+// wantNamed waits until the database is ready at a version, by the report of a migration in a commit, and until it is told, once each, that this
+// started and succeeded. All that is told of it names the commit, and dry for the one that it was made from.
+func (h hydrating) wantNamed(t *testing.T, s *story.Story, version, commit, dry string) {
+	t.Helper()
+	state := wantVersion(t, s, h.name, version)
+	if r := state.Ready; r.Revision != commit || r.Application != "argocd/"+h.name || r.Evidence != events.EvidenceReport {
 		t.Errorf("ready is %+v, want it by the report of a migration in %s", r, commit)
 	}
+	wantEventually(t, "it is told that version "+version+" succeeded", func(context.Context) bool {
+		return countEvents(t, s, story.Staging, h.name, version)[events.Succeeded] > 0
+	})
 	list, err := s.Events(t.Context(), story.Staging)
 	if err != nil {
 		t.Fatal(err)
 	}
-	list = slices.DeleteFunc(list, func(e events.Event) bool {
-		return e.Database != hydrated || e.Attempt == nil || e.Attempt.Version != version || e.Attempt.Revision != commit
-	})
+	told := map[events.Predicate]int{}
 	for _, e := range list {
+		if e.Database != h.name || e.Attempt == nil || e.Attempt.Version != version || e.Attempt.Revision != commit {
+			continue
+		}
+		told[e.Predicate]++
 		if e.Attempt.DryRevision != dry {
-			t.Errorf("%s of version %s in %s is said to come from %q, want %s", e.Predicate, version, commit, e.Attempt.DryRevision, dry)
+			t.Errorf("%s of version %s in %s is said to come from %q, want %q", e.Predicate, version, commit, e.Attempt.DryRevision, dry)
 		}
 	}
-	if len(list) != 2 {
-		t.Errorf("%d events tell of version %s in %s, want that it started and succeeded", len(list), version, commit)
+	if told[events.Started] != 1 || told[events.Succeeded] != 1 {
+		t.Errorf("of version %s in %s was told: %v, want that it started and succeeded, once each", version, commit, told)
 	}
-	return commit
 }
 
 // wantCommit returns the newest commit of the hydrated branch, which says itself that it was made from dry.
-func wantCommit(t *testing.T, s *story.Story, repository, dry string) string {
+func (h hydrating) wantCommit(t *testing.T, s *story.Story, dry string) string {
 	t.Helper()
-	commit, content, err := s.Repo.Show(t.Context(), repository, hydratedBranch, hydrated+"/hydrator.metadata")
+	commit, content, err := s.Repo.Show(t.Context(), h.repository, h.branch, h.name+"/hydrator.metadata")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,11 +260,11 @@ func pause(t *testing.T, name string) (resume func()) {
 	return resume
 }
 
-// countRequests counts from now on how often Argo CD is asked to hydrate the Application.
-func countRequests(t *testing.T, s *story.Story) *atomic.Int32 {
+// countRequests counts from now on how often Argo CD is asked to hydrate an Application.
+func countRequests(t *testing.T, s *story.Story, application string) *atomic.Int32 {
 	t.Helper()
 	w, err := s.Cluster.Watch(t.Context(), &argo.ApplicationList{}, client.InNamespace("argocd"),
-		client.MatchingFields{metav1.ObjectNameField: hydrated})
+		client.MatchingFields{metav1.ObjectNameField: application})
 	if err != nil {
 		t.Fatal(err)
 	}

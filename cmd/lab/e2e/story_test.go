@@ -100,6 +100,8 @@ func TestStory(t *testing.T) {
 		{"the sync window opens", opened},
 		{"a service comes late", late},
 		{"Argo CD hydrates", hydrates},
+		{"Argo CD hydrates to a branch that is merged", hydratesToMerge},
+		{"Argo CD hydrates what it then passes over", passesOver},
 		{"a migration runs in another cluster", elsewhere},
 		{"Argo CD skips in four ways", fourWays},
 		{"everything fails at once", outage},

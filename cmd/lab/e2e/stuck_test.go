@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -59,22 +60,25 @@ func compared(ctx context.Context, s *story.Story, name, revision string) bool {
 
 // unstuck finds both synced, once for the commit.
 func unstuck(t *testing.T, s *story.Story) {
-	wantHealed(t, s, mendedLate, "2")
+	wantHealed(t, s, mendedLate, "2", "MigrationStuck", passed)
 	if n := countEvents(t, s, story.Staging, mendedLate, "2"); n[events.Failed] != 1 || n[events.Stuck] != 1 || n[events.Succeeded] != 1 {
 		t.Errorf("of version 2 of %s was told: %v, want that it failed, was stuck, and succeeded, each once", mendedLate, n)
 	}
-	wantHealed(t, s, quiet, "3")
+	wantHealed(t, s, quiet, "3", "MigrationStuck", passed)
 	if n := countEvents(t, s, story.Staging, quiet, "3"); n[events.Stuck] != 1 || n[events.Succeeded] != 1 {
 		t.Errorf("of version 3 of %s was told: %v, want that it was stuck, and succeeded, each once", quiet, n)
 	}
 }
 
-// wantHealed waits until the controller has had an Application synced as a whole, to the commit that was passed over, and its database is
-// ready at a version.
-func wantHealed(t *testing.T, s *story.Story, name, version string) {
+// passed is what a Kubernetes Event says of a commit that Argo CD passes over.
+const passed = "takes the commit for one that it has tried"
+
+// wantHealed waits until it is told why a migration was not begun, the controller has had the Application synced as a whole, to the commit that
+// was passed over, and its database is ready at a version.
+func wantHealed(t *testing.T, s *story.Story, name, version, reason, part string) {
 	t.Helper()
-	wantWithin(t, windowPatience, name+" is told to be stuck", func(ctx context.Context) bool {
-		return told(ctx, s, name, "MigrationStuck", "takes the commit for one that it has tried")
+	wantWithin(t, windowPatience, fmt.Sprintf("an event %s on %s says %q", reason, name, part), func(ctx context.Context) bool {
+		return told(ctx, s, name, reason, part)
 	})
 	wantTold(t, s, name, "MigrationSyncRequested", "asked for a sync of the whole application")
 	state := wantVersion(t, s, name, version)

@@ -153,6 +153,24 @@ func (r *Repository) Show(ctx context.Context, url, branch, path string) (commit
 	return commit, content, err
 }
 
+// Merge has a branch of a repository, which may be another one, become what another branch of it is, as a git host does that merges a pull
+// request: by a commit that has both for parents or, with forward, by none. It returns the newest commit then.
+func (r *Repository) Merge(ctx context.Context, url, from, into string, forward bool) (string, error) {
+	if _, err := r.git(ctx, "fetch", "--quiet", url, "+refs/heads/"+from+":refs/merge/from", "+refs/heads/"+into+":refs/merge/into"); err != nil {
+		return "", err
+	}
+	commit, err := r.git(ctx, "rev-parse", "refs/merge/from")
+	if err == nil && !forward {
+		commit, err = r.git(ctx, "-c", "user.name=Dana Developer", "-c", "user.email=dana@example.com",
+			"commit-tree", "-p", "refs/merge/into", "-p", commit, "-m", "Merge "+from, commit+"^{tree}")
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = r.git(ctx, "push", "--quiet", url, commit+":refs/heads/"+into)
+	return commit, err
+}
+
 func (r *Repository) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = r.dir
