@@ -60,11 +60,11 @@ func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
 	url := freshURL(t)
 	first := config(t, url)
 	first.Pod = "first-pod"
-	wait := background(t, t.Context(), first, url, "SELECT 'hunter2', pg_sleep(6)")
+	wait := background(t, t.Context(), first, url, "SELECT 'hunter2', pg_sleep(10)")
 
 	var log logged
 	second := config(t, url)
-	second.Deadline = 3 * time.Second
+	second.Deadline = 6 * time.Second
 	second.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	report, err := postgres.Migrate(t.Context(), second, load(t, numbered(1)))
 	if postgres.ExitCode(err) != migrations.ExitBusy || !errors.Is(err, context.DeadlineExceeded) || report.Failure.Permanent {

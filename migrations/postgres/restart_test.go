@@ -141,9 +141,14 @@ func TestServerRestartsDuringARun(t *testing.T) {
 
 // Without retries the run fails with an exit code that says "again", and the next one goes on where the server has kept it.
 // With 51 and 101 rows in the ledger, the root row among them, a migration that does not run in one transaction is under way.
+// The last migration waits for a lock that the test has until the restart, so that the run is not over before.
 func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
-	const n = 300
+	const n = 299
 	s := production(t)
+	dir := countedFiles(n, 50)
+	last := dir[fmt.Sprintf("%04d_t%d.sql", n, n)]
+	last.Data = append([]byte("SELECT pg_advisory_xact_lock(1);\n"), last.Data...)
+	set := load(t, dir)
 	for name, restart := range restarts {
 		t.Run(name, func(t *testing.T) {
 			for _, progress := range []int{1, 51, 101, 230} {
@@ -151,8 +156,15 @@ func TestServerRestartsAndTheNextRunGoesOn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				gate, err := pgconn.Connect(t.Context(), url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer gate.Close(t.Context())
+				if _, err := gate.Exec(t.Context(), "SELECT pg_advisory_lock(1)").ReadAll(); err != nil {
+					t.Fatal(err)
+				}
 				cfg := config(t, url)
-				set := load(t, countedFiles(n, 50))
 				over := make(chan struct{})
 				var runErr error
 				go func() {
