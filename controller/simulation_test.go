@@ -277,7 +277,7 @@ func (s *simulation) settle() {
 	for _, m := range s.broker.events.messages[told:] {
 		// While a Job that is gone still speaks, Argo CD's word on it is not taken; afterwards nothing may wake who would take it.
 		late := m.event.Predicate == events.Deleted || m.event.Predicate == events.Terminated ||
-			m.event.Predicate.Obstructs() && s.guessed(m.event.Attempt.Application) // which counts only while the other cluster is not read
+			s.unread(m.event)
 		if !late && len(s.truth.wrong) == 0 {
 			s.truth.fault("lost: only a new leader tells %s of run %s", m.event.Predicate, m.event.Attempt.Run)
 		}
@@ -285,10 +285,12 @@ func (s *simulation) settle() {
 	again.end()
 }
 
-// guessed reports whether an Application deploys to the other cluster and does not say how its environment is called.
-func (s *simulation) guessed(application string) bool {
+// unread reports whether an event rests on what counts only while the other cluster is not read: an obstacle of an Application that does not
+// say how its environment is called, and Argo CD's word on a plain Job that failed.
+func (s *simulation) unread(e events.Event) bool {
 	return slices.ContainsFunc(s.world.apps, func(a *simApp) bool {
-		return a.server == s.world.far && a.object.Annotations[AnnotationEnvironment] == "" && application == a.object.Namespace+"/"+a.object.Name
+		return a.server == s.world.far && e.Attempt.Application == a.object.Namespace+"/"+a.object.Name &&
+			(e.Predicate.Obstructs() && a.object.Annotations[AnnotationEnvironment] == "" || e.Predicate == events.Failed && a.plain)
 	})
 }
 
