@@ -49,7 +49,10 @@ func (r *runner) acquire(ctx context.Context, s *session, before ...string) (sta
 	at := len(before)
 	for wait := minPoll; ; wait = min(2*wait, maxPoll) {
 		replies, err := s.askAll(ctx, messages...)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && who != "":
+			return state{}, interruptedBehind(ctx, who)
+		case err != nil:
 			return state{}, err
 		}
 		if r.lock.taken(replies[at].rows) {
@@ -73,11 +76,16 @@ func (r *runner) acquire(ctx context.Context, s *session, before ...string) (sta
 			r.log.Info("waiting for the migration lock", "holder", who)
 		}
 		if err := pause(ctx, wait/2+rand.N(wait/2)); err != nil {
-			e := interrupted(ctx)
-			e.Failure.Message += " while waiting for the migration lock, held by " + who
-			return state{}, e
+			return state{}, interruptedBehind(ctx, who)
 		}
 	}
+}
+
+// interruptedBehind says who had the migration lock for which a run was waiting when it was interrupted.
+func interruptedBehind(ctx context.Context, holder string) error {
+	e := interrupted(ctx)
+	e.Failure.Message += " while waiting for the migration lock, held by " + holder
+	return e
 }
 
 // holder describes who is in the way of the lock.
