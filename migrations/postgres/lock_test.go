@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
 )
@@ -80,6 +82,45 @@ func TestWaitingRunnerSaysWhoHoldsTheLock(t *testing.T) {
 	}
 	if report, err := wait(); err != nil || report.LockWait != 0 {
 		t.Errorf("the first: %v, waited %v s", err, report.LockWait)
+	}
+}
+
+// A run that is interrupted in the very request for the lock says who has it, as one does that is between two.
+func TestARunInterruptedAsItAsksForTheLockSaysWhoHoldsIt(t *testing.T) {
+	url := freshURL(t)
+	first := config(t, url)
+	first.Pod = "first-pod"
+	held, release := context.WithCancel(t.Context())
+	wait := background(t, held, first, url, "SELECT pg_sleep(60)")
+
+	leases, err := pgconn.Connect(t.Context(), url) // the request writes there, too, and has to wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leases.Close(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	asked := 0
+	w := &wire{onWrite: func(b []byte) {
+		if !bytes.Contains(b, []byte("pg_try_advisory_lock")) {
+			return
+		}
+		if asked++; asked == 2 { // the holder was asked for after the first
+			if _, err := leases.Exec(t.Context(), "BEGIN; LOCK TABLE schemawave.lease").ReadAll(); err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(300*time.Millisecond, cancel)
+		}
+	}}
+	second := config(t, url)
+	w.tap(&second)
+	_, err = postgres.Migrate(ctx, second, load(t, numbered(1)))
+	if postgres.ExitCode(err) != migrations.ExitBusy || !strings.Contains(err.Error(), "while waiting for the migration lock, held by") || !strings.Contains(err.Error(), "first-pod") {
+		t.Errorf("exit %d: %v", postgres.ExitCode(err), err)
+	}
+	release()
+	if _, err := wait(); err == nil {
+		t.Error("the first was not interrupted")
 	}
 }
 
