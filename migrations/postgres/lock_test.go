@@ -113,6 +113,7 @@ func TestARunInterruptedAsItAsksForTheLockSaysWhoHoldsIt(t *testing.T) {
 		}
 	}}
 	second := config(t, url)
+	second.LockTimeout = -1 // it waits until it is interrupted
 	w.tap(&second)
 	_, err = postgres.Migrate(ctx, second, load(t, numbered(1)))
 	if postgres.ExitCode(err) != migrations.ExitBusy || !strings.Contains(err.Error(), "while waiting for the migration lock, held by") || !strings.Contains(err.Error(), "first-pod") {
