@@ -30,7 +30,7 @@ func newApplication(a *argo.Application, to destination) application {
 		Asked:       a.Operation != nil,
 	}
 	if h := a.Status.SourceHydrator.LastSuccessfulOperation; h != nil {
-		out.Hydrated, out.Dry = h.HydratedSHA, h.DrySHA
+		out.Hydrated = hydration{Commit: h.HydratedSHA, From: h.DrySHA}
 	}
 	for _, c := range a.Status.Conditions {
 		if c.Type == argo.ApplicationConditionSyncError {

@@ -64,7 +64,7 @@ func TestCapturesShareNoResults(t *testing.T) {
 
 // A hook that succeeded and then, in another try, is ended with its sync has "Succeeded" twice.
 func TestAnEndedHookDoesNotHideItsSuccess(t *testing.T) {
-	w := watcher{places: Options{LocalServers: localServers}.places(place{}), captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))}
+	w := watcher{places: Options{LocalServers: localServers}.places(place{}), hydrations: newHydrations(), captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))}
 	for _, message := range []string{reached, deleted} {
 		a := &argo.Application{}
 		a.Spec.Destination = argo.ApplicationDestination{Server: localServers[0], Namespace: orders.Environment}
@@ -90,7 +90,7 @@ func TestCapturesAreLocatedAnew(t *testing.T) {
 	a.Spec.Destination = argo.ApplicationDestination{Name: farName, Namespace: orders.Environment}
 	view := newApplication(a, p.of(a.Spec.Destination))
 	view.Operations = []operation{{Past: true, Results: []result{{Key: madeJob("1", 0).Key, Hook: true, Readable: true}}}}
-	w := world{cluster: s, places: p, stalls: newStalls()}
+	w := world{cluster: s, places: p, stalls: newStalls(), hydrations: newHydrations()}
 	p.list(map[string]string{}, nil, nil) // its Secret is gone
 	p.change(func() { delete(p.remote, farServer) })
 	o, err := w.observe(context.Background(), orders, []capture{{application: &view}})

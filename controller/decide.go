@@ -292,7 +292,8 @@ func held(s events.State) []events.Event {
 	}
 	if o := s.Obstacle; o != nil {
 		a := events.Attempt{
-			Version: o.Version, Digest: o.Digest, Revision: o.Revision, Application: o.Application, Evidence: events.EvidenceApplication, Run: o.Run,
+			Version: o.Version, Digest: o.Digest, Revision: o.Revision, DryRevision: o.DryRevision, Application: o.Application,
+			Evidence: events.EvidenceApplication, Run: o.Run,
 		}
 		out = append(out, newEvent(s, o.Kind, a, o.Since, o.Reason))
 	}

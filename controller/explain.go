@@ -79,7 +79,7 @@ func Explain(ctx context.Context, o Options, states States, key types.Namespaced
 	if !seen.WaitForCacheSync(ctx) {
 		return Explanation{}, fmt.Errorf("explain %s: read the cluster: %w", key, context.Cause(ctx))
 	}
-	w := world{Options: o, cluster: seen, live: live, places: o.places(place{cache: seen, live: live}), stalls: newStalls()}
+	w := world{Options: o, cluster: seen, live: live, places: o.places(place{cache: seen, live: live}), stalls: newStalls(), hydrations: newHydrations()}
 	unread, leave, err := w.visit(ctx, scheme, key)
 	if err != nil {
 		return Explanation{}, fmt.Errorf("explain %s: %w", key, err)
@@ -124,7 +124,7 @@ func (w world) visit(ctx context.Context, scheme *runtime.Scheme, key types.Name
 		return err, leave, nil
 	}
 	aside := workqueue.NewTypedRateLimitingQueue(patience()) // nobody looks at what is woken
-	stop, err := o.start(ctx, &watcher{Options: w.Options, places: w.places, captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{}))}, aside)
+	stop, err := o.start(ctx, &watcher{Options: w.Options, places: w.places, hydrations: w.hydrations, captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{}))}, aside)
 	if err != nil {
 		aside.ShutDown()
 		return err, leave, nil

@@ -32,7 +32,7 @@ func TestExplainRecordings(t *testing.T) {
 		tell := func(when string, states States) {
 			for _, a := range apps {
 				o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-				w := world{Options: o, cluster: r.shelf, live: server{r.shelf}, places: o.places(place{cache: r.shelf, live: server{r.shelf}}), stalls: newStalls()}
+				w := world{Options: o, cluster: r.shelf, live: server{r.shelf}, places: o.places(place{cache: r.shelf, live: server{r.shelf}}), stalls: newStalls(), hydrations: newHydrations()}
 				e, err := explain(t.Context(), w, states, client.ObjectKeyFromObject(a.(*argo.Application)))
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)

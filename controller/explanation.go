@@ -88,8 +88,8 @@ func newExplanation(a *argo.Application, view application) Explanation {
 		out.Sources = append(out.Sources, strings.Join(strings.Fields(withoutCredentials(s.RepoURL)+" "+cmp.Or(s.Path, s.Chart)+" "+s.TargetRevision), " "))
 	}
 	if a.Spec.SourceHydrator != nil {
-		out.Hydration = &HydrationFact{Branch: a.Spec.GetHydrateToSource().TargetRevision, Commit: view.Hydrated, From: view.Dry}
-		if into := a.Spec.GetSource().TargetRevision; into != out.Hydration.Branch && view.Hydrated != "" && view.Compared != view.Hydrated {
+		out.Hydration = &HydrationFact{Branch: a.Spec.GetHydrateToSource().TargetRevision, Commit: view.Hydrated.Commit, From: view.Hydrated.From}
+		if into := a.Spec.GetSource().TargetRevision; into != out.Hydration.Branch && view.Hydrated.Commit != "" && view.Compared != view.Hydrated.Commit {
 			out.Hydration.Awaits = into
 		}
 		if o := a.Status.SourceHydrator.CurrentOperation; o != nil && o.Phase == argo.HydrateOperationPhaseFailed {

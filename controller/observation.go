@@ -84,12 +84,12 @@ type application struct {
 	Awaited     bool   // whether they are will be known in a moment
 	Operations  []operation
 	History     []deployment
-	Compared    string // the revision that it was last compared with; several sources give several, joined by commas
-	Hydrated    string // the revision that Argo CD has made last for it, of Dry; empty if its source is not hydrated
-	Dry         string
-	Held        []marker // markers and guards of that revision
-	Wanted      []marker // markers and guards of that revision that are still to be applied
-	Asked       bool     // an operation is asked for, or in progress
+	Compared    string      // the revision that it was last compared with; several sources give several, joined by commas
+	Hydrated    hydration   // the last one; zero if its source is not hydrated
+	Hydrations  []hydration // those that were seen, oldest first
+	Held        []marker    // markers and guards of that revision
+	Wanted      []marker    // markers and guards of that revision that are still to be applied
+	Asked       bool        // an operation is asked for, or in progress
 	Refusal     refusal
 	Stalled     time.Time // since when it has waited in vain to be synced; zero: it has not, or not for long
 	Shut        bool      // a sync window is why

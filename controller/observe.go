@@ -26,6 +26,8 @@ type world struct {
 	live    client.Reader // their API server itself
 	places  *places       // where their Jobs are
 	stalls  *stalls
+
+	hydrations *hydrations
 }
 
 // observe gathers everything but the published state.
@@ -117,6 +119,7 @@ func (w world) applications(ctx context.Context, o *observation, captured []capt
 		for i := range list.Items {
 			a := newApplication(&list.Items[i], w.places.of(list.Items[i].Spec.Destination))
 			if _, ok := found[a.Key]; !ok && carries(a) {
+				a.Hydrations = w.hydrations.see(a.Key, a.Hydrated)
 				again, err := w.stalled(ctx, &list.Items[i], &a)
 				if err != nil {
 					return err

@@ -94,7 +94,7 @@ func obstruct(s events.State, all []verdict, v verdict) publication {
 	p := publication{Event: e, Absent: v.Absent}
 	a := v.Attempt
 	next := events.Obstacle{
-		Kind: v.By, Version: a.Version, Digest: a.Digest, Revision: a.Revision, Application: a.Application, Run: a.Run,
+		Kind: v.By, Version: a.Version, Digest: a.Digest, Revision: a.Revision, DryRevision: a.DryRevision, Application: a.Application, Run: a.Run,
 		Since: v.Since, Reason: e.Reason,
 	}
 	if old := s.Obstacle; !v.overtaken(s, all) && (old == nil || !sameObstacle(*old, next) && compareObstacles(next, *old) > 0) {

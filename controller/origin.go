@@ -51,11 +51,13 @@ func (j job) origin(apps []application) (name, revision string, sync time.Time) 
 	return a.Key.String(), "", time.Time{}
 }
 
-// dry is the commit from which the one that was synced was hydrated; empty if none was, or if Argo CD has hydrated another one since.
+// dry is the commit from which the one that was synced was hydrated; empty if none was, or if that was not seen.
 func (o observation) dry(at events.Attempt) string {
 	for _, a := range o.Applications {
-		if a.Key.String() == at.Application && at.Revision != "" && a.Hydrated == at.Revision {
-			return a.Dry
+		for _, h := range a.Hydrations {
+			if a.Key.String() == at.Application && h.Commit == at.Revision {
+				return h.From
+			}
 		}
 	}
 	return ""

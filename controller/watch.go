@@ -20,7 +20,8 @@ type queue = workqueue.TypedRateLimitingInterface[target]
 // watcher turns what happens in the cluster into databases to look at, and captures what will not be there to be looked at.
 type watcher struct {
 	Options
-	places *places
+	places     *places
+	hydrations *hydrations
 	*captures
 }
 
@@ -41,6 +42,7 @@ func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, t
 			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*argo.Application], q queue) {
+			w.hydrations.forget(client.ObjectKeyFromObject(e.Object))
 			for _, t := range w.targets(ctx, e.Object) { // another Application may have taken them over
 				q.Add(t)
 			}
@@ -71,6 +73,7 @@ func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
 // captureResults keeps each result that an operation has for now, and each marker that it has applied without hooks.
 func (w *watcher) captureResults(a *argo.Application) {
 	view := newApplication(a, w.places.of(a.Spec.Destination))
+	view.Hydrations = w.hydrations.see(view.Key, view.Hydrated)
 	for _, op := range view.Operations {
 		for _, r := range op.Results {
 			if t, ok := view.targetOf(r.Key, r.Name); ok && r.Phase != "Running" && !op.stale(r) {

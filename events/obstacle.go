@@ -9,6 +9,7 @@ type Obstacle struct {
 	Version     string    `json:"version"`
 	Digest      string    `json:"digest"`
 	Revision    string    `json:"revision,omitempty"`
+	DryRevision string    `json:"dryRevision,omitempty"` // as of an Attempt
 	Application string    `json:"application,omitempty"`
 	Run         string    `json:"run"`    // what tells it from another of the same kind and digest: the sync's start
 	Since       time.Time `json:"since"`  // when it came to be, by the cluster's clock

@@ -50,7 +50,7 @@ type Attempt struct {
 	Version     string    `json:"version"`           // empty where nobody knows what it was to reach
 	Digest      string    `json:"digest"`
 	Revision    string    `json:"revision,omitempty"`
-	DryRevision string    `json:"dryRevision,omitempty"` // the commit that Revision was hydrated from, where Argo CD did that and still says so
+	DryRevision string    `json:"dryRevision,omitempty"` // the commit that Revision was hydrated from, where that was seen
 	Application string    `json:"application,omitempty"`
 	Evidence    Evidence  `json:"evidence,omitempty"` // empty while it runs
 	Run         string    `json:"run"`                // what tells this attempt from another of the same digest: the Job's UID or the sync's start

@@ -217,6 +217,14 @@ func (h hydrating) wantNamed(t *testing.T, s *story.Story, version, commit, dry 
 	wantEventually(t, "it is told that version "+version+" succeeded", func(context.Context) bool {
 		return countEvents(t, s, story.Staging, h.name, version)[events.Succeeded] > 0
 	})
+	if told := h.told(t, s, version, commit, dry); told[events.Started] != 1 || told[events.Succeeded] != 1 {
+		t.Errorf("of version %s in %s was told: %v, want that it started and succeeded, once each", version, commit, told)
+	}
+}
+
+// told counts what is told of a version in a commit, all of which names dry for the one that it was made from.
+func (h hydrating) told(t *testing.T, s *story.Story, version, commit, dry string) map[events.Predicate]int {
+	t.Helper()
 	list, err := s.Events(t.Context(), story.Staging)
 	if err != nil {
 		t.Fatal(err)
@@ -231,9 +239,7 @@ func (h hydrating) wantNamed(t *testing.T, s *story.Story, version, commit, dry 
 			t.Errorf("%s of version %s in %s is said to come from %q, want %q", e.Predicate, version, commit, e.Attempt.DryRevision, dry)
 		}
 	}
-	if told[events.Started] != 1 || told[events.Succeeded] != 1 {
-		t.Errorf("of version %s in %s was told: %v, want that it started and succeeded, once each", version, commit, told)
-	}
+	return told
 }
 
 // wantCommit returns the newest commit of the hydrated branch, which says itself that it was made from dry.

@@ -41,10 +41,11 @@ func passesOver(t *testing.T, s *story.Story) {
 
 	migrate(t, s, hydratedLate, hydratedLate, hydratedLate, "2", "SELECT pg_sleep(8);\nALTER TABLE missing ADD COLUMN label text;\n")
 	migrate(t, s, hydratedPart, hydratedPart, hydratedPart, "2", "SELECT pg_sleep(8);\n")
-	push(t, s, "hydrated and passed over: one that fails, and one that does not")
+	before := push(t, s, "hydrated and passed over: one that fails, and one that does not")
 	for _, name := range all {
 		wantEventually(t, name+" migrates", func(ctx context.Context) bool { return skipping{database: name}.runs(ctx, s, "2") })
 	}
+	running := of[hydratedLate].wantCommit(t, s, before)
 	migrate(t, s, hydratedLate, hydratedLate, hydratedLate, "2", "ALTER TABLE passed ADD COLUMN label text;\n")
 	migrate(t, s, hydratedPart, hydratedPart, hydratedPart, "3", "ALTER TABLE passed ADD COLUMN label text;\n")
 	dry := push(t, s, "hydrated and passed over: what comes too early")
@@ -58,6 +59,11 @@ func passesOver(t *testing.T, s *story.Story) {
 	of[hydratedLate].wantVersion(t, s, "2", dry)
 	if n := countEvents(t, s, story.Staging, hydratedLate, "2"); n[events.Failed] != 1 || n[events.Stuck] != 1 || n[events.Succeeded] != 1 {
 		t.Errorf("of version 2 of %s was told: %v, want that it failed, was stuck, and succeeded, each once", hydratedLate, n)
+	}
+	for name, end := range map[string]events.Predicate{hydratedLate: events.Failed, hydratedPart: events.Succeeded} {
+		if told := of[name].told(t, s, "2", running, before); told[events.Started] != 1 || told[end] != 1 {
+			t.Errorf("of what ran in %s as the next commit was hydrated was told: %v, want that it started and %s, once each", name, told, end)
+		}
 	}
 	for _, name := range all {
 		list, err := s.Cluster.ApplicationEvents(t.Context(), name)
