@@ -25,6 +25,10 @@ func (w *work) verify(b built) error {
 				"exempt the objects with the label "+manifests.LabelManagedBy+": "+manifests.ManagedBy+" from what changes them")
 		}}
 		v.all(objects)
+		if job := v.prefix + nameOfJob(objects) + v.suffix; !sameName(job, nameOfJob(objects)) {
+			problems.add(w.kustomization.file, 0, fmt.Sprintf("%s:%d: the overlay renames the Job to %s, which does not tell whose it is",
+				w.declarations[i].file, w.declarations[i].line(""), job), "let namePrefix be without schema-, and let nameSuffix begin with a hyphen and a letter")
+		}
 	}
 	return problems.err()
 }
@@ -39,9 +43,19 @@ type verifier struct {
 	prefix, suffix string
 }
 
+func nameOfJob(objects []manifests.Object) string {
+	return objects[slices.IndexFunc(objects, func(o manifests.Object) bool { return o.Component == manifests.ComponentMigration })].Value.GetName()
+}
+
+// sameName reports whether a name with a prefix and a suffix tells what it tells without them.
+func sameName(renamed, name string) bool {
+	got, _ := manifests.ParseName(renamed)
+	want, _ := manifests.ParseName(name)
+	return got == want
+}
+
 func (v *verifier) all(objects []manifests.Object) {
-	job := objects[slices.IndexFunc(objects, func(o manifests.Object) bool { return o.Component == manifests.ComponentMigration })]
-	if !v.affixes(job.Value.GetName()) {
+	if !v.affixes(nameOfJob(objects)) {
 		return
 	}
 	for _, o := range objects {

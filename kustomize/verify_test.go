@@ -25,6 +25,8 @@ func TestOverlayMayNot(t *testing.T) {
 		{"a hook of all", "namespace: x\ncommonAnnotations: {helm.sh/hook: pre-install}\n", `makes a hook of ConfigMap schema-orders-2-`},
 		{"no Job", patch("{kind: Job}", "$patch: delete\napiVersion: batch/v1\nkind: Job\nmetadata: {name: x}"), `yields the Job schema-orders-2-`},
 		{"no marker", patch("{kind: ConfigMap, name: .*-marker}", "$patch: delete\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}"), `removes or renames ConfigMap schema-orders-2-`},
+		{"a suffix that runs into the digest", "namespace: x\nnameSuffix: b\n", `renames the Job to schema-orders-2-`},
+		{"a prefix that begins a name", "namespace: x\nnamePrefix: schema-eu-\n", `renames the Job to schema-eu-schema-orders-2-`},
 		{"another name", patch("{kind: ConfigMap, name: .*-marker}", "- op: replace\n  path: /metadata/name\n  value: seen") + "  options: {allowNameChange: true}\n", `removes or renames ConfigMap schema-orders-2-`},
 		{"other SQL", patch("{kind: ConfigMap}", "- op: add\n  path: /data/0003_c.sql\n  value: DROP TABLE orders"), `changes the data of ConfigMap`},
 		{"Jobs that vanish", patch("{kind: Job}", "- op: add\n  path: /spec/ttlSecondsAfterFinished\n  value: 60"), `changes ttlSecondsAfterFinished of Job`},

@@ -342,3 +342,31 @@ func TestCopiesTakeTheOriginalsPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesAreReadAsTheyWereMade: whatever a database is called, the name of its Job tells whose it is, of which version and which digest.
+func TestNamesAreReadAsTheyWereMade(t *testing.T) {
+	digest := "sha256:6f1ed0024b"
+	for _, database := range []string{
+		"orders", "orders-2", "orders-2-20261122", "pricing-tool", "image", "tool-image-7", "a-12345678-tool", "schema", "my-schema-7", "v-1-2",
+		"document-archive", "identity-provider", strings.Repeat("7", 63), strings.Repeat("a-1-", 15) + "b",
+	} {
+		for _, what := range []string{"1", "7", "20261122", "20261122093000", "1.2.3", "image", "tool"} {
+			for _, digest := range []string{digest, "sha256:20261122aa"} {
+				name := manifests.ObjectName(database, what, digest)
+				cut := strings.TrimSuffix(strings.TrimPrefix(name, "schema-"), "-"+what+"-"+digest[7:15])
+				for around, is := range map[string]string{"%s": "", "%s-marker": "marker", "%s-guard": "guard", "eu-%s-blue": "", "eu-%s-guard-blue": "guard"} {
+					full := fmt.Sprintf(around, name)
+					n, ok := manifests.ParseName(full)
+					if !ok || n.Database != cut || n.What() != what || !n.Matches(digest) || n.Marker != (is == "marker") || n.Guard != (is == "guard") {
+						t.Errorf("%s of %s at %s is read as %+v, %t", full, database, what, n, ok)
+					}
+				}
+			}
+		}
+	}
+	for _, name := range []string{"schema-orders-7-6f1ed00", "schema-orders-7-6f1ed0024", "schema-orders-6f1ed002", "schema-7-6f1ed002", "orders-7-6f1ed002"} {
+		if n, ok := manifests.ParseName(name); ok {
+			t.Errorf("%s is read as %+v", name, n)
+		}
+	}
+}

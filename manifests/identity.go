@@ -84,10 +84,11 @@ type Name struct {
 	Guard    bool
 }
 
-var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*?)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker|-guard)?`)
+// objectName takes as much as it can for the database, whose name may end like one that goes on: with a number, or the kind of a source.
+var objectName = regexp.MustCompile(`schema-([a-z0-9][-a-z0-9]*)-(?:([0-9]+(?:\.[0-9]+)*)|(image|tool))-([0-9a-f]{8})(-marker|-guard)?(?:[^0-9a-z]|$)`)
 
 // ParseName reads the name of a migration Job, marker or guard, as Argo CD's status lists it, past a namePrefix or nameSuffix
-// that the overlay put around it. It reports false for every other name.
+// that the overlay put around it: one that begins with a hyphen and has nothing of such a name. It reports false for every other name.
 func ParseName(name string) (Name, bool) {
 	m := objectName.FindStringSubmatch(name)
 	if m == nil {
