@@ -59,7 +59,7 @@ func newApplication(a *argo.Application, to destination) application {
 
 // locate says in which cluster the results are, and which of their Jobs can be read there. It may be otherwise a moment later.
 func (a *application) locate(to destination) {
-	a.Cluster, a.Readable, a.Awaited = to.Cluster, to.reads(""), to.Awaited
+	a.Cluster, a.Readable, a.Awaited, a.Told = to.Cluster, to.reads(""), to.Awaited, to.environments
 	for _, o := range a.Operations {
 		for i, r := range o.Results {
 			o.Results[i].Readable = to.reads(r.Key.Namespace)
@@ -166,10 +166,13 @@ func commits(one string, several []string) string {
 	return r
 }
 
-// targetOf says whose schema an object of a migration is about, by the names alone. It reports false where the database's
-// name was cut to fit into the object's: then nobody but the Job knows it.
+// targetOf says whose schema an object of a migration is about, by the names alone, or as its Jobs have said it. It reports false where the
+// database's name was cut to fit into the object's: then nobody but the Job knows it.
 func (a application) targetOf(key types.NamespacedName, n manifests.Name) (target, bool) {
 	t := target{Environment: a.Environment, Database: n.Database}
+	if e := a.Told[n.Database]; e != "" && !a.Named {
+		t.Environment = e
+	}
 	if t.Environment == "" {
 		t.Environment = key.Namespace
 	}

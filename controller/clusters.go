@@ -34,8 +34,10 @@ type clusters struct {
 	queues       chan queue // gives the work queue, once it is there
 }
 
-// follow is the queue's source; it only passes the queue on.
+// follow is the queue's source, which passes the queue on. It is called before any pass, when this replica leads: what happens in other clusters
+// waits for them from then on, however long it has stood by.
 func (c *clusters) follow(_ context.Context, q queue) error {
+	c.watcher.places.await()
 	c.queues <- q
 	return nil
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,22 @@ func TestDestinations(t *testing.T) {
 		if d := p.of(argo.ApplicationDestination{Server: c.server, Name: c.name}); d.Cluster != c.cluster || d.reads("shop") != c.read || d.Awaited {
 			t.Errorf("%s%s: %+v", c.server, c.name, d)
 		}
+	}
+}
+
+// TestStandby: a replica that begins to lead after it has stood by for long waits for the other clusters like one that has just been started.
+func TestStandby(t *testing.T) {
+	p := Options{LocalServers: localServers}.places(place{})
+	now := minute(0)
+	p.now = func() time.Time { return now }
+	awaited := func() bool { return p.of(argo.ApplicationDestination{Server: farServer}).Awaited }
+	now = now.Add(time.Hour)
+	c := clusters{watcher: &watcher{places: p}, queues: make(chan queue, 1)}
+	if err := c.follow(context.Background(), nil); err != nil || !awaited() {
+		t.Errorf("what happens in another cluster does not wait for it: %v", err)
+	}
+	if now = now.Add(settling); awaited() {
+		t.Error("it waits for ever")
 	}
 }
 

@@ -136,7 +136,6 @@ func (c *Controller) wire() error {
 			WatchesRawSource(source.TypedKind(mgr.GetCache(), &corev1.Pod{}, w.onPod("")))
 	}
 	if o.ClusterSecrets != "" {
-		places.unlisted = time.Now().Add(settling)
 		others := &clusters{
 			Options: o, applications: mgr.GetCache(), watcher: w, metrics: m, recorder: p.recorder, scheme: mgr.GetScheme(), queues: make(chan queue, 1),
 		}

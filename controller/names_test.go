@@ -7,6 +7,7 @@ import (
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -172,5 +173,48 @@ func TestReadable(t *testing.T) {
 		if got := c.o.places(place{}).of(argo.ApplicationDestination{Server: c.server, Name: c.cluster}).reads(c.within); got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
+	}
+}
+
+// TestAnEnvironmentThatIsNotItsNamespace replays recordings of Jobs whose environment is called otherwise than their namespace, which no
+// annotation says, and deletes all Jobs in the end. Argo CD goes on listing them. Nothing is told of an environment that does not exist.
+func TestAnEnvironmentThatIsNotItsNamespace(t *testing.T) {
+	of, told := Options{LocalServers: localServers}, 0
+	for _, name := range recordings(t) {
+		b := newBroker(t)
+		r := newReplica(t, newShelf(t, of), of, b)
+		shown := map[string]bool{}
+		see := func(d delivery) {
+			before := len(b.log)
+			r.deliver(d)
+			r.work()
+			for _, e := range b.log[before:] {
+				if e.Environment == "production" {
+					told++
+				} else if shown[e.Environment+" "+e.Database] {
+					t.Errorf("%s: %s of %s is told of %s/%s", name, e.Predicate, e.Attempt.Version, e.Environment, e.Database)
+				}
+			}
+		}
+		for _, d := range recording(t, name) {
+			switch o := d.object.(type) {
+			case *batchv1.Job:
+				if _, ours := jobTarget(o); ours {
+					o.Labels[manifests.LabelEnvironment] = "production"
+					shown[o.Namespace+" "+o.Labels[manifests.LabelDatabase]] = true
+				}
+			case *corev1.Pod:
+				o.Status.ContainerStatuses = nil // whose reports name the environment that there was
+			}
+			see(d)
+		}
+		for _, kind := range []string{"Job", "Application"} {
+			for _, obj := range r.shelf.stores[kind].List() {
+				see(delivery{object: obj.(client.Object), deleted: kind == "Job"})
+			}
+		}
+	}
+	if told < 40 {
+		t.Errorf("%d events are told of the environment that the Jobs name", told)
 	}
 }

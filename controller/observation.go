@@ -75,9 +75,10 @@ type pod struct {
 // application is an Argo CD Application as far as it says something about migrations.
 type application struct {
 	Key         types.NamespacedName
-	Environment string // of the databases it migrates: its annotation, else the namespace it deploys to
-	Namespace   string // that it deploys to
-	Named       bool   // the environment is that of its annotation
+	Environment string            // of the databases it migrates: its annotation, else the namespace it deploys to
+	Namespace   string            // that it deploys to
+	Named       bool              // the environment is that of its annotation
+	Told        map[string]string // the environments of databases whose Jobs in its namespace have named them
 	To          argo.ApplicationDestination
 	Cluster     string // that it deploys to, as of a destination; its results and markers are there
 	Readable    bool   // the Jobs of that cluster are watched

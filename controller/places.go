@@ -7,6 +7,7 @@ import (
 	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -23,6 +24,8 @@ type destination struct {
 	Cluster string // its address; empty for that of the Applications themselves
 	Awaited bool   // whether its Jobs can be read will be known in a moment
 	place   *place // nil: its Jobs are not read
+
+	environments map[string]string // of databases, as the Jobs in the destination's namespace have named them
 }
 
 // reads says whether the Jobs in a namespace can be read; in any of its namespaces, if none is named.
@@ -41,13 +44,21 @@ type places struct {
 	awaited   map[string]time.Time // those of which that is not known yet, and until when they are waited for
 	unlisted  time.Time            // until when it is waited for all of them, for none is known yet
 	now       func() time.Time
+
+	environments map[namespace]map[string]string // of databases; an inner map is never changed
 }
+
+// namespace is one of a cluster.
+type namespace struct{ cluster, name string }
 
 // settling is how long whatever happens in a cluster waits for that cluster to be read, before Argo CD's word is taken.
 const settling = 15 * time.Second
 
 func (o Options) places(local place) *places {
-	p := &places{names: o.LocalServers, addresses: map[string]string{}, remote: map[string]*place{}, awaited: map[string]time.Time{}, now: time.Now}
+	p := &places{
+		names: o.LocalServers, addresses: map[string]string{}, remote: map[string]*place{}, awaited: map[string]time.Time{}, now: time.Now,
+		environments: map[namespace]map[string]string{},
+	}
 	if !o.ApplicationsOnly {
 		local.namespaces = o.JobNamespaces
 		p.local = &local
@@ -57,11 +68,12 @@ func (o Options) places(local place) *places {
 
 // of finds the cluster of a destination.
 func (p *places) of(d argo.ApplicationDestination) destination {
-	if slices.Contains(p.names, either(d.Server, d.Name)) {
-		return destination{place: p.local}
-	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	local := destination{place: p.local, environments: p.environments[namespace{"", d.Namespace}]}
+	if slices.Contains(p.names, either(d.Server, d.Name)) {
+		return local
+	}
 	address, known := trimAddress(d.Server), true
 	if d.Server == "" {
 		if address, known = p.addresses[d.Name]; !known {
@@ -69,13 +81,32 @@ func (p *places) of(d argo.ApplicationDestination) destination {
 		}
 	}
 	if address == "" {
-		return destination{place: p.local}
+		return local
 	}
 	until := p.awaited[address]
 	if p.unlisted.After(until) {
 		until = p.unlisted
 	}
-	return destination{Cluster: address, Awaited: p.now().Before(until), place: p.remote[address]}
+	return destination{
+		Cluster: address, Awaited: p.now().Before(until), place: p.remote[address], environments: p.environments[namespace{address, d.Namespace}],
+	}
+}
+
+// learn notes of which environment a Job's database is: its namespace may be called otherwise, and Argo CD lists the Job when it is gone, too.
+func (p *places) learn(cluster string, j metav1.Object) {
+	t, ok := jobTarget(j)
+	in := namespace{cluster, j.GetNamespace()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !ok || p.environments[in][t.Database] == t.Environment {
+		return
+	}
+	known := maps.Clone(p.environments[in])
+	if known == nil {
+		known = map[string]string{}
+	}
+	known[t.Database] = t.Environment
+	p.environments[in] = known
 }
 
 // read lists the clusters whose Jobs are read now.
@@ -100,6 +131,11 @@ func (p *places) at(cluster string) *place {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.remote[cluster]
+}
+
+// await has what happens in any other cluster wait until those that are to be read are listed.
+func (p *places) await() {
+	p.change(func() { p.unlisted = p.now().Add(settling) })
 }
 
 // list notes the names of the other clusters, and those that are to be read. What happens in one that is not being read yet waits for that.

@@ -29,7 +29,7 @@ func newSimFollower(term *simTerm, p *simProcess) simFollower {
 	places := term.rec.world.places
 	places.now = term.now
 	if p.options.ClusterSecrets != "" {
-		places.unlisted = term.now().Add(settling)
+		places.await()
 		f.clusters = &clusters{Options: p.options, applications: p.home.shelf, watcher: term.watch, metrics: term.rec.metrics}
 	}
 	return f

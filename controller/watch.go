@@ -103,8 +103,12 @@ func (w *watcher) captureOperation(t target, a application, o operation, what st
 // onJob wakes the database that a Job of a cluster migrates.
 func (w *watcher) onJob(cluster string) handler.TypedEventHandler[*batchv1.Job, target] {
 	return handler.TypedFuncs[*batchv1.Job, target]{
-		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], q queue) { wake(e.Object, q) },
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], q queue) {
+			w.places.learn(cluster, e.Object)
+			wake(e.Object, q)
+		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*batchv1.Job], q queue) {
+			w.places.learn(cluster, e.ObjectNew)
 			if e.ObjectOld.UID != e.ObjectNew.UID {
 				w.captureJob(ctx, cluster, e.ObjectOld)
 				wake(e.ObjectOld, q)
