@@ -116,17 +116,17 @@ func (c *Controller) wire() error {
 	captures := newCaptures(m.overflow)
 	p := people{cluster: mgr.GetCache(), recorder: mgr.GetEventRecorderFor("schemawave")}
 	places := o.places(place{cache: mgr.GetCache(), live: mgr.GetAPIReader(), jobs: mgr.GetClient()})
-	hydrations := newHydrations()
+	stalls, hydrations := newStalls(), newHydrations()
 	r := &reconciler{
 		Options: o,
 		world: world{
-			Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader(), places: places, stalls: newStalls(), hydrations: hydrations,
+			Options: o, cluster: mgr.GetCache(), live: mgr.GetAPIReader(), places: places, stalls: stalls, hydrations: hydrations,
 		},
 		captures: captures, metrics: m, memory: newMemory(),
 		people: p, healer: healer{live: mgr.GetAPIReader(), cluster: mgr.GetClient(), people: p, metrics: m},
 	}
 	c.forget = r.memory.tellAgain
-	w := &watcher{Options: o, places: places, hydrations: hydrations, captures: captures}
+	w := &watcher{Options: o, places: places, stalls: stalls, hydrations: hydrations, captures: captures}
 	b := builder.TypedControllerManagedBy[target](mgr).Named("schemawave").
 		WithOptions(controller.TypedOptions[target]{MaxConcurrentReconciles: o.Workers, RateLimiter: patience()}).
 		WatchesRawSource(source.TypedKind(mgr.GetCache(), &argo.Application{}, w.onApplication())).

@@ -124,7 +124,7 @@ func (w world) visit(ctx context.Context, scheme *runtime.Scheme, key types.Name
 		return err, leave, nil
 	}
 	aside := workqueue.NewTypedRateLimitingQueue(patience()) // nobody looks at what is woken
-	stop, err := o.start(ctx, &watcher{Options: w.Options, places: w.places, hydrations: w.hydrations, captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{}))}, aside)
+	stop, err := o.start(ctx, &watcher{Options: w.Options, places: w.places, stalls: w.stalls, hydrations: w.hydrations, captures: newCaptures(prometheus.NewCounter(prometheus.CounterOpts{}))}, aside)
 	if err != nil {
 		aside.ShutDown()
 		return err, leave, nil

@@ -202,13 +202,13 @@ func newReplica(t *testing.T, s *shelf, o Options, p Publisher) *replica {
 		t.Fatal(err)
 	}
 	c := newCaptures(m.overflow)
-	where, hydrations := o.places(place{cache: s, live: server{s}, jobs: s}), newHydrations()
+	where, stalls, hydrations := o.places(place{cache: s, live: server{s}, jobs: s}), newStalls(), newHydrations()
 	return &replica{
 		t: t, shelf: s,
-		watch: &watcher{Options: o, places: where, hydrations: hydrations, captures: c},
+		watch: &watcher{Options: o, places: where, stalls: stalls, hydrations: hydrations, captures: c},
 		queue: workqueue.NewTypedRateLimitingQueue(patience()),
 		rec: &reconciler{
-			Options: o, world: world{Options: o, cluster: s, live: server{s}, places: where, stalls: newStalls(), hydrations: hydrations},
+			Options: o, world: world{Options: o, cluster: s, live: server{s}, places: where, stalls: stalls, hydrations: hydrations},
 			captures: c, metrics: m, memory: newMemory(),
 			people: people{cluster: s, recorder: record.NewFakeRecorder(1000)},
 		},

@@ -82,6 +82,23 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// TestADeletedApplicationIsForgotten: one that is made anew under its name begins anew, and those that never are leave nothing behind.
+func TestADeletedApplicationIsForgotten(t *testing.T) {
+	r := newReplica(t, newShelf(t, Options{}), Options{}, newBroker(t))
+	a := &argo.Application{}
+	a.Namespace, a.Name, a.Status.Sync.Revision = "argocd", "preview", "hydrated"
+	hydrateFrom(a)
+	r.deliver(delivery{object: a})
+	r.watch.stalls.see(client.ObjectKeyFromObject(a), "hydrated")
+	if len(r.watch.stalls.of) != 1 || len(r.watch.hydrations.of) != 1 {
+		t.Fatalf("remembered are %v and %v", r.watch.stalls.of, r.watch.hydrations.of)
+	}
+	r.deliver(delivery{object: a, deleted: true})
+	if len(r.watch.stalls.of) != 0 || len(r.watch.hydrations.of) != 0 {
+		t.Errorf("remembered are still %v and %v", r.watch.stalls.of, r.watch.hydrations.of)
+	}
+}
+
 // TestAPartIsNoTry: of a commit that a person has synced without its hooks Argo CD thinks it tried, and does not sync the rest by itself.
 func TestAPartIsNoTry(t *testing.T) {
 	a := &argo.Application{}

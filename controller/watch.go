@@ -21,6 +21,7 @@ type queue = workqueue.TypedRateLimitingInterface[target]
 type watcher struct {
 	Options
 	places     *places
+	stalls     *stalls
 	hydrations *hydrations
 	*captures
 }
@@ -42,6 +43,7 @@ func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, t
 			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*argo.Application], q queue) {
+			w.stalls.forget(client.ObjectKeyFromObject(e.Object))
 			w.hydrations.forget(client.ObjectKeyFromObject(e.Object))
 			for _, t := range w.targets(ctx, e.Object) { // another Application may have taken them over
 				q.Add(t)

@@ -32,6 +32,7 @@ type argoConfig struct {
 	Namespaces       []string `json:"namespaces"`       // of Applications; none means everywhere
 	JobNamespaces    []string `json:"jobNamespaces"`    // of Jobs and Pods; none means everywhere
 	ApplicationsOnly bool     `json:"applicationsOnly"` // read no Jobs and Pods
+	LocalServers     []string `json:"localServers"`     // further servers or names by which Applications deploy to this cluster
 	ClusterSecrets   string   `json:"clusterSecrets"`   // namespace of Argo CD's; empty: Jobs and Pods are read in this cluster alone
 
 	Heal controller.Heal `json:"heal"` // off, alert or sync; alert if left out

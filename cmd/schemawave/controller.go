@@ -139,7 +139,7 @@ func newProof(c config, nc *nats.Conn, tracer *tracing.Tracer, getenv func(strin
 	o := controller.Options{
 		Config: cluster, Publisher: publisher, Log: log,
 		ApplicationNamespaces: c.ArgoCD.Namespaces, JobNamespaces: c.ArgoCD.JobNamespaces, ApplicationsOnly: c.ArgoCD.ApplicationsOnly,
-		ClusterSecrets: c.ArgoCD.ClusterSecrets, Heal: c.ArgoCD.Heal,
+		LocalServers: c.ArgoCD.LocalServers, ClusterSecrets: c.ArgoCD.ClusterSecrets, Heal: c.ArgoCD.Heal,
 		MetricsAddress: c.Listen.Metrics, HealthAddress: c.Listen.Health,
 	}
 	if tracer != nil {

@@ -22,6 +22,7 @@ import (
 
 func newExplain(getenv func(string) string) *cobra.Command {
 	var namespace, output, clusterSecrets string
+	var localServers []string
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "explain APPLICATION",
@@ -50,7 +51,8 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 			defer cancel()
 			states, closing := published(ctx, c, getenv)
 			defer closing()
-			e, err := controller.Explain(ctx, controller.Options{Config: config, ClusterSecrets: clusterSecrets}, states, types.NamespacedName{Namespace: namespace, Name: args[0]})
+			o := controller.Options{Config: config, LocalServers: localServers, ClusterSecrets: clusterSecrets}
+			e, err := controller.Explain(ctx, o, states, types.NamespacedName{Namespace: namespace, Name: args[0]})
 			if err != nil {
 				return unexplained(err)
 			}
@@ -63,6 +65,7 @@ Environment: KUBECONFIG; NATS_URL and the other NATS variables of schemawave wai
 	}
 	c.Flags().StringVarP(&namespace, "namespace", "n", "argocd", "namespace of the Application")
 	c.Flags().StringVar(&clusterSecrets, "cluster-secrets", "", "namespace of Argo CD's cluster secrets, to read Jobs in another cluster with them")
+	c.Flags().StringArrayVar(&localServers, "local-server", nil, "a server or name by which Applications deploy to this cluster, besides Argo CD's own; may be repeated")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.Flags().DurationVar(&timeout, "timeout", 3*patience, "how long the cluster and NATS may take together")
 	return c
