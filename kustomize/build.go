@@ -25,7 +25,10 @@ func (w *work) build(files map[string][]byte) (built, error) {
 		opts.Reorder = krusty.ReorderOptionUnspecified // as the command does: the overlay may say
 	}
 	kustomization := filepath.Join(w.dir, filepath.FromSlash(w.kustomization.file))
-	fsys := &preview{FileSystem: filesys.MakeFsOnDisk(), generated: w.abs(entry), files: map[string][]byte{kustomization: w.edited}, remote: w.pass.Remote}
+	fsys := &preview{
+		FileSystem: filesys.MakeFsOnDisk(), repository: w.repository, kustomization: kustomization, generated: w.abs(entry),
+		files: map[string][]byte{kustomization: w.edited}, remote: w.pass.Remote, kustomizations: map[string][]byte{},
+	}
 	for name, content := range files {
 		fsys.files[filepath.Join(fsys.generated, name)] = content
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/schemawave/schemawave/kustomize"
 )
@@ -122,6 +126,7 @@ func TestHostile(t *testing.T) {
 		{"a generator that reads outside", map[string]string{"overlay/kustomization.yaml": kustomization + "configMapGenerator: [{name: a, files: [OUTSIDE/secret]}]\n"}, "overlay/kustomization.yaml"},
 		{"a resource outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE/secret]\n"}, "overlay/kustomization.yaml"},
 		{"a base outside", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [OUTSIDE]\n"}, "overlay/kustomization.yaml"},
+		{"a base outside, by a relative path", map[string]string{"overlay/kustomization.yaml": kustomization + "resources: [RELATIVE]\n"}, "overlay/kustomization.yaml:2: resources: RELATIVE is outside of the repository"},
 		{"migrations outside", map[string]string{"overlay/schema.yaml": strings.Replace(good, "../migrations", "../../../../../../../../etc", 1)}, "overlay/schema.yaml"},
 		{"migrations at an absolute path", map[string]string{"overlay/schema.yaml": strings.Replace(good, "../migrations", "/etc", 1)}, "overlay/schema.yaml"},
 		{"a name that is a wildcard", map[string]string{"overlay/schema.yaml": strings.Replace(good, "name: orders", "name: 'orders.*.>'", 1)}, "overlay/schema.yaml:4: metadata.name"},
@@ -136,10 +141,16 @@ func TestHostile(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			outside, root := t.TempDir(), t.TempDir()
 			writeTree(t, outside, map[string]string{"secret": "apiVersion: v1\nkind: Confidential\n", "kustomization.yaml": "resources: [secret]\n"})
+			relative, err := filepath.Rel(filepath.Join(root, "overlay"), outside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			places := strings.NewReplacer("OUTSIDE", outside, "RELATIVE", relative)
 			files := repo(good)
 			for name, content := range c.files {
-				files[name] = strings.ReplaceAll(content, "OUTSIDE", outside)
+				files[name] = places.Replace(content)
 			}
+			want := places.Replace(c.want)
 			writeTree(t, root, files)
 			if err := os.Chmod(filepath.Join(root, "overlay/run.sh"), 0o755); err != nil && files["overlay/run.sh"] != "" {
 				t.Fatal(err)
@@ -149,10 +160,10 @@ func TestHostile(t *testing.T) {
 			defer cancel()
 			var start, end runtime.MemStats
 			runtime.ReadMemStats(&start)
-			_, err := kustomize.Render(ctx, filepath.Join(root, "overlay"), kustomize.Options{Root: root})
+			_, err = kustomize.Render(ctx, filepath.Join(root, "overlay"), kustomize.Options{Root: root})
 			runtime.ReadMemStats(&end)
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasSuffix(err.Error(), ")") {
-				t.Errorf("error %.1000v\nwant %q in it, and a remedy at its end", err, c.want)
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), ")") {
+				t.Errorf("error %.1000v\nwant %q in it, and a remedy at its end", err, want)
 			}
 			if err != nil && (strings.Contains(err.Error(), "Confidential") || len(err.Error()) > 4000) {
 				t.Errorf("the error tells what it should not, or too much: %.5000v", err)
@@ -172,6 +183,86 @@ func TestHostile(t *testing.T) {
 				<-asked
 			}
 		})
+	}
+}
+
+// TestOutside has overlays led out of the repository, to what could be built: the clone of another repository with its Secrets.
+func TestOutside(t *testing.T) {
+	unrestricted := krusty.MakeDefaultOptions()
+	unrestricted.LoadRestrictions = types.LoadRestrictionsNone
+	const refused = " is outside of the repository (copy it into this repository, and name it by a path that no symbolic link leads out of)"
+	for _, c := range []struct {
+		why   string
+		build *krusty.Options
+		files map[string]string // over those of every case
+		links map[string]string
+		want  string
+	}{
+		{"a base", nil, map[string]string{"overlay/kustomization.yaml": "resources:\n- ../../theirs\n"}, nil,
+			"overlay/kustomization.yaml:2: resources: ../../theirs" + refused},
+		{"a base that is not there", nil, map[string]string{"overlay/kustomization.yaml": "resources:\n- ../../none\n"}, nil,
+			"overlay/kustomization.yaml:2: resources: ../../none" + refused},
+		{"a base that is where the repository's name begins", nil, map[string]string{"overlay/kustomization.yaml": "resources:\n- ../../ours-too\n"}, nil,
+			"overlay/kustomization.yaml:2: resources: ../../ours-too" + refused},
+		{"a component of a base", nil, map[string]string{"overlay/kustomization.yaml": "resources: [../base]\n", "base/kustomization.yaml": "kind: Kustomization\ncomponents: [../../theirs/component]\n"}, nil,
+			"base/kustomization.yaml:2: components: ../../theirs/component" + refused},
+		{"a base by a link", nil, map[string]string{"overlay/kustomization.yaml": "resources: [../base]\n"}, map[string]string{"base": "../theirs"},
+			"overlay/kustomization.yaml:1: resources: ../base" + refused},
+		{"a base below a link", nil, map[string]string{"overlay/kustomization.yaml": "resources: [../base/theirs]\n"}, map[string]string{"base": ".."},
+			"overlay/kustomization.yaml:1: resources: ../base/theirs" + refused},
+		{"a base by a link to nothing", nil, map[string]string{"overlay/kustomization.yaml": "resources: [../base]\n"}, map[string]string{"base": "../none"},
+			"overlay/kustomization.yaml:1: resources: ../base" + refused},
+		{"a base's kustomization by a link", nil, map[string]string{"overlay/kustomization.yaml": "resources: [../base]\n", "base/note": ""}, map[string]string{"base/kustomization.yaml": "../../theirs/kustomization.yaml"},
+			"overlay/kustomization.yaml: base/kustomization.yaml" + refused},
+		{"a file", unrestricted, map[string]string{"overlay/kustomization.yaml": "resources: [../../theirs/secret.yaml]\n"}, nil,
+			"overlay/kustomization.yaml:1: resources: ../../theirs/secret.yaml" + refused},
+		{"a generator's file", unrestricted, map[string]string{"overlay/kustomization.yaml": "configMapGenerator:\n- name: a\n  files: [a=../../theirs/secret.yaml]\n"}, nil,
+			"overlay/kustomization.yaml:3: configMapGenerator: a=../../theirs/secret.yaml" + refused},
+		{"a file by a link", unrestricted, map[string]string{"overlay/kustomization.yaml": "resources: [../base/secret.yaml]\n", "base/note": ""}, map[string]string{"base/secret.yaml": "../../theirs/secret.yaml"},
+			"overlay/kustomization.yaml:1: resources: ../base/secret.yaml" + refused},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			dir := t.TempDir()
+			theirs := map[string]string{"secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: theirs}\nstringData: {a: confidential}\n",
+				"kustomization.yaml": "resources: [secret.yaml]\n", "component/kustomization.yaml": "kind: Component\nconfigMapGenerator: [{name: a, literals: [a=confidential]}]\n"}
+			root := filepath.Join(dir, "ours")
+			writeTree(t, filepath.Join(dir, "theirs"), theirs)
+			writeTree(t, filepath.Join(dir, "ours-too"), theirs)
+			files := repo(good)
+			maps.Copy(files, c.files)
+			files["overlay/kustomization.yaml"] = c.files["overlay/kustomization.yaml"] + "namespace: production\n"
+			writeTree(t, root, files)
+			for link, target := range c.links {
+				if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			result, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{Root: root, Build: c.build, Yield: true})
+			if err == nil {
+				yields, _ := result.YAML()
+				t.Fatalf("it yields %s", yields)
+			}
+			if !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("error %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestLinkedBaseWithin builds from a base by a symbolic link that stays in the repository.
+func TestLinkedBaseWithin(t *testing.T) {
+	root := t.TempDir()
+	writeTree(t, root, with(repo(good), "overlay/kustomization.yaml", "namespace: production\nresources: [../link/base]\n",
+		"bases/base/kustomization.yaml", "configMapGenerator: [{name: linked, literals: [a=b]}]\n"))
+	if err := os.Symlink("bases", filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	result, err := kustomize.Render(t.Context(), filepath.Join(root, "overlay"), kustomize.Options{Root: root, Yield: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if yields, err := result.YAML(); err != nil || !strings.Contains(string(yields), "name: linked") {
+		t.Errorf("it yields %s (%v)", yields, err)
 	}
 }
 

@@ -32,14 +32,14 @@ func (w weight) excess() string {
 
 // inclusions weighs kustomizations without a build, each once.
 type inclusions struct {
-	repository string // absolute
+	repository *repository
 	generated  string // the directory of what is not weighed: absolute
 	known      map[string]weight
 }
 
-// bearable refuses an overlay of which a build would load too much. What is remote is not weighed.
+// bearable refuses an overlay of which a build would load too much. What is remote, or outside of the repository, is not weighed.
 func (w *work) bearable() error {
-	i := inclusions{w.dir, w.abs(entry), map[string]weight{}}
+	i := inclusions{w.repository, w.abs(entry), map[string]weight{}}
 	_, err := i.of(w.abs(""))
 	return err
 }
@@ -80,9 +80,9 @@ func (i *inclusions) of(dir string) (weight, error) {
 
 // named weighs what a path in dir means, which may be that of a generator's file, after a name for it. What is no path weighs nothing.
 func (i *inclusions) named(dir, name string) (weight, error) {
-	info, at := found(dir, name)
+	info, at := i.found(dir, name)
 	if _, after, ok := strings.Cut(name, "="); ok && info == nil {
-		info, at = found(dir, after)
+		info, at = i.found(dir, after)
 	}
 	switch {
 	case info == nil || at == i.generated || strings.HasPrefix(at, i.generated+string(filepath.Separator)):
@@ -98,11 +98,11 @@ func (i *inclusions) named(dir, name string) (weight, error) {
 	return weight{0, min(max(leastLoaded, int(info.Size())), maxFile)}, nil
 }
 
-// found looks a path up; nil if nothing is there.
-func found(dir, name string) (fs.FileInfo, string) {
-	at := filepath.FromSlash(name)
-	if !filepath.IsAbs(at) {
-		at = filepath.Join(dir, at)
+// found looks a path up; nil if nothing of the repository is there.
+func (i *inclusions) found(dir, name string) (fs.FileInfo, string) {
+	at := absolute(dir, name)
+	if i.repository.outside(at) {
+		return nil, at
 	}
 	info, err := os.Stat(at)
 	if err != nil {
@@ -111,7 +111,16 @@ func found(dir, name string) (fs.FileInfo, string) {
 	return info, at
 }
 
+// absolute is what a path means in a directory.
+func absolute(dir, name string) string {
+	at := filepath.FromSlash(name)
+	if filepath.IsAbs(at) {
+		return filepath.Clean(at)
+	}
+	return filepath.Join(dir, at)
+}
+
 // relative names a file as problems do, by its place in the repository.
 func (i *inclusions) relative(file string) string {
-	return strings.TrimPrefix(filepath.ToSlash(file), filepath.ToSlash(i.repository)+"/")
+	return strings.TrimPrefix(filepath.ToSlash(file), filepath.ToSlash(i.repository.dir)+"/")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
@@ -48,14 +49,18 @@ func runOwn(opts *krusty.Options, fsys *preview, dir string) (m resmap.ResMap, e
 	return krusty.MakeKustomizer(opts).Run(fsys, dir)
 }
 
-// preview is the disk with some files as they would be, and a directory of which nothing else is seen.
+// preview is a repository with some files as they would be, and a directory of which nothing else is seen. Of what is outside of the
+// repository nothing is seen, unless what is remote may be fetched, for which kustomize has directories of its own.
 type preview struct {
 	filesys.FileSystem
-	generated string            // absolute; holds nothing but files
-	files     map[string][]byte // by absolute path
-	remote    bool              // what is remote may be fetched
+	repository    *repository
+	kustomization string            // the overlay's: absolute
+	generated     string            // absolute; holds nothing but files
+	files         map[string][]byte // by absolute path
+	remote        bool              // what is remote may be fetched
 
-	problem *Problem // the first with a file, by its absolute path, for which kustomize was not given it
+	kustomizations map[string][]byte // that kustomize was given, by absolute path
+	problem        *Problem          // the first with a file, by its absolute path, for which kustomize was not given it
 
 	wantsSchema bool // a kustomization that was read has the field openapi
 	exclusive   bool // and may have it
@@ -64,7 +69,10 @@ type preview struct {
 func (p *preview) ReadFile(name string) ([]byte, error) {
 	content, ok := p.files[filepath.Clean(name)]
 	if !ok {
-		var err error
+		err := p.within(name)
+		if err != nil {
+			return nil, err
+		}
 		if content, err = readFile(os.DirFS(filepath.Dir(name)), filepath.Base(name)); err != nil {
 			if errors.As(err, new(*overLimit)) {
 				p.refuse(refusal(name, err))
@@ -76,12 +84,50 @@ func (p *preview) ReadFile(name string) ([]byte, error) {
 		p.refuse(problem)
 		return nil, problem
 	}
+	if isKustomization(name) {
+		p.kustomizations[name] = content
+	}
 	if isKustomization(name) && bytes.Contains(content, []byte("openapi")) {
 		if p.wantsSchema = true; !p.exclusive {
 			return nil, errors.New("its schema is in use")
 		}
 	}
 	return content, nil
+}
+
+// within refuses a path that leads out of the repository.
+func (p *preview) within(name string) error {
+	if !p.outside(name) {
+		return nil
+	}
+	problem := p.leadsOut(filepath.Clean(name))
+	p.refuse(problem)
+	return problem
+}
+
+// outside reports whether a path leads out of the repository, by itself or by a symbolic link, without a look at what is there.
+func (p *preview) outside(name string) bool {
+	if p.remote {
+		return false
+	}
+	return p.repository.outside(name)
+}
+
+// leadsOut is the problem with a path out of the repository, at the kustomization that names it.
+func (p *preview) leadsOut(name string) *Problem {
+	const remedy = "copy it into this repository, and name it by a path that no symbolic link leads out of"
+	for _, file := range slices.Sorted(maps.Keys(p.kustomizations)) {
+		for field, n := range paths(p.kustomizations[file]) {
+			_, source, _ := strings.Cut(n.Value, "=")
+			if dir := filepath.Dir(file); name == absolute(dir, n.Value) || name == absolute(dir, source) {
+				return &Problem{file, n.Line, field + ": " + cut(n.Value) + " is outside of the repository", remedy}
+			}
+		}
+	}
+	if rel, err := filepath.Rel(p.repository.dir, name); err == nil {
+		name = filepath.ToSlash(rel)
+	}
+	return &Problem{p.kustomization, 0, name + " is outside of the repository", remedy}
 }
 
 // fetches returns the problem with a file that has something fetched although nothing may be; nil if there is none.
@@ -103,16 +149,19 @@ func (p *preview) refuse(problem *Problem) {
 }
 
 func (p *preview) IsDir(name string) bool {
-	return filepath.Clean(name) == p.generated || p.FileSystem.IsDir(name)
+	return filepath.Clean(name) == p.generated || !p.outside(name) && p.FileSystem.IsDir(name)
 }
 
 func (p *preview) Exists(name string) bool {
 	_, ok := p.files[filepath.Clean(name)]
-	return ok || p.IsDir(name) || p.FileSystem.Exists(name)
+	return ok || p.IsDir(name) || !p.outside(name) && p.FileSystem.Exists(name)
 }
 
 func (p *preview) ReadDir(name string) ([]string, error) {
 	if filepath.Clean(name) != p.generated {
+		if err := p.within(name); err != nil {
+			return nil, err
+		}
 		return p.FileSystem.ReadDir(name)
 	}
 	var names []string
@@ -135,5 +184,8 @@ func (p *preview) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) 
 	if _, ok := p.files[abs]; ok {
 		return filesys.ConfirmedDir(filepath.Dir(abs)), filepath.Base(abs), nil
 	}
-	return p.FileSystem.CleanedAbs(name)
+	if err := p.within(abs); err != nil {
+		return "", "", err
+	}
+	return p.FileSystem.CleanedAbs(abs)
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // repository is an environment repository and the overlay in it that is being rendered. All paths in it are relative to the
@@ -78,6 +79,17 @@ func (r *repository) list(dir string) ([]fs.DirEntry, error) {
 		return nil, nil
 	}
 	return entries, err
+}
+
+// outside reports whether an absolute path leads out of the repository, by itself or by a symbolic link, without a look at what is
+// there.
+func (r *repository) outside(name string) bool {
+	rel, err := filepath.Rel(r.dir, name)
+	if err != nil || !filepath.IsLocal(rel) {
+		return true
+	}
+	_, err = fs.Stat(r.tree, filepath.ToSlash(rel))
+	return err != nil && !errors.As(err, new(syscall.Errno)) // os.Root refuses it; all else comes from the system
 }
 
 // directory resolves a path relative to the overlay to a directory of the repository, or says what is wrong with it.
