@@ -84,12 +84,14 @@ func nextGet(ctx context.Context, nc *nats.Conn, stream, subject string, since t
 	return get(ctx, nc, stream, map[string]any{"next_by_subj": subject, "start_time": since})
 }
 
-// get asks for one message of a stream (nats-server, JSApiMsgGetRequest).
+// get asks for one message of a stream (nats-server, JSApiMsgGetRequest), for as long as an attempt may take.
 func get(ctx context.Context, nc *nats.Conn, stream string, query map[string]any) (stored, error) {
 	request, err := json.Marshal(query)
 	if err != nil {
 		return stored{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	m, err := nc.RequestWithContext(ctx, lastSubject(stream), request)
 	if err != nil {
 		return stored{}, err

@@ -18,8 +18,9 @@ import (
 // *UnreachableError. A refusal is a *DeniedError, at once.
 type Publisher struct {
 	*link
-	js   jetstream.JetStream
-	ends ends
+	js    jetstream.JetStream
+	ends  ends
+	scans scans
 }
 
 // NewPublisher publishes on nc, which stays the caller's to close.
@@ -28,7 +29,7 @@ func NewPublisher(nc *nats.Conn) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publish to jetstream: %w", err)
 	}
-	return &Publisher{link: listen(nc), js: js, ends: ends{of: map[string]end{}}}, nil
+	return &Publisher{link: listen(nc), js: js, ends: ends{of: map[string]end{}}, scans: scans{of: map[string]scan{}}}, nil
 }
 
 // attemptTimeout bounds one request. One that is lost with its connection, or that finds no leader, is soon made again.
@@ -93,7 +94,9 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 		return denied == subject || denied == lastSubject(events.EventStream) || denied == lastSubject(events.StateStream)
 	})
 	defer release()
-	return p.retry(ctx, "publish to "+subject, func(ctx context.Context) (err error) {
+	key := events.StateSubject(e.Environment, e.Database, e.Tenant) + " " + string(e.Predicate)
+	absent := p.scans.begin(key, e.ID)
+	err := p.repeat(ctx, "publish to "+subject, func(ctx context.Context) (err error) {
 		last, known := p.ends.before(database, state)
 		// What a begin repeats depends on what was told last; and an event that is told again may have been lost with its stream.
 		if known = known && e.Predicate != events.Started && e.ID != last.id; !known {
@@ -101,7 +104,7 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 				return err
 			}
 		}
-		if there, err := p.holds(ctx, e, last); err != nil || there {
+		if there, err := p.holds(ctx, e, last, &absent); err != nil || there {
 			return err
 		}
 		if !known {
@@ -111,6 +114,12 @@ func (p *Publisher) PublishEvent(ctx context.Context, e events.Event, state uint
 		}
 		return p.append(ctx, e, last) // if that leaves it open whether e is stored, the next attempt tells
 	})
+	if err == nil {
+		p.scans.forget(key)
+	} else {
+		p.scans.end(key, e.ID, absent)
+	}
+	return err
 }
 
 // append stores e if last is still the last event of its database.
@@ -121,6 +130,8 @@ func (p *Publisher) append(ctx context.Context, e events.Event, last stored) err
 	}
 	m := message(events.EventSubject(e.Environment, e.Database, e.Predicate), e.Headers(), data)
 	database := events.DatabaseEventFilter(e.Environment, e.Database)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	ack, err := p.js.PublishMsg(ctx, m, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0),
 		jetstream.WithExpectLastSequenceForSubject(last.revision, database))
 	if err != nil || ack.Duplicate {
@@ -134,8 +145,9 @@ func (p *Publisher) append(ctx context.Context, e events.Event, last stored) err
 // skew is how far the clock by which an event happened may be ahead of the stream's.
 const skew = 10 * time.Minute
 
-// holds reports whether e, or what it repeats, is in the stream already, whose last event of e's database is last.
-func (p *Publisher) holds(ctx context.Context, e events.Event, last stored) (bool, error) {
+// holds reports whether e, or what it repeats, is in the stream already, whose last event of e's database is last. Up to the sequence absent
+// e is not: that grows with each message that is looked at, of which there may be more than one call has the time for.
+func (p *Publisher) holds(ctx context.Context, e events.Event, last stored, absent *uint64) (bool, error) {
 	if last.id == e.ID || !e.Time.IsZero() && time.Since(e.Time) > EventAge {
 		return true, nil // the stream no longer holds what is that old
 	}
@@ -156,15 +168,18 @@ func (p *Publisher) holds(ctx context.Context, e events.Event, last stored) (boo
 	if !last.at.IsZero() && !last.at.After(since) {
 		return false, nil
 	}
-	for at := uint64(0); at < last.revision; {
-		next, err := nextGet(ctx, p.nc, events.EventStream, subject, since, at)
+	if *absent > last.revision {
+		*absent = 0 // the stream was made anew
+	}
+	for *absent < last.revision {
+		next, err := nextGet(ctx, p.nc, events.EventStream, subject, since, *absent)
 		switch {
 		case errors.Is(err, errNoMessage):
 			return false, nil
 		case err != nil || next.id == e.ID:
 			return err == nil, err
 		}
-		at = next.revision
+		*absent = next.revision
 	}
 	return false, nil
 }

@@ -16,10 +16,19 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// retry calls attempt, each time with a deadline of its own, until it returns nil, ctx ends, or the error is one that
-// trying again cannot change. It returns what attempt called final; a *DeniedError for a refusal; a *ConfigError for a
-// request that the server rejects as such; else an *UnreachableError that carries the last error.
+// retry is repeat for what one request does, or a few: each attempt has a deadline of its own.
 func (l *link) retry(ctx context.Context, what string, attempt func(context.Context) error) error {
+	return l.repeat(ctx, what, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		return attempt(ctx)
+	})
+}
+
+// repeat calls attempt, which bounds its requests itself, until it returns nil, ctx ends, or the error is one that trying again
+// cannot change. It returns what attempt called final; a *DeniedError for a refusal; a *ConfigError for a
+// request that the server rejects as such; else an *UnreachableError that carries the last error.
+func (l *link) repeat(ctx context.Context, what string, attempt func(context.Context) error) error {
 	var last error
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		if err := cause(ctx); err != nil {
@@ -28,9 +37,7 @@ func (l *link) retry(ctx context.Context, what string, attempt func(context.Cont
 			}
 			return ended(what, err, last)
 		}
-		once, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err := attempt(once)
-		cancel()
+		err := attempt(ctx)
 		var (
 			f   final
 			api *jetstream.APIError
