@@ -27,6 +27,9 @@ func TestThreeReplicas(t *testing.T) {
 	}
 	grownFromOne(t, o, streams)
 	t.Run("one fact, one message", func(t *testing.T) { oneFactOneMessage(t, o) })
+	t.Run("what is lost is stored again", func(t *testing.T) {
+		lostStateIsPublishedAgain(t, publisher(t, dialURL(t, o)), publisher(t, dialURL(t, o)))
+	})
 	t.Run("leaders come and go", func(t *testing.T) { leadersComeAndGo(t, o, streams, servers) })
 }
 

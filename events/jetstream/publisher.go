@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -215,22 +216,24 @@ type fact struct {
 
 // store publishes f and, whenever the answer leaves that open, reads the last message to see whether it is f: a timeout
 // may have stored it, and a conflict may be with f itself (a single server checks the expected revision before it looks
-// for duplicates).
+// for duplicates). A duplicate is f itself, too, or one that is no longer there, for somebody has purged it or put something else in its
+// place. A server remembers that one's id for the duplicate window: then f gets another, the same whoever stores it.
 func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err error) {
 	ctx, release := p.guardState(ctx, f.msg.Subject)
 	defer release()
-	opts := []jetstream.PublishOpt{
-		jetstream.WithMsgID(f.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(f.expected),
-	}
+	id := f.id
 	err = p.retry(ctx, "publish to "+f.msg.Subject, func(ctx context.Context) error {
 		last := p.ends.last(f.database)
-		ack, err := p.js.PublishMsg(ctx, f.msg, opts...)
-		if err == nil {
+		ack, err := p.js.PublishMsg(ctx, f.msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0),
+			jetstream.WithExpectLastSequencePerSubject(f.expected))
+		if err == nil && !ack.Duplicate {
 			revision = ack.Sequence
-			if !ack.Duplicate {
-				p.ends.moved(f.database, last, revision)
-			}
+			p.ends.moved(f.database, last, revision)
 			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("a message with the id %s was stored before, as %d", id, ack.Sequence)
+			id = fmt.Sprintf("%s%s%d", f.id, again, ack.Sequence) // for the next attempt, if this is not settled
 		}
 		if ambiguous(err) {
 			var settled bool
@@ -241,6 +244,14 @@ func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err err
 		return err
 	})
 	return revision, err
+}
+
+// again is between the id of a fact that is stored again, and the sequence of the message that had its id before.
+const again = "@"
+
+// tells reports whether s is f, stored under whichever id.
+func (s stored) tells(f fact) bool {
+	return s.id == f.id || strings.HasPrefix(s.id, f.id+again)
 }
 
 // settle looks whether f is the last message on its subject. It is not settled if the place that f expects is still free.
@@ -255,7 +266,7 @@ func (p *Publisher) settle(ctx context.Context, f fact, why error) (revision uin
 	switch {
 	case err != nil && !errors.Is(err, errNoMessage):
 		return 0, false, why
-	case last.id == f.id:
+	case last.tells(f):
 		return last.revision, true, nil
 	case last.revision != f.expected:
 		return 0, true, final{fmt.Errorf("publish to %s at revision %d: %w (revision %d)", f.msg.Subject, f.expected, ErrConflict, last.revision)}

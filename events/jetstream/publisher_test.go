@@ -105,6 +105,52 @@ func TestAnotherStateIsAConflict(t *testing.T) {
 	}
 }
 
+// A server remembers the id of a message for the duplicate window, also of one that is no longer there: a state is stored again all the
+// same, once, whoever of two stores it and however often.
+func TestALostStateIsPublishedAgain(t *testing.T) {
+	s := run(t)
+	lostStateIsPublishedAgain(t, publisher(t, dial(t, s)), publisher(t, dial(t, s)))
+}
+
+func lostStateIsPublishedAgain(t *testing.T, p, other *Publisher) {
+	t.Helper()
+	subject := events.StateSubject("lost", "orders", "")
+	never := func() error { return nil }
+	purged := func() error {
+		stream, err := p.js.Stream(bounded(t), events.StateStream)
+		if err == nil {
+			err = stream.Purge(bounded(t), jetstream.WithPurgeSubject(subject))
+		}
+		return err
+	}
+	overwritten := func() error {
+		_, err := p.js.Publish(bounded(t), subject, []byte("no state"))
+		return err
+	}
+	for i, lost := range []func() error{never, purged, overwritten, overwritten, purged, purged} {
+		if err := lost(); err != nil {
+			t.Fatal(err)
+		}
+		want := stateOf(t, p, events.StateStream).LastSeq + 1
+		state, expected, err := p.State(bounded(t), "lost", "orders", "")
+		if err != nil || state.Ready != nil {
+			t.Fatalf("%d: before: %+v, %v", i, state, err)
+		}
+		at("7")(&state)
+		for _, who := range []*Publisher{p, other, p} {
+			if revision, err := who.PublishState(bounded(t), state, expected, "the fact"); err != nil || revision != want {
+				t.Errorf("%d: stored as %d, %v, want %d", i, revision, err, want)
+			}
+		}
+		if got, revision, err := p.State(bounded(t), "lost", "orders", ""); err != nil || got.Ready == nil || revision != want {
+			t.Errorf("%d: the state is %+v at %d, %v", i, got, revision, err)
+		}
+		if _, err := other.PublishState(bounded(t), state, expected, "another fact"); !errors.Is(err, ErrConflict) {
+			t.Errorf("%d: another fact in its place: %v", i, err)
+		}
+	}
+}
+
 // advance counts one up in the state of prod/orders, as often as it takes to win the race.
 func advance(ctx context.Context, p *Publisher, id string) error {
 	for {
