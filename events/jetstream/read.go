@@ -22,7 +22,7 @@ func (s *Streams) States(ctx context.Context, environment string) ([]events.Stat
 	defer release()
 	var states []events.State
 	var odd []error
-	err := s.retry(ctx, "list states", func(ctx context.Context) error {
+	err := s.repeat(ctx, "list states", func(ctx context.Context) error {
 		states, odd = nil, nil
 		return s.each(ctx, events.StateStream, jetstream.OrderedConsumerConfig{
 			FilterSubjects: []string{events.StateFilter(environment)}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
@@ -51,7 +51,7 @@ func (s *Streams) Events(ctx context.Context, environment string, since time.Tim
 	defer release()
 	var list []events.Event
 	var odd []error
-	err := s.retry(ctx, "list events", func(ctx context.Context) error {
+	err := s.repeat(ctx, "list events", func(ctx context.Context) error {
 		list, odd = nil, nil
 		return s.each(ctx, events.EventStream, jetstream.OrderedConsumerConfig{
 			FilterSubjects: []string{events.EventFilter(environment)},
@@ -67,9 +67,12 @@ func (s *Streams) Events(ctx context.Context, environment string, since time.Tim
 	return list, errors.Join(append(odd, err)...)
 }
 
-// each calls fn with every message that a consumer of that kind finds in the stream now.
+// each calls fn with every message that a consumer of that kind finds in the stream now. None of them may take longer than an attempt: how
+// long all of them take is for ctx to bound.
 func (s *Streams) each(ctx context.Context, stream string, config jetstream.OrderedConsumerConfig, fn func(m jetstream.Msg, revision uint64)) error {
-	consumer, err := s.js.OrderedConsumer(ctx, stream, config)
+	creating, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	consumer, err := s.js.OrderedConsumer(creating, stream, config)
 	if err != nil {
 		return err
 	}
@@ -83,7 +86,7 @@ func (s *Streams) each(ctx context.Context, stream string, config jetstream.Orde
 	}
 	defer messages.Stop()
 	for pending > 0 {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := nextMessage(ctx, messages)
 		if err != nil {
 			return err
 		}
@@ -95,6 +98,13 @@ func (s *Streams) each(ctx context.Context, stream string, config jetstream.Orde
 		fn(m, meta.Sequence.Stream)
 	}
 	return nil
+}
+
+// nextMessage returns the next message, unless it takes longer than an attempt.
+func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return messages.Next(jetstream.NextContext(ctx))
 }
 
 func event(m jetstream.Msg) (events.Event, error) {

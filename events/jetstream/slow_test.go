@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
 	"github.com/schemawave/schemawave/events"
@@ -91,5 +92,47 @@ func TestAnObstacleIsPublishedAfterAnyNumberOfOthers(t *testing.T) {
 	}
 	if got := stateOf(t, p, events.EventStream).Msgs; got != told+2 {
 		t.Errorf("%d facts left %d messages", told+2, got)
+	}
+}
+
+// To list what a large installation has takes longer than an attempt, and yields each thing once.
+func TestAListTakesAsLongAsItTakes(t *testing.T) {
+	t.Parallel()
+	s := run(t)
+	p := publisher(t, dial(t, s))
+	const databases = 150
+	want := map[string]int{}
+	for i := range databases {
+		state := events.State{Environment: "prod", Database: fmt.Sprint("orders-", i)}
+		at("7")(&state)
+		if _, err := p.PublishState(bounded(t), state, 0, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		e := stuck(i)
+		e.Database = state.Database
+		if err := p.PublishEvent(bounded(t), e, uint64(i+1)); err != nil {
+			t.Fatal(err)
+		}
+		want[e.Database] = 1
+	}
+	streams, err := NewStreams(far(t, s, attemptTimeout/10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	states, err := streams.States(bounded(t), "")
+	listed := map[string]int{}
+	for _, s := range states {
+		listed[s.Database]++
+	}
+	if diff := cmp.Diff(want, listed); err != nil || diff != "" {
+		t.Errorf("states: %v, -want +got\n%s", err, diff)
+	}
+	told, err := streams.Events(bounded(t), "", time.Now().Add(-time.Hour))
+	listed = map[string]int{}
+	for _, e := range told {
+		listed[e.Database]++
+	}
+	if diff := cmp.Diff(want, listed); err != nil || diff != "" {
+		t.Errorf("events: %v, -want +got\n%s", err, diff)
 	}
 }
