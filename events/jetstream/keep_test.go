@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -101,5 +102,32 @@ func TestAKeeperThatMayNotMakeStreams(t *testing.T) {
 	}
 	if len(renewed) > 0 {
 		t.Error("streams that were made are taken for lost ones")
+	}
+}
+
+// An account without JetStream is told of, although a server that is just starting answers the same, and looked at again.
+func TestAKeeperWithoutJetStream(t *testing.T) {
+	t.Parallel()
+	account := map[string]any{"users": []user{{User: "looker", Password: "l"}}}
+	settings := map[string]any{"accounts": map[string]any{"A": account}}
+	o := config(t, settings)
+	s := runBare(t, o)
+	streams, err := NewStreams(as(t, s, "looker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports, _ := keep(t, streams, StreamOptions{})
+	var api *jetstream.APIError
+	if err := next(t, reports, "that JetStream is not enabled"); !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount {
+		t.Errorf("got %v", err)
+	}
+	account["jetstream"] = "enabled"
+	if err := os.Rename(config(t, settings).Config, o.Config); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for next(t, reports, "that the streams are there") != nil {
 	}
 }

@@ -109,13 +109,19 @@ func (s *Streams) ensure(ctx context.Context, o StreamOptions) ([]time.Time, err
 	return created, nil
 }
 
+// keepTimeout is how long Keep tries at least before it says that it cannot: an election, or a restart, is over by then.
+const keepTimeout = 10 * time.Second
+
 // Keep ensures the streams at once and then so often, until ctx ends: one that is lost is made again. It reports what keeps them from being
-// as they should be, each time that this is another thing, nil included, and calls renewed whenever a stream is not the one that it
+// as they should be, each time that this is another thing, nil included, and what keeps it from looking for as long as that is from one
+// look to the next. It calls renewed whenever a stream is not the one that it
 // was, whoever has made it: then nothing of what was published before is in it.
 func (s *Streams) Keep(ctx context.Context, o StreamOptions, often time.Duration, report func(error), renewed func()) {
 	var before []time.Time
 	for said := fmt.Sprint(nil); ctx.Err() == nil; sleep(ctx, often) {
-		created, err := s.ensure(ctx, o)
+		once, cancel := context.WithTimeout(ctx, max(often, keepTimeout))
+		created, err := s.ensure(once, o)
+		cancel()
 		if ctx.Err() != nil {
 			return
 		}
