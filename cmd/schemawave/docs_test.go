@@ -403,6 +403,8 @@ func tryShell(t *testing.T, text string, database *postgrestest.Server) string {
 			if err := root.ExecuteContext(t.Context()); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
+		case words[0] == "nats":
+			tryPurge(t, words[1:])
 		default:
 			t.Errorf("nothing here knows how to run %q", line)
 		}
