@@ -9,7 +9,7 @@ import (
 type Applied struct {
 	Version       Version
 	Name          string
-	Checksum      string  // empty if unknown, as for history taken over from another tool; then it is not compared
+	Checksum      string  // empty if unknown, as for history taken over from another tool; then it is not compared; of a repeatable one, if it is to run again
 	MinCompatible Version // as Migration.MinCompatible
 }
 

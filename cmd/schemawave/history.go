@@ -26,7 +26,7 @@ type history struct {
 type historyRecord struct {
 	Version       migrations.Version `json:"version,omitempty"`
 	Name          string             `json:"name"`
-	Checksum      string             `json:"checksum"`
+	Checksum      string             `json:"checksum"`         // empty of a repeatable one that is not in force any more and runs again
 	Digest        string             `json:"digest,omitempty"` // of the history up to this one
 	MinCompatible migrations.Version `json:"minCompatible,omitempty"`
 	AppliedAt     time.Time          `json:"appliedAt"`
@@ -110,6 +110,10 @@ func (h history) print(w io.Writer) error {
 		r.print(table, string(r.Version))
 	}
 	for _, r := range h.Repeatable {
+		if r.Checksum == "" {
+			r.print(table, "repeatable, due again")
+			continue
+		}
 		r.print(table, "repeatable")
 	}
 	if err := table.Flush(); err != nil {

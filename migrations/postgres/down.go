@@ -25,8 +25,9 @@ type Reverted struct {
 //
 // Each script runs in one transaction together with the deletion of its migration's row, so whatever happens the ledger
 // says what is applied; scripts of which every statement must run outside a transaction are journalled statement by
-// statement, and a second Down goes on in them. What cannot work is refused before anything is run: a version that was not
-// applied, one without a down script, a script with statements of both kinds. The result is usable beside an error too.
+// statement, and a second Down goes on in them. No repeatable migration is in force afterwards: the next Migrate runs all of
+// them. What cannot work is refused before anything is run: a version that was not applied, one without a down script, a
+// script with statements of both kinds. The result is usable beside an error too.
 func Down(ctx context.Context, cfg Config, target migrations.Version) (Reverted, error) {
 	var out Reverted
 	err := operate(ctx, cfg, func(ctx context.Context, r *runner, s *session, st state) (func(context.Context) error, error) {
@@ -66,6 +67,7 @@ func newest(history []Record) migrations.Version {
 type reversal struct {
 	record Record
 	script migrations.Migration // its Up is the down script
+	only   bool                 // no other is applied
 	digest string               // of the history without it
 }
 
@@ -102,7 +104,7 @@ func (r *runner) reversals(ctx context.Context, s *session, st state, target mig
 				"go down further, below "+string(record.Version)+", and migrate up again"))
 			continue
 		}
-		back := reversal{record: record}
+		back := reversal{record: record, only: i == 0}
 		if i > 0 {
 			back.digest = history[i-1].Digest
 		}
@@ -215,13 +217,14 @@ func (r *runner) recordEnd(ctx context.Context, s *session, runErr error) error 
 
 // revert takes one migration back.
 func (r *runner) revert(ctx context.Context, s *session, back reversal) error {
+	record := r.ledger.deleteSQL(back.record.Version, back.only, back.digest, r.id)
 	if back.script.NoTransaction {
 		w := &walk{runner: r, session: s, migration: back.script, entry: back.entry()}
 		if err := w.all(ctx); err != nil {
 			return err
 		}
-		return w.commit(ctx, r.ledger.deleteSQL(back.record.Version, back.digest, r.id), r.ledger.forgetSQL(w.entry))
+		return w.commit(ctx, record, r.ledger.forgetSQL(w.entry))
 	}
-	_, err := r.carryOut(ctx, s, r.transaction(s, back.script, r.ledger.deleteSQL(back.record.Version, back.digest, r.id), false))
+	_, err := r.carryOut(ctx, s, r.transaction(s, back.script, record, false))
 	return err
 }

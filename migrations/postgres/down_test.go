@@ -70,6 +70,62 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// What repeatable files have made may go with what it stands on.
+func TestDownPutsRepeatablesOutOfForce(t *testing.T) {
+	url := freshURL(t)
+	for name, conn := range map[string]string{"direct": url, "pooler": pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url))} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t, conn)
+			set := load(t, files("V1__a.sql", "CREATE TABLE a (id int)", "U1__a.sql", "DROP TABLE a", "V2__x.sql", "CREATE TABLE x (id int)", "U2__x.sql", "DROP TABLE x CASCADE",
+				"R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT id FROM x", "R__w.sql", "CREATE OR REPLACE VIEW w AS SELECT 1"))
+			migrate(t, cfg, set)
+			if _, err := postgres.Down(t.Context(), cfg, "1"); err != nil {
+				t.Fatal(err)
+			}
+			preview, err := postgres.PreviewMigrate(t.Context(), cfg, set)
+			if err != nil || len(preview.Plan.Repeat) != 2 {
+				t.Errorf("to repeat: %d, %v", len(preview.Plan.Repeat), err)
+			}
+			if report := migrate(t, cfg, set); report.Count != 3 || !slices.Equal(report.Repeated, []string{"v", "w"}) {
+				t.Errorf("up again: %+v", report)
+			}
+			if got := query(t, url, "SELECT to_regclass('v') IS NOT NULL"); got[0] != "t" {
+				t.Error("no view")
+			}
+			isOneQuery(t, cfg, set)
+
+			if _, err := postgres.Down(t.Context(), cfg, ""); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := postgres.Baseline(t.Context(), cfg, set, "1"); err != nil {
+				t.Errorf("a new history: %v", err)
+			}
+			query(t, url, "DROP VIEW w; DROP SCHEMA schemawave CASCADE")
+		})
+	}
+}
+
+// The same of a down script that cannot run in a transaction; other tenants' are left alone.
+func TestDownOfOneTenantPutsItsRepeatablesOutOfForce(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE SCHEMA acme; CREATE SCHEMA globex")
+	set := load(t, files("V1__a.sql", "CREATE TABLE a (id int)", "U1__a.sql", "DROP TABLE a", "V2__i.sql", "CREATE INDEX i ON a (id)", "U2__i.sql", "DROP INDEX CONCURRENTLY i",
+		"R__w.sql", "CREATE OR REPLACE VIEW w AS SELECT 1"))
+	acme, globex := config(t, url), config(t, url)
+	acme.Tenant, globex.Tenant = "acme", "globex"
+	migrate(t, acme, set)
+	migrate(t, globex, set)
+	if _, err := postgres.Down(t.Context(), acme, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if report := migrate(t, acme, set); report.Count != 2 {
+		t.Errorf("%+v", report)
+	}
+	if report := migrate(t, globex, set); report.Outcome != migrations.OutcomeCurrent {
+		t.Errorf("the other: %+v", report)
+	}
+}
+
 func TestDownStopsWhereAScriptFails(t *testing.T) {
 	url := freshURL(t)
 	cfg := config(t, url)

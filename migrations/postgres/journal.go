@@ -69,7 +69,8 @@ func (w *walk) all(ctx context.Context) (err error) {
 		return err
 	case w.migration.Version == "" && (err != nil || len(w.steps) == 0): // a repeatable one may change whenever it likes, and begins anew
 		w.steps = map[int]step{}
-		if err := w.commit(ctx, w.ledger.forgetSQL(w.entry), w.ledger.staleSQL(w.migration)); err != nil {
+		stale := w.ledger.staleSQL(" AND name = " + literal(w.migration.Name)) // for it may be left half run
+		if err := w.commit(ctx, w.ledger.forgetSQL(w.entry), stale); err != nil {
 			return err
 		}
 	}

@@ -15,11 +15,17 @@ func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, d
 		literal(string(m.MinCompatible)), downSQL(m), literal(run))
 }
 
-// deleteSQL forgets the migration that was applied last; digest is that of the history without it, and becomes the run's. It
-// fails if another one refers to the row (SQLSTATE 23503) or if the row is not there (a NULL in the run's digest, 23502).
-func (l ledger) deleteSQL(version migrations.Version, digest, run string) string {
-	return fmt.Sprintf("WITH gone AS (DELETE FROM %s WHERE %s RETURNING version) UPDATE %s SET digest = (SELECT %s FROM gone) WHERE id = %s",
-		l.table("migration"), l.mine(" AND version = %s", literal(string(version))), l.table("run"), literal(digest), literal(run))
+// deleteSQL forgets the migration that was applied last; digest is that of the history without it, and becomes the run's. What the
+// repeatable migrations stand on, or they themselves, may go with it, so none is in force any more; once there are no versions left,
+// nothing is remembered of them. It fails if another migration refers to the row (SQLSTATE 23503) or if the row is not there (a NULL
+// in the run's digest, 23502).
+func (l ledger) deleteSQL(version migrations.Version, only bool, digest, run string) string {
+	repeatables := l.staleSQL("")
+	if only {
+		repeatables = fmt.Sprintf("DELETE FROM %s WHERE %s", l.table("repeatable"), l.mine(""))
+	}
+	return fmt.Sprintf("WITH gone AS (DELETE FROM %s WHERE %s RETURNING version), repeatables AS (%s) UPDATE %s SET digest = (SELECT %s FROM gone) WHERE id = %s",
+		l.table("migration"), l.mine(" AND version = %s", literal(string(version))), repeatables, l.table("run"), literal(digest), literal(run))
 }
 
 // repeatSQL records a repeatable migration as following what was applied before it: another one that this run must have
@@ -36,10 +42,9 @@ func (l ledger) repeatSQL(m migrations.Migration, before *migrations.Migration, 
 		l.forgetSQL(m.ID()), l.table("repeatable"), literal(l.tenant), literal(m.Name), literal(m.Checksum), after, literal(run))
 }
 
-// staleSQL takes back that a repeatable migration is in force as it is recorded: another version of it begins, outside a
-// transaction, and may be left half run.
-func (l ledger) staleSQL(m migrations.Migration) string {
-	return fmt.Sprintf("UPDATE %s SET checksum = '' WHERE %s", l.table("repeatable"), l.mine(" AND name = %s", literal(m.Name)))
+// staleSQL takes back that repeatable migrations are in force as they are recorded; which says of which.
+func (l ledger) staleSQL(which string) string {
+	return fmt.Sprintf("UPDATE %s SET checksum = '' WHERE %s", l.table("repeatable"), l.mine("")+which)
 }
 
 // journalled is the condition that a row of the journal is about the migration that goes by this name there.

@@ -13,7 +13,7 @@ import (
 type History struct {
 	Database   string // the logical database; empty if there is no ledger yet
 	Migrations []Record
-	Repeatable []Record // as they were run last, in the order of their names
+	Repeatable []Record // as they were run last, in the order of their names; without a checksum if not in force since, as after Down
 	Unfinished []string // IDs of those that are half applied: some of their statements ran, outside a transaction
 }
 
