@@ -49,7 +49,7 @@ type Tenants struct {
 
 // Policy bounds a run. A nil field is left to the default.
 type Policy struct {
-	LockTimeout      *time.Duration // how long one statement may wait for a lock; nil: the runner's default
+	LockTimeout      *time.Duration // how long one statement may wait for a lock, 0 without limit; nil: the runner's default
 	StatementTimeout *time.Duration // how long one statement may run, 0 without limit; nil: the runner's default
 	Deadline         *time.Duration // how long a run may take in all; nil: DefaultDeadline
 	OutOfOrder       string         // refuse, apply or skip; empty: the runner's default

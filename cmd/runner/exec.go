@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ the history; SCHEMAWAVE_JOB and SCHEMAWAVE_POD name this run in the ledger; SCHE
 	f.StringVar(&t.query, "history-query", "", "for --history custom: SQL that selects the version")
 	f.StringVar(&t.Database, "database", "", "logical name of the database; its ledger refuses any other (required)")
 	f.StringVar(&t.Environment, "environment", "", "what the report says of where this is, as in production")
-	f.DurationVar(&t.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement of the tool waits for a lock before it fails; negative without limit")
+	f.DurationVar(&t.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement of the tool waits for a lock before it fails; 0 without limit")
 	f.DurationVar(&t.StatementTimeout, "statement-timeout", 0, "how long a statement of the tool may run; 0 without limit")
 	f.DurationVar(&t.Deadline, "deadline", 30*time.Minute, "how long the run may take in all, waiting included; 0 without limit")
 	f.StringVar(&t.LedgerSchema, "ledger-schema", postgres.DefaultLedgerSchema, "schema that holds the ledger")
@@ -95,6 +96,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	t.LockTimeout = cmp.Or(t.LockTimeout, postgres.NoLimit)
 	t.Job, t.Pod, t.ToolVersion, t.Logger = t.getenv("SCHEMAWAVE_JOB"), t.getenv("SCHEMAWAVE_POD"), cli.Version, log
 	report, err := t.exec(ctx, args)
 	b, encodeErr := report.Encode()

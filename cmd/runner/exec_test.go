@@ -292,16 +292,18 @@ func TestTheToolsSessionsHaveTimeouts(t *testing.T) {
 	const shows = `psql -X -q -A -t "$DATABASE_URL" -c "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'), ` +
 		`current_setting('client_connection_check_interval'), split_part(current_setting('application_name'), '/', 3), current_setting('work_mem')"; exit 1`
 	for name, test := range map[string]struct {
-		environ []string
-		want    string
+		lockTimeout string
+		environ     []string
+		want        string
 	}{
-		"as the flags say":  {nil, "1500ms|1min|1s|pod-1|4MB"},
-		"the user's own":    {[]string{"PGOPTIONS=-c lock_timeout=7s -c work_mem=5MB"}, "7s|1min|1s|pod-1|5MB"},
-		"set to nothing":    {[]string{"PGOPTIONS="}, "0|0|0|pod-1|4MB"},
-		"the name, as well": {[]string{"PGAPPNAME=a/b/mine"}, "1500ms|1min|1s|mine|4MB"},
+		"as the flags say":  {"1500ms", nil, "1500ms|1min|1s|pod-1|4MB"},
+		"0 is no limit":     {"0", nil, "0|1min|1s|pod-1|4MB"},
+		"the user's own":    {"1500ms", []string{"PGOPTIONS=-c lock_timeout=7s -c work_mem=5MB"}, "7s|1min|1s|pod-1|5MB"},
+		"set to nothing":    {"1500ms", []string{"PGOPTIONS="}, "0|0|0|pod-1|4MB"},
+		"the name, as well": {"1500ms", []string{"PGAPPNAME=a/b/mine"}, "1500ms|1min|1s|mine|4MB"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := program(t, url, execArgs(shows, "--lock-timeout", "1500ms", "--statement-timeout", "1m")...)
+			c := program(t, url, execArgs(shows, "--lock-timeout", test.lockTimeout, "--statement-timeout", "1m")...)
 			c.Env = append(c.Env, test.environ...)
 			if _, stdout, stderr := ended(t, c); strings.TrimSpace(stdout) != test.want {
 				t.Errorf("%s, want %s\n%s", stdout, test.want, stderr)

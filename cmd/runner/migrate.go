@@ -72,7 +72,7 @@ a Job was rendered without seeing them.`,
 	f.StringVar(&m.Target, "target", "latest", "apply up to this version")
 	f.StringVar(&m.minCompatible, "min-compatible", "", "oldest version whose readers still work, in place of what the migrations say")
 	f.StringVar(&m.outOfOrder, "out-of-order", string(migrations.OutOfOrderRefuse), "a migration older than what is applied: refuse, apply or skip it")
-	f.DurationVar(&m.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again")
+	f.DurationVar(&m.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again; 0 without limit")
 	f.DurationVar(&m.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
 	f.DurationVar(&m.Deadline, "deadline", 30*time.Minute, "how long the run may take in all, waiting and retries included; 0 without limit")
 	f.StringVar(&m.LedgerSchema, "ledger-schema", postgres.DefaultLedgerSchema, "schema that holds the ledger")
@@ -93,6 +93,7 @@ func (m *migrate) run(ctx context.Context) error {
 	}
 	m.Job, m.Pod, m.ToolVersion = m.getenv("SCHEMAWAVE_JOB"), m.getenv("SCHEMAWAVE_POD"), cli.Version
 	m.Digest = m.getenv("SCHEMAWAVE_JOB_DIGEST")
+	m.LockTimeout = cmp.Or(m.LockTimeout, postgres.NoLimit)
 	m.OutOfOrder, m.Logger = migrations.OutOfOrder(m.outOfOrder), log
 	report, err := m.migrate(ctx)
 	if m.reportedMinCompatible != "" && report.Outcome != migrations.OutcomeFailed {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -261,7 +262,7 @@ func (d *dev) apply(ctx context.Context, l local) (report migrations.Report, err
 		Deadline: p.RunDeadline(), Logger: d.log, Job: l.job.Name, ToolVersion: cli.Version,
 	}
 	if p.LockTimeout != nil {
-		cfg.LockTimeout = *p.LockTimeout
+		cfg.LockTimeout = cmp.Or(*p.LockTimeout, postgres.NoLimit)
 	}
 	if p.StatementTimeout != nil {
 		cfg.StatementTimeout = *p.StatementTimeout

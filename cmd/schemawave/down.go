@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ With --tenant or --tenants it is the schemas of tenants that go back. One that f
 	f := c.Flags()
 	f.StringVar(&d.to, "to", "", "the version to stay at, or nothing (required)")
 	f.BoolVarP(&d.yes, "yes", "y", false, "do not ask")
-	f.DurationVar(&d.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again")
+	f.DurationVar(&d.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again; 0 without limit")
 	f.DurationVar(&d.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
 	return d.withTenants(d.withLock(c))
 }
@@ -62,6 +63,7 @@ func (d *down) run(ctx context.Context, c *cobra.Command) error {
 		}
 		d.target = v
 	}
+	d.LockTimeout = cmp.Or(d.LockTimeout, postgres.NoLimit)
 	if err := d.connection(); err != nil {
 		return err
 	}

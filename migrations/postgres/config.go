@@ -32,6 +32,9 @@ const (
 	DefaultMaxBackoff   = 10 * time.Second
 )
 
+// NoLimit is a Config.LockTimeout without limit.
+const NoLimit time.Duration = -1
+
 // Config says where and how to migrate. Conn and Database are required.
 type Config struct {
 	Conn        *pgconn.Config // from ParseConfig
@@ -39,7 +42,7 @@ type Config struct {
 	Environment string         // for the report
 
 	LedgerSchema     string                // DefaultLedgerSchema if empty; one lock and one history per schema
-	LockTimeout      time.Duration         // how long a statement waits for a lock before it is tried again; DefaultLockTimeout if 0, no limit if negative
+	LockTimeout      time.Duration         // how long a statement waits for a lock before it is tried again; DefaultLockTimeout if 0, no limit if negative, as NoLimit is
 	StatementTimeout time.Duration         // no limit if 0
 	Deadline         time.Duration         // for the whole run, retries and waiting included; no limit but the context's if 0
 	OutOfOrder       migrations.OutOfOrder // refuse if empty
