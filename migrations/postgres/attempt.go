@@ -28,7 +28,7 @@ func (w *walk) repeat(ctx context.Context, st migrations.Statement, attempt func
 		}
 		failure := w.place(ctx, w.migration.Up, st, place, pe)
 		partly := st.RunsOnItsOwn() && st.NonTransactional() == ""
-		if ctx.Err() != nil || !retryable(pe.Code) || partly || try >= w.cfg.Retries {
+		if ctx.Err() != nil || !failure.retryable || partly || try >= w.cfg.Retries {
 			return failure
 		}
 		if err := w.backOff(ctx, try, failure); err != nil {

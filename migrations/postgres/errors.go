@@ -15,8 +15,9 @@ import (
 // Error is why a run failed. It holds no literal of the SQL and nothing of the server's DETAIL, which quotes rows; the
 // driver's own error is deliberately not part of its tree.
 type Error struct {
-	Failure migrations.Failure
-	cause   error // a context's error, or nil
+	Failure   migrations.Failure
+	cause     error // a context's error, or nil
+	retryable bool  // the same statement, sent again, may well succeed, having left nothing behind
 }
 
 // Error reads "file:line:column: message (SQLSTATE code) (hint)".
@@ -108,8 +109,12 @@ func FailureOf(err error) *migrations.Failure {
 
 // serverFailure is an error the server gave to something of our own: the ledger's SQL, not a migration's.
 func serverFailure(pe *pgconn.PgError) *Error {
-	e := fail(codeOf(pe.Code), safeMessage(pe, ""), hintFor(pe))
-	e.Failure.SQLState = pe.Code
+	code := codeOf(pe.Code)
+	if lostRace(pe) {
+		code = migrations.ExitBusy
+	}
+	e := fail(code, safeMessage(pe, ""), hintFor(pe))
+	e.Failure.SQLState, e.retryable = pe.Code, mayPass(pe)
 	return e
 }
 

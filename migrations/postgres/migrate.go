@@ -271,7 +271,7 @@ func (r *runner) again(ctx context.Context, s *session, m *migrations.Migration,
 		_, err := s.askAll(ctx, "ROLLBACK", s.reset)
 		return err
 	}
-	if !retryable(e.Failure.SQLState) {
+	if !e.retryable {
 		return err
 	}
 	id := m.ID()

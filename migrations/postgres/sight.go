@@ -52,7 +52,7 @@ func (x *exclusive) patiently(ctx context.Context, s *session, ask func() error)
 	for try := 0; ; try++ {
 		err := ask()
 		var refused *Error
-		if !errors.As(err, &refused) || !retryable(refused.Failure.SQLState) || try >= x.cfg.Retries {
+		if !errors.As(err, &refused) || !refused.retryable || try >= x.cfg.Retries {
 			return err
 		}
 		if _, err := s.ask(ctx, "ROLLBACK"); err != nil {

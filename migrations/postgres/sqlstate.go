@@ -27,11 +27,24 @@ func codeOf(state string) migrations.ExitCode {
 	return migrations.ExitRejected
 }
 
-// retryable reports whether the same statement, sent again, may well succeed, having left nothing behind.
-func retryable(state string) bool {
-	switch state {
+// mayPass reports whether the same statement, sent again, may well succeed, having left nothing behind.
+func mayPass(pe *pgconn.PgError) bool {
+	switch pe.Code {
 	case "55P03", "40P01", "40001":
 		return true
+	}
+	return lostRace(pe)
+}
+
+// lostRace reports whether another transaction has created, replaced, altered or granted the same at the same time, even where IF NOT
+// EXISTS or OR REPLACE is said. The server has no SQLSTATE for that: it is a duplicate in a catalogue, or an internal error, whose
+// message is in no other language (simple_heap_update and simple_heap_delete in PostgreSQL's access/heap/heapam.c).
+func lostRace(pe *pgconn.PgError) bool {
+	switch pe.Code {
+	case "23505":
+		return pe.SchemaName == "pg_catalog"
+	case "XX000":
+		return pe.Message == "tuple concurrently updated" || pe.Message == "tuple concurrently deleted"
 	}
 	return false
 }
@@ -43,6 +56,9 @@ func worthConnectingAgain(e *Error) bool {
 
 // hintFor is the remedy for the errors that migrations meet most.
 func hintFor(pe *pgconn.PgError) string {
+	if lostRace(pe) {
+		return "another session created or changed the same object at the same time: run it again"
+	}
 	hints := map[string]string{
 		"42P07": "it exists already: was it created by hand, or by another tool whose history should be imported?",
 		"42701": "the column exists already: was it added by hand, or by another tool whose history should be imported?",
