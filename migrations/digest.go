@@ -8,7 +8,8 @@ import (
 )
 
 // Digester computes the digest of a growing history: "sha256:" and the hex digest of one line "version checksum" for each
-// migration, in the order of versions. The zero value is the empty history.
+// migration, in the order of versions, each in its shortest spelling ("1", not "1.0"), so that a file whose name spells its version in
+// another way is the same migration. The zero value is the empty history.
 type Digester struct {
 	known   []digested // in the order of versions
 	running hash.Hash  // over known
@@ -42,7 +43,7 @@ func (d *Digester) Add(v Version, checksum string) {
 }
 
 func appendLine(text []byte, v Version, checksum string) []byte {
-	return append(append(append(append(text, v...), ' '), checksum...), '\n')
+	return append(append(append(append(text, v.key()...), ' '), checksum...), '\n')
 }
 
 // Sum returns the digest; empty if a checksum is not known.

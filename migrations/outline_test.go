@@ -26,6 +26,8 @@ func TestOutlineAgreesWithThePlan(t *testing.T) {
 	changed[4].Checksum = "sha256:other"
 	unknown := applied("1", "2", "10", "Rviews", "Rrights")
 	unknown[0].Checksum = ""
+	respelt := applied("1", "2", "10", "Rviews", "Rrights")
+	respelt[0].Version, respelt[2].Version = "1.0", "10.0.0"
 	for name, c := range map[string]struct {
 		applied []Applied
 		want    string
@@ -33,6 +35,7 @@ func TestOutlineAgreesWithThePlan(t *testing.T) {
 		"a fresh database":                   {nil, "nothing is applied"},
 		"what is older":                      {applied("1", "2"), "version 10 is not applied, the newest is 2"},
 		"all of it":                          {applied("1", "2", "10", "Rviews", "Rrights"), ""},
+		"in another spelling":                {respelt, ""},
 		"in another order":                   {applied("1", "10", "2", "Rrights", "Rviews"), ""},
 		"a repeatable one that is gone":      {applied("1", "2", "10", "Rviews", "Rrights", "Rgone"), ""},
 		"a newer schema":                     {applied("1", "2", "10", "11"), ""},
