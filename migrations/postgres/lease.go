@@ -32,6 +32,7 @@ type lease struct {
 
 	mu      sync.Mutex
 	renewed time.Time // when the renewal was asked for that succeeded last
+	wall    time.Time // the same, by the wall clock alone
 }
 
 func (l ledger) lease(cfg Config, run string) *lease {
@@ -84,18 +85,18 @@ func (l *lease) fence() string {
 	return fmt.Sprintf("SELECT 1 / count(*) FROM (SELECT FROM %s WHERE %s FOR KEY SHARE) AS held", l.table("lease"), l.held())
 }
 
-// overdue is true of a process that was stopped, even before keep has noticed. It goes by this machine's clock, from before the server
-// began to count the term.
+// overdue is true of a process that was stopped, even before keep has noticed. It goes by this machine's clocks, from before the server
+// began to count the term: by the monotonic one, which nobody sets, and by the wall clock, which goes on while the machine is suspended.
 func (l *lease) overdue() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Since(l.renewed) > leaseTerm
+	return max(time.Since(l.renewed), time.Since(l.wall)) > leaseTerm
 }
 
 func (l *lease) renewedAt(asked time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.renewed = asked
+	l.renewed, l.wall = asked, asked.Round(0)
 }
 
 func (l *lease) held() string { return l.mine(" AND token = %d", l.token) }
