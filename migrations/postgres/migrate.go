@@ -214,7 +214,8 @@ func (r *runner) open(ctx context.Context, s *session, st state) (state, error) 
 	var e *Error
 	if errors.As(err, &e) && e.Failure.SQLState == "42501" {
 		e.Failure.Message = "create the ledger in schema " + r.cfg.LedgerSchema + ": " + e.Failure.Message
-		e.Failure.Hint = fmt.Sprintf("grant the role CREATE on the database, or make the schema for it: CREATE SCHEMA %s AUTHORIZATION role", identifier(r.cfg.LedgerSchema))
+		e.Failure.Hint = fmt.Sprintf("grant the role CREATE on the database, or make the schema for it: CREATE SCHEMA %[1]s AUTHORIZATION role; "+
+			"where another role has made the tables, grant USAGE ON SCHEMA %[1]s and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN it", identifier(r.cfg.LedgerSchema))
 	}
 	return st, err
 }

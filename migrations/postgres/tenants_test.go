@@ -194,3 +194,24 @@ func TestTheReportOfManyTenantsFits(t *testing.T) {
 		t.Errorf("%v: %d bytes: %s", err, len(b), b)
 	}
 }
+
+// An application brings up a tenant as a role of its own, which may use the ledger and neither owns nor may make anything in it.
+func TestATenantOfARoleThatDoesNotOwnTheLedger(t *testing.T) {
+	url := freshURL(t)
+	role := "shops_" + databaseName(t, url)
+	query(t, url, fmt.Sprintf("CREATE SCHEMA a; CREATE ROLE %[1]s LOGIN; CREATE SCHEMA b AUTHORIZATION %[1]s", role))
+	set := load(t, files("1_t.sql", "CREATE TABLE t (id int)", "2_i.sql", "CREATE INDEX CONCURRENTLY i ON t (id)"))
+	owner := config(t, url)
+	owner.Tenant = "a"
+	migrate(t, owner, set)
+	other := config(t, url)
+	other.Conn.User, other.Tenant = role, "b"
+	query(t, url, fmt.Sprintf("GRANT USAGE ON SCHEMA schemawave TO %[1]s; GRANT SELECT ON ALL TABLES IN SCHEMA schemawave TO %[1]s", role))
+	if _, err := postgres.Migrate(t.Context(), other, set); postgres.ExitCode(err) != migrations.ExitDenied || !strings.Contains(err.Error(), "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES") {
+		t.Errorf("without the right to write: %v", err)
+	}
+	query(t, url, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA schemawave TO %s", role))
+	if report := migrate(t, other, set); report.Count != 2 {
+		t.Errorf("%+v", report)
+	}
+}
