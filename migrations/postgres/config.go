@@ -82,6 +82,10 @@ func (c Config) withDefaults() (Config, error) {
 		if err := checkTenant(c.Tenant); err != nil {
 			return c, err
 		}
+		if options := strings.ToLower(c.Conn.RuntimeParams["options"]); strings.Contains(strings.ReplaceAll(options, "-", "_"), "search_path") {
+			return c, misconfigured("the connection's options set the search_path, in which a tenant's schema comes first",
+				"write what comes after it as a parameter of the URL, as in &search_path=app")
+		}
 	}
 	if len(c.LedgerSchema) > 63 || strings.ContainsRune(c.LedgerSchema, 0) {
 		return c, misconfigured("the ledger's schema is not a PostgreSQL identifier", "name one of at most 63 bytes")

@@ -215,3 +215,26 @@ func TestATenantOfARoleThatDoesNotOwnTheLedger(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// What comes after the tenant's schema in the search_path is the URL's to say, and not in its options, which would not count.
+func TestATenantsSearchPath(t *testing.T) {
+	url := tenantsURL(t, "a", "app")
+	set := load(t, files("1_path.sql", "CREATE TABLE path AS SELECT current_setting('search_path') AS path"))
+	for _, options := range []string{"-c search_path=app", "--Search-Path=app"} {
+		cfg := config(t, url)
+		cfg.Tenant, cfg.Conn.RuntimeParams["options"] = "a", options
+		if _, err := postgres.Migrate(t.Context(), cfg, set); postgres.ExitCode(err) != migrations.ExitConfig || !strings.Contains(err.Error(), "&search_path=app") {
+			t.Errorf("%s: %v", options, err)
+		}
+		cfg.Tenant = ""
+		if _, err := postgres.MigrateTenants(t.Context(), cfg, set, postgres.Tenants{Names: []string{"a"}}); postgres.ExitCode(err) != migrations.ExitConfig {
+			t.Errorf("%s, of several: %v", options, err)
+		}
+	}
+	cfg := config(t, url+"&search_path=app")
+	cfg.Tenant, cfg.Conn.RuntimeParams["options"] = "a", "-c work_mem=5MB"
+	migrate(t, cfg, set)
+	if got := query(t, url, "SELECT path FROM a.path"); got[0] != `"a", app` {
+		t.Errorf("search_path %s", got[0])
+	}
+}
