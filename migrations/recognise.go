@@ -52,11 +52,8 @@ func (s Statement) SetsSession() bool {
 	return s.begins("SET") && !s.begins("SET", "LOCAL") && !s.begins("SET", "CONSTRAINTS") && !s.begins("SET", "TRANSACTION")
 }
 
-// RunsOnItsOwn reports whether the statement must not be wrapped in a transaction: because PostgreSQL refuses that, or
-// because it may commit by itself, as CALL and DO may.
-func (s Statement) RunsOnItsOwn() bool {
-	return s.NonTransactional() != "" || s.begins("CALL") || s.begins("DO")
-}
+// MayCommit reports whether the statement may commit by itself, where it is not in a transaction, as CALL and DO may.
+func (s Statement) MayCommit() bool { return s.begins("CALL") || s.begins("DO") }
 
 // copiesFromStdin reports whether the statement is a COPY that waits for data of the client.
 func (s Statement) copiesFromStdin() bool {

@@ -98,7 +98,7 @@ func checkIndivisible(t *testing.T, st Statement) {
 	if c, ok := st.Concurrent(); ok && (st.NonTransactional() == "" || c.Action == "") {
 		t.Fatalf("%q: %+v, but %q", st.SQL, c, st.NonTransactional())
 	}
-	if st.ControlsTransaction() != "" && st.RunsOnItsOwn() {
+	if st.ControlsTransaction() != "" && (st.NonTransactional() != "" || st.MayCommit()) {
 		t.Fatalf("%q is of two kinds", st.SQL)
 	}
 }

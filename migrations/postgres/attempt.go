@@ -11,9 +11,9 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// repeat runs attempt until it succeeds, fails for good or the retries are used up. CALL and DO may have committed part
-// of their work and are not repeated in the same run.
-func (w *walk) repeat(ctx context.Context, st migrations.Statement, attempt func() (*pgconn.PgError, int, error)) error {
+// repeat runs attempt until it succeeds, fails for good or the retries are used up. One that may leave part of its work committed is
+// not repeated in the same run.
+func (w *walk) repeat(ctx context.Context, st migrations.Statement, partly bool, attempt func() (*pgconn.PgError, int, error)) error {
 	for try := 0; ; try++ {
 		pe, offset, err := attempt()
 		if err != nil {
@@ -27,7 +27,6 @@ func (w *walk) repeat(ctx context.Context, st migrations.Statement, attempt func
 			place = st.Offset + min(offset, len(st.SQL))
 		}
 		failure := w.place(ctx, w.migration.Up, st, place, pe)
-		partly := st.RunsOnItsOwn() && st.NonTransactional() == ""
 		if ctx.Err() != nil || !failure.retryable || partly || try >= w.cfg.Retries {
 			return failure
 		}

@@ -4,7 +4,7 @@ import "testing/fstest"
 
 // crashFiles is a directory with every kind of statement that is treated in its own way. What may run only once says so in
 // table executions, which has no key that would hide a second time. CALL and DO that commit are repeated after a crash, so
-// they are written to bear it.
+// they are written to bear it; those that do not commit are not.
 func crashFiles() fstest.MapFS {
 	dir := fstest.MapFS{}
 	for name, sql := range map[string]string{
@@ -18,12 +18,14 @@ func crashFiles() fstest.MapFS {
 		"0008_ship.sql":       "UPDATE orders SET status = 'shipped' WHERE id < 10;\nINSERT INTO executions VALUES ('8');",
 		"0009_total.sql":      "ALTER TABLE orders ADD total numeric;\nCREATE FUNCTION doubled(n numeric) RETURNS numeric LANGUAGE sql AS 'SELECT n * 2';",
 		"0010_filled.sql": `CREATE TABLE filled (v int PRIMARY KEY);
-CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..3 LOOP INSERT INTO filled VALUES (i) ON CONFLICT DO NOTHING; COMMIT; END LOOP; END $$;`,
+CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..3 LOOP INSERT INTO filled VALUES (i) ON CONFLICT DO NOTHING; COMMIT; END LOOP; END $$;
+CREATE PROCEDURE once() LANGUAGE sql AS $$ INSERT INTO executions VALUES ('11c') $$;`,
 		"0011_mixed.sql": `-- schemawave: no-transaction
 SET work_mem TO '5MB';
 INSERT INTO executions VALUES ('11a');
 CREATE INDEX CONCURRENTLY orders_status ON orders (status);
 CALL fill();
+CALL once();
 INSERT INTO executions SELECT '11b ' || current_setting('work_mem');
 `,
 		"0012_hiccup.sql": "CREATE SEQUENCE hiccup;",
@@ -39,7 +41,7 @@ DO $$ BEGIN IF nextval('hiccup') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE =
 		"0021_vacuum.sql":  "VACUUM (ANALYZE) orders;",
 		"0022_do.sql": `-- schemawave: no-transaction
 DO $$ BEGIN INSERT INTO filled VALUES (100) ON CONFLICT DO NOTHING; COMMIT; END $$;
-INSERT INTO executions VALUES ('22');
+DO $$ BEGIN INSERT INTO executions VALUES ('22'); END $$;
 `,
 		"0023_returned.sql": "ALTER TYPE status ADD VALUE 'returned' AFTER 'paid';",
 		"0024_return.sql":   "UPDATE orders SET status = 'returned' WHERE id = 10;\nINSERT INTO executions VALUES ('24');",

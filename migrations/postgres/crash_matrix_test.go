@@ -272,7 +272,7 @@ func (b *crashBench) undisturbed(t *testing.T) (fromClient, fromServer int) {
 	proxy.stop()
 	eventually(t, url, b.others(), "0")
 	b.want, b.schema = endState(t, url), dump(t, url)
-	for _, line := range []string{"executed 11a 1", "filled 1,2,3,100", "label status 3 returned", "locks 0"} {
+	for _, line := range []string{"executed 11a 1", "executed 11c 1", "executed 22 1", "filled 1,2,3,100", "label status 3 returned", "locks 0"} {
 		if !slices.Contains(b.want, line) {
 			t.Fatalf("undisturbed: no line %q:\n%s", line, strings.Join(b.want, "\n"))
 		}

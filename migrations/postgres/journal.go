@@ -39,8 +39,8 @@ type walk struct {
 // has finished. The migration's row is written when all are done.
 //
 // A statement that PostgreSQL takes in a transaction commits together with its entry, so it is executed exactly once. One
-// that it does not (and CALL and DO, which may commit themselves) is entered before and after: if the program dies in
-// between, what it left is examined before it is tried again.
+// that it does not take, or that commits by itself, is entered before and after: if the program dies in between, what it left is
+// examined before it is tried again. What a CALL or DO that commits has left nobody can tell: it is repeated.
 func (r *runner) applyStepwise(ctx context.Context, s *session, m migrations.Migration) error {
 	began := time.Now()
 	w := &walk{runner: r, session: s, migration: m, entry: m.ID()}
@@ -81,7 +81,7 @@ func (w *walk) all(ctx context.Context) (err error) {
 			continue
 		case w.steps[i].finished:
 			continue
-		case st.RunsOnItsOwn() || w.hasBegun(i): // an entry that is not finished is of one that was alone
+		case st.NonTransactional() != "" || w.hasBegun(i): // an entry that is not finished is of one that was alone
 			err = w.alone(ctx, i)
 		default:
 			err = w.together(ctx, i)
@@ -179,10 +179,10 @@ func (w *walk) together(ctx context.Context, i int) error {
 	st := w.statements[i]
 	own := append(w.beginning(w.session), w.enter(i, false, true))
 	head := note(w.migration.Up.Path) + strings.Join(own, ";") + ";" + w.inForce()
-	err := w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
+	err := w.repeat(ctx, st, false, func() (*pgconn.PgError, int, error) {
 		return w.send(ctx, head+st.SQL+"\n;COMMIT;"+w.session.reset, len(own), len(head))
 	})
-	if st := sqlState(err); st == insideTransaction || st == "2D000" { // it needs to be outside a transaction after all
+	if state := sqlState(err); state == insideTransaction || state == "2D000" { // it needs to be outside a transaction after all, or commits by itself
 		return w.alone(ctx, i)
 	}
 	return err
@@ -195,7 +195,7 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		return err
 	}
 	tries := 0
-	return w.repeat(ctx, st, func() (*pgconn.PgError, int, error) {
+	return w.repeat(ctx, st, st.MayCommit(), func() (*pgconn.PgError, int, error) {
 		tries++
 		before, found := w.steps[i]
 		interruptedBefore := w.hasBegun(i) && !before.failed
@@ -211,6 +211,9 @@ func (w *walk) alone(ctx context.Context, i int) error {
 		}
 		if interruptedBefore && left.isDone(before.existed) {
 			return nil, 0, w.wasDone(ctx, i)
+		}
+		if interruptedBefore && st.MayCommit() {
+			w.log.Warn("a statement that commits by itself is run again: nobody heard how far it had come", "file", w.migration.Up.Path, "line", st.Line)
 		}
 		if err := w.clean(ctx, left, triedBefore); err != nil {
 			return nil, 0, err

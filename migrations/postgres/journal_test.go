@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -454,5 +455,68 @@ func TestStatementsThatCommitThemselves(t *testing.T) {
 	report, err := postgres.Migrate(t.Context(), config(t, freshURL(t)), load(t, files("1_c.sql", "DO $$ BEGIN COMMIT; END $$;")))
 	if err == nil || report.Failure.SQLState != "2D000" || !strings.Contains(report.Failure.Hint, "no-transaction") {
 		t.Errorf("in a transaction: %+v", report.Failure)
+	}
+}
+
+// once is a file of statements that may commit, and do not, with nothing that would hide a second time.
+const once = "-- schemawave: no-transaction\nCALL enter();\nDO $$ BEGIN INSERT INTO d VALUES (2); END $$;"
+
+// The connection breaks at every single write in turn, before or after it reached the server.
+func TestWhatDoesNotCommitRunsOnce(t *testing.T) {
+	set := load(t, files("1_d.sql", "CREATE TABLE d (v int); CREATE PROCEDURE enter() LANGUAGE sql AS 'INSERT INTO d VALUES (1)';", "2_once.sql", once))
+	url := freshURL(t)
+	for _, after := range []bool{false, true} {
+		for k, writes := 1, 1; writes >= k; k++ {
+			emptyDatabase(t, url)
+			cfg := config(t, url)
+			writes = 0
+			w := &wire{breakAfter: after, breakAt: func([]byte) bool { writes++; return writes == k }}
+			w.tap(&cfg)
+			migrate(t, cfg, set)
+			if got := query(t, url, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM d"); got[0] != "1 2" {
+				t.Fatalf("lost at write %d (after: %t): rows %s", k, after, got)
+			}
+		}
+	}
+}
+
+// One that commits has no entry in the same transaction: it is repeated if nobody heard of its end, and that is told.
+func TestWhatCommitsIsRepeatedWithAWarning(t *testing.T) {
+	url := freshURL(t)
+	cfg := config(t, url)
+	var log logged
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	broken := false
+	w := &wire{breakAt: func(b []byte) bool {
+		now := !broken && strings.Contains(string(b), `"statement" SET finished`)
+		broken = broken || now
+		return now
+	}}
+	w.tap(&cfg)
+	migrate(t, cfg, load(t, files("1_d.sql", "CREATE TABLE d (v int)", "2_c.sql", "-- schemawave: no-transaction\nDO $$ BEGIN INSERT INTO d VALUES (1); COMMIT; END $$;")))
+	if got := query(t, url, "SELECT count(*) FROM d"); got[0] != "2" || !strings.Contains(log.String(), "commits by itself is run again") || !strings.Contains(log.String(), "line=2") {
+		t.Errorf("%s rows: %s", got[0], log.String())
+	}
+}
+
+// An error that may pass is tried again where the transaction has left nothing, and not where part of it is committed.
+func TestWhatMayCommitIsTriedAgainInATransaction(t *testing.T) {
+	for name, c := range map[string]struct{ first, raise string }{
+		"in a transaction":           {"", "ERRCODE = '40001'"},
+		"committed":                  {"COMMIT;", "ERRCODE = '40001'"},
+		"committed, then overtaken":  {"COMMIT;", "ERRCODE = '23505', SCHEMA = 'pg_catalog'"},
+		"overtaken in a transaction": {"", "ERRCODE = '23505', SCHEMA = 'pg_catalog'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			_, err := postgres.Migrate(t.Context(), config(t, url), load(t, files("1_d.sql", "CREATE TABLE d (v int); CREATE SEQUENCE tries", "2_do.sql",
+				"-- schemawave: no-transaction\nDO $$ BEGIN INSERT INTO d VALUES (1); "+c.first+" IF nextval('tries') = 1 THEN RAISE EXCEPTION 'once' USING "+c.raise+"; END IF; END $$;")))
+			if code := postgres.ExitCode(err); c.first == "" && err != nil || c.first != "" && code != migrations.ExitBusy {
+				t.Errorf("exit %d: %v", code, err)
+			}
+			if got := query(t, url, "SELECT count(*) FROM d"); got[0] != "1" {
+				t.Errorf("%s rows", got[0])
+			}
+		})
 	}
 }
