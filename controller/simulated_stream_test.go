@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,8 @@ func (s *simStream) last(subject string) (simMessage, uint64) {
 	return simMessage{}, 0
 }
 
-func (s *simStream) store(m simMessage, filter string, expected uint64) (uint64, error) {
+// store returns the sequence of the message, or of the one that was there before with its id.
+func (s *simStream) store(m simMessage, filter string, expected uint64) (n uint64, before bool, err error) {
 	duplicate := func() (uint64, bool) {
 		for i, old := range s.messages {
 			if old.id == m.id && m.at.Sub(old.at) < simWindow {
@@ -53,17 +55,17 @@ func (s *simStream) store(m simMessage, filter string, expected uint64) (uint64,
 	}
 	if s.replicated {
 		if n, ok := duplicate(); ok {
-			return n, nil
+			return n, true, nil
 		}
 	}
 	if _, n := s.last(filter); n != expected {
-		return 0, errSequence
+		return 0, false, errSequence
 	}
 	if n, ok := duplicate(); ok {
-		return n, nil
+		return n, true, nil
 	}
 	s.messages = append(s.messages, m)
-	return uint64(len(s.messages)), nil
+	return uint64(len(s.messages)), false, nil
 }
 
 // simBroker is both streams, and what may go wrong on the way there and back.
@@ -76,7 +78,7 @@ type simBroker struct {
 }
 
 // simPublisher publishes for one process as events/jetstream does, but that it gives up where that one tries again: a state without an
-// answer, or with a conflict, is settled by the last message on its subject.
+// answer, with a conflict, or with an id that was there before, is settled by the last message on its subject.
 type simPublisher struct {
 	*simBroker
 	term *simTerm
@@ -109,15 +111,23 @@ func (p simPublisher) PublishState(_ context.Context, s events.State, expected u
 		return 0, err
 	}
 	m := simMessage{subject: events.StateSubject(s.Environment, s.Database, ""), id: id, state: data}
-	n, err := p.publish(&p.states, m, m.subject, expected)
-	if err == nil || p.lost() {
-		return n, err // if lost, neither can it be settled
+	for {
+		n, before, err := p.publish(&p.states, m, m.subject, expected)
+		if err == nil && !before {
+			return n, nil
+		}
+		if p.lost() {
+			return 0, errLost // neither can it be settled
+		}
+		last, at := p.states.last(m.subject)
+		switch {
+		case last.id == id || strings.HasPrefix(last.id, id+"@"):
+			return at, nil
+		case at != expected || !before:
+			return 0, errSequence
+		}
+		m.id = fmt.Sprintf("%s@%d", id, n)
 	}
-	last, at := p.states.last(m.subject)
-	if last.id == m.id {
-		return at, nil
-	}
-	return 0, errSequence
 }
 
 // PublishEvent looks whether the event is there, then at the state, and then has it follow the event that was the last before.
@@ -142,23 +152,22 @@ func (p simPublisher) PublishEvent(_ context.Context, e events.Event, state uint
 		return errSequence
 	}
 	m := simMessage{subject: events.EventSubject(e.Environment, e.Database, e.Predicate), id: e.ID, event: e}
-	_, err := p.publish(&p.events, m, all, expected)
+	_, _, err := p.publish(&p.events, m, all, expected)
 	return err
 }
 
 // publish stores a message if that with the expected sequence is the last one that the filter matches.
-func (p simPublisher) publish(s *simStream, m simMessage, filter string, expected uint64) (uint64, error) {
+func (p simPublisher) publish(s *simStream, m simMessage, filter string, expected uint64) (n uint64, before bool, err error) {
 	if err := p.request(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	m.at, m.by, m.pass = p.now(), p.term, p.term.passes
-	before := len(s.messages)
-	n, err := s.store(m, filter, expected)
-	if len(s.messages) > before {
+	n, before, err = s.store(m, filter, expected)
+	if err == nil && !before {
 		p.stored(m)
 	}
 	if p.lost() {
-		return 0, errLost
+		return 0, false, errLost
 	}
-	return n, err
+	return n, before, err
 }

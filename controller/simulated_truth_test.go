@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	argo "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -459,7 +460,8 @@ func (t *simTruth) consistent(leader *simTerm) {
 		if last, _ := t.broker.states.last(m.subject); last.id == m.id && !leader.looked[target{s.Environment, s.Database}] {
 			continue
 		}
-		if !slices.ContainsFunc(t.broker.events.messages, func(e simMessage) bool { return e.id == m.id || t.otherwise(e.event, m.id) }) {
+		fact, _, _ := strings.Cut(m.id, "@")
+		if !slices.ContainsFunc(t.broker.events.messages, func(e simMessage) bool { return e.id == fact || t.otherwise(e.event, fact) }) {
 			t.fault("lost: the event of state %s %s", m.subject, m.state)
 		}
 	}
