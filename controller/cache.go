@@ -150,7 +150,7 @@ const (
 
 func (o Options) index(ctx context.Context, to client.FieldIndexer) error {
 	all := []index{
-		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(namedTargets(obj.(*argo.Application))) }},
+		{&argo.Application{}, indexTarget, func(obj client.Object) []string { return texts(namedTargets(obj.(*argo.Application), destination{})) }},
 	}
 	if !o.ApplicationsOnly {
 		all = append(all,
@@ -190,9 +190,10 @@ func add(ctx context.Context, to client.FieldIndexer, all ...index) error {
 	return nil
 }
 
-// namedTargets lists the databases that the names in an Application's operation speak of, and those in what it has still to apply.
-func namedTargets(a *argo.Application) []target {
-	view := newApplication(a, destination{})
+// namedTargets lists the databases that the names in the operation of an Application that deploys to a cluster speak of, and those in what
+// it has still to apply.
+func namedTargets(a *argo.Application, to destination) []target {
+	view := newApplication(a, to)
 	seen := map[target]bool{}
 	var out []target
 	add := func(key types.NamespacedName, n manifests.Name) {

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -212,6 +214,9 @@ func TestAnEnvironmentThatIsNotItsNamespace(t *testing.T) {
 			for _, obj := range r.shelf.stores[kind].List() {
 				see(delivery{object: obj.(client.Object), deleted: kind == "Job"})
 			}
+		}
+		if len(r.watch.of) > 0 {
+			t.Errorf("%s: nobody has looked at what was captured of %v", name, slices.Collect(maps.Keys(r.watch.of)))
 		}
 	}
 	if told < 40 {

@@ -33,7 +33,8 @@ func (d destination) reads(namespace string) bool {
 	return d.place != nil && (namespace == "" || len(d.place.namespaces) == 0 || slices.Contains(d.place.namespaces, namespace))
 }
 
-// places knows the clusters that Applications deploy to, and which of them are read now. It is safe for concurrent use.
+// places knows the clusters that Applications deploy to, which of them are read now, and the environments that Jobs there have named. It is
+// safe for concurrent use.
 type places struct {
 	names []string // under which Applications know their own cluster, as destination server or name
 	local *place   // nil: its Jobs are not read

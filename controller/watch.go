@@ -55,8 +55,8 @@ func (w *watcher) onApplication() handler.TypedEventHandler[*argo.Application, t
 // targets lists the databases that an Application's Jobs migrate: by the Jobs' labels where they can be read, and by their
 // names.
 func (w *watcher) targets(ctx context.Context, a *argo.Application) []target {
-	out := namedTargets(a)
 	to := w.places.of(a.Spec.Destination)
+	out := namedTargets(a, to)
 	if to.place == nil {
 		return out
 	}
