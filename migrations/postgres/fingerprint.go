@@ -59,8 +59,8 @@ const fingerprintSettings = "SET LOCAL search_path TO pg_catalog;SET LOCAL state
 // fingerprint asks for the hash, leaving out the ledger and the tables, by schema and name, that are said.
 func (l ledger) fingerprint(ctx context.Context, s *session, apart [][2]string) (string, error) {
 	values := []string{}
-	for _, name := range []string{"run", "migration", "repeatable", "statement", "lease"} {
-		values = append(values, fmt.Sprintf("(%s, %s)", literal(l.schema), literal(name)))
+	for _, t := range ledgerTables {
+		values = append(values, fmt.Sprintf("(%s, %s)", literal(l.schema), literal(t[0])))
 	}
 	for _, t := range apart {
 		values = append(values, fmt.Sprintf("(%s, %s)", literal(t[0]), literal(t[1])))
