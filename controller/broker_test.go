@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ type broker struct {
 	told   map[string]bool
 	log    []events.Event
 	ready  []events.Ready
+	reads  int
 	calls  int         // to publish
 	fail   func() bool // whether the next call is lost, before or after it is stored
 }
@@ -42,6 +44,7 @@ func (b *broker) slot(environment, database string) *slot {
 }
 
 func (b *broker) State(_ context.Context, environment, database, _ string) (events.State, uint64, error) {
+	b.reads++
 	s := b.slot(environment, database)
 	if b.fail() {
 		return events.State{}, 0, errLost
@@ -55,7 +58,7 @@ func (b *broker) PublishState(_ context.Context, s events.State, expected uint64
 		return 0, errLost
 	}
 	at := b.slot(s.Environment, s.Database)
-	if at.id == id {
+	if at.id == id && reflect.DeepEqual(at.state, s) {
 		return at.revision, nil
 	}
 	if at.revision != expected {

@@ -24,7 +24,7 @@ type Publisher interface {
 	// State returns the state published last and its revision; revision 0 and a state with names alone if there is none.
 	State(ctx context.Context, environment, database, tenant string) (state events.State, revision uint64, err error)
 	// PublishState puts s in the place of the state with the expected revision (0: of no state). It fails if another state
-	// has taken that place, unless it did so under the same id.
+	// has taken that place, be it one with the same id.
 	PublishState(ctx context.Context, s events.State, expected uint64, id string) (revision uint64, err error)
 	// PublishEvent stores e unless an event with its id is there already, or it repeats the last of its kind, and only while the state from which it follows is the
 	// one with this revision (0: there is none). It fails if another state has taken its place.

@@ -76,7 +76,7 @@ func (p *simProcess) watches() []simWatch {
 // lead begins a term with what the cache holds, however old that is.
 func (p *simProcess) lead(b *simBroker) {
 	term := &simTerm{looked: map[target]bool{}, knows: map[string]int{}, due: map[target]time.Time{}, now: b.now}
-	term.replica = newReplica(p.t, p.home.shelf, p.options, simPublisher{simBroker: b, term: term})
+	term.replica = newReplica(p.t, p.home.shelf, p.options, simPublisher{simBroker: b, term: term, ends: map[string]simEnd{}})
 	term.rec.world.live = p.world.home
 	term.rec.world.stalls.now = b.now
 	term.rec.healer = healer{live: p.world.home, cluster: p.world.home, people: term.rec.people, metrics: term.rec.metrics}

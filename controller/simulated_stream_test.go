@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,6 +83,13 @@ type simBroker struct {
 type simPublisher struct {
 	*simBroker
 	term *simTerm
+	ends map[string]simEnd // by the filter of a database's events
+}
+
+// simEnd is the last event of a database that was told by a process, and the state that it has stored since.
+type simEnd struct {
+	id           string
+	event, state uint64
 }
 
 func (p simPublisher) request() error {
@@ -111,9 +119,15 @@ func (p simPublisher) PublishState(_ context.Context, s events.State, expected u
 		return 0, err
 	}
 	m := simMessage{subject: events.StateSubject(s.Environment, s.Database, ""), id: id, state: data}
+	all := events.DatabaseEventFilter(s.Environment, s.Database)
 	for {
+		told := p.ends[all].event
 		n, before, err := p.publish(&p.states, m, m.subject, expected)
 		if err == nil && !before {
+			if end := p.ends[all]; told > 0 && end.event == told {
+				end.state = n
+				p.ends[all] = end
+			}
 			return n, nil
 		}
 		if p.lost() {
@@ -121,7 +135,7 @@ func (p simPublisher) PublishState(_ context.Context, s events.State, expected u
 		}
 		last, at := p.states.last(m.subject)
 		switch {
-		case last.id == id || strings.HasPrefix(last.id, id+"@"):
+		case (last.id == id || strings.HasPrefix(last.id, id+"@")) && bytes.Equal(last.state, data):
 			return at, nil
 		case at != expected || !before:
 			return 0, errSequence
@@ -130,13 +144,18 @@ func (p simPublisher) PublishState(_ context.Context, s events.State, expected u
 	}
 }
 
-// PublishEvent looks whether the event is there, then at the state, and then has it follow the event that was the last before.
+// PublishEvent looks whether the event is there, then at the state, and then has it follow the event that was the last before. It knows that
+// one, and the state, if it has told and stored them itself.
 func (p simPublisher) PublishEvent(_ context.Context, e events.Event, state uint64) error {
+	all := events.DatabaseEventFilter(e.Environment, e.Database)
+	end := p.ends[all]
+	expected, known := end.event, state > 0 && end.state == state && e.Predicate != events.Started && e.ID != end.id
 	if err := p.request(); err != nil {
 		return err
 	}
-	all := events.DatabaseEventFilter(e.Environment, e.Database)
-	_, expected := p.events.last(all)
+	if !known {
+		_, expected = p.events.last(all)
+	}
 	since := e.Time.Add(-10 * time.Minute)
 	if e.Predicate.Obstructs() {
 		since = time.Time{}
@@ -145,15 +164,22 @@ func (p simPublisher) PublishEvent(_ context.Context, e events.Event, state uint
 	if e.Repeats(begun.event, at == expected) || slices.ContainsFunc(p.events.messages, func(m simMessage) bool { return m.id == e.ID && m.at.After(since) }) {
 		return nil
 	}
-	if err := p.request(); err != nil {
-		return err
-	}
-	if _, n := p.states.last(events.StateSubject(e.Environment, e.Database, "")); n != state {
-		return errSequence
+	if !known {
+		if err := p.request(); err != nil {
+			return err
+		}
+		if _, n := p.states.last(events.StateSubject(e.Environment, e.Database, "")); n != state {
+			return errSequence
+		}
 	}
 	m := simMessage{subject: events.EventSubject(e.Environment, e.Database, e.Predicate), id: e.ID, event: e}
-	_, _, err := p.publish(&p.events, m, all, expected)
-	return err
+	n, before, err := p.publish(&p.events, m, all, expected)
+	if err != nil || before {
+		delete(p.ends, all)
+		return err
+	}
+	p.ends[all] = simEnd{id: e.ID, event: n}
+	return nil
 }
 
 // publish stores a message if that with the expected sequence is the last one that the filter matches.

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func (p *Publisher) State(ctx context.Context, environment, database, tenant str
 
 // PublishState puts s in the place of the state with the expected revision (0: of no state), under an id that names what
 // changed, and returns the new revision. It may be repeated with the same id: however often and from however many
-// processes, one message results. ErrConflict means that another state took the place.
+// processes, one message results. ErrConflict means that another state took the place, if only one that tells the same change otherwise.
 func (p *Publisher) PublishState(ctx context.Context, s events.State, expected uint64, id string) (revision uint64, err error) {
 	if id == "" {
 		return 0, fmt.Errorf("publish state of %s: the id is empty: use that of the event that brought it about", s.Name())
@@ -249,9 +250,10 @@ func (p *Publisher) store(ctx context.Context, f fact) (revision uint64, err err
 // again is between the id of a fact that is stored again, and the sequence of the message that had its id before.
 const again = "@"
 
-// tells reports whether s is f, stored under whichever id.
+// tells reports whether s is f, stored under whichever id. Two who see one change differently give it the same id: the message of one is
+// not that of the other, who has to look at it before anything can follow from it.
 func (s stored) tells(f fact) bool {
-	return s.id == f.id || strings.HasPrefix(s.id, f.id+again)
+	return (s.id == f.id || strings.HasPrefix(s.id, f.id+again)) && bytes.Equal(s.data, f.msg.Data)
 }
 
 // settle looks whether f is the last message on its subject. It is not settled if the place that f expects is still free.

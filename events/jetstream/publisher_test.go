@@ -105,6 +105,29 @@ func TestAnotherStateIsAConflict(t *testing.T) {
 	}
 }
 
+// Two publishers tell one change with different words: the later one learns that its own are not there, and may then replace the other's.
+func TestOneChangeInOtherWordsIsAConflict(t *testing.T) {
+	s := run(t)
+	p, other := publisher(t, dial(t, s)), publisher(t, dial(t, s))
+	state := events.State{Environment: "prod", Database: "orders"}
+	at("7")(&state)
+	first, err := p.PublishState(bounded(t), state, 0, "the change")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at("7.1")(&state)
+	if _, err := other.PublishState(bounded(t), state, 0, "the change"); !errors.Is(err, ErrConflict) {
+		t.Errorf("at the same place: %v", err)
+	}
+	second, err := other.PublishState(bounded(t), state, first, "the change")
+	if err != nil || second <= first {
+		t.Errorf("in its place: %d, %v", second, err)
+	}
+	if got, revision, err := p.State(bounded(t), "prod", "orders", ""); err != nil || revision != second || got.Ready.Version != "7.1" {
+		t.Errorf("the state is %+v at %d, %v", got.Ready, revision, err)
+	}
+}
+
 // A server remembers the id of a message for the duplicate window, also of one that is no longer there: a state is stored again all the
 // same, once, whoever of two stores it and however often.
 func TestALostStateIsPublishedAgain(t *testing.T) {
