@@ -8,11 +8,12 @@ import (
 	"github.com/schemawave/schemawave/events"
 )
 
-// memory spares repetition: of calls for events that are known to be out, of log lines, and of warnings to people. Losing it
+// memory spares repetition: of calls for states and events that are known to be out, of log lines, and of warnings to people. Losing it
 // costs one of each for each database.
 type memory struct {
 	mu     sync.Mutex
 	era    int // how often it was forgotten what is out
+	states map[target]lastState
 	events map[target]map[string]bool
 	doubts map[target]string
 	runs   map[target]string // the last one that succeeded at no version
@@ -21,8 +22,14 @@ type memory struct {
 	left   map[target]string // the last reason not to heal
 }
 
+// lastState is a state with its revision, which is 0 if there is none.
+type lastState struct {
+	state    events.State
+	revision uint64
+}
+
 func newMemory() memory {
-	return memory{events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, others: map[target]string{}, said: map[string]bool{}, left: map[target]string{}}
+	return memory{states: map[target]lastState{}, events: map[target]map[string]bool{}, doubts: map[target]string{}, runs: map[target]string{}, others: map[target]string{}, said: map[string]bool{}, left: map[target]string{}}
 }
 
 func (m *memory) told(t target, id string) bool {
@@ -31,13 +38,29 @@ func (m *memory) told(t target, id string) bool {
 	return m.events[t][id]
 }
 
-// tell remembers the events of a pass in place of those of the pass before, unless it was forgotten since the pass began what is out.
-func (m *memory) tell(t target, era int, ids map[string]bool) {
+// last is the state that was published when the last pass ended, and false if that is not known.
+func (m *memory) last(t target) (lastState, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last, ok := m.states[t]
+	return last, ok
+}
+
+// tell remembers the state and the events of a pass in place of those of the pass before, unless it was forgotten since the pass began what
+// is out.
+func (m *memory) tell(t target, era int, last lastState, ids map[string]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if era == m.era {
-		m.events[t] = ids
+		m.states[t], m.events[t] = last, ids
 	}
+}
+
+// mistrust forgets the state of a database, for another may have taken its place.
+func (m *memory) mistrust(t target) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.states, t)
 }
 
 func (m *memory) begin() (era int) {
@@ -51,12 +74,14 @@ func (m *memory) tellAgain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.era++
+	clear(m.states)
 	clear(m.events)
 }
 
 func (m *memory) forget(t target) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.states, t)
 	delete(m.events, t)
 	delete(m.doubts, t)
 	delete(m.runs, t)

@@ -23,8 +23,12 @@ type observation struct {
 	Jobs         []job         // its migration Jobs, those that are gone included
 	Applications []application // those that carry its Jobs, or carried them in an operation that is over
 	State        events.State  // as published; only the names are set if nothing is
+	Revision     uint64        // of State; 0 if nothing is published
 	Again        time.Duration // after which to look again although nothing may have happened; zero: never
 }
+
+// gone reports whether nothing is left of the database but its state.
+func (o observation) gone() bool { return len(o.Jobs) == 0 && len(o.Applications) == 0 }
 
 // job is a migration Job together with what its Pods left behind.
 type job struct {

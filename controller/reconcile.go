@@ -27,7 +27,7 @@ type reconciler struct {
 	memory   memory
 }
 
-// Reconcile is one pass over one database: read the world, read what is published, decide, publish what is missing, and
+// Reconcile is one pass over one database: read the world, decide by it and by what is published, publish what is missing, and
 // only then forget, delete and heal. Any error leaves the rest undone, and the queue tries the whole pass again with backoff.
 func (r *reconciler) Reconcile(ctx context.Context, t target) (reconcile.Result, error) {
 	again, err := r.pass(ctx, t)
@@ -47,24 +47,14 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	if slices.ContainsFunc(o.Applications, func(a application) bool { return a.Awaited }) {
 		return time.Second, nil
 	}
-	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
-	state, revision, err := r.Publisher.State(read, t.Environment, t.Database, "")
-	cancel()
-	r.metrics.published("read", err)
+	era := r.memory.begin()
+	o, d, err := r.weigh(ctx, o)
 	if err != nil {
-		return 0, fmt.Errorf("read the state of %s: %w", t, err)
+		return 0, err
 	}
-	o.State = state
-	gone := len(o.Jobs) == 0 && len(o.Applications) == 0
-	if !gone {
-		if err := r.world.owner(ctx, &o); err != nil {
-			return 0, err
-		}
-	}
-	d := decide(o)
 	r.memory.doubt(r.Log, t, d.Doubts)
-	state, err = r.publish(ctx, o, d, revision)
-	if gone && err == nil {
+	state, err := r.publish(ctx, era, o, d)
+	if err == nil && o.gone() {
 		r.memory.forget(t)
 		r.metrics.forget(t)
 		r.captures.release(t, captured, func(capture) bool { return false })
@@ -89,18 +79,54 @@ func (r *reconciler) pass(ctx context.Context, t target) (time.Duration, error) 
 	return o.Again, err
 }
 
+// weigh decides by the state that was the last when the pass before ended. If it no longer is, NATS refuses what would follow from it, and
+// the pass fails. Where nothing would, NATS is asked for it, for what is published may have been lost, or replaced.
+func (r *reconciler) weigh(ctx context.Context, o observation) (observation, decision, error) {
+	if last, ok := r.memory.last(o.Target); ok && !o.gone() {
+		o, d, err := r.decide(ctx, o, last)
+		if err != nil || r.news(o, d) {
+			return o, d, err
+		}
+	}
+	read, cancel := context.WithTimeout(ctx, r.PublishTimeout)
+	defer cancel()
+	state, revision, err := r.Publisher.State(read, o.Target.Environment, o.Target.Database, "")
+	r.metrics.published("read", err)
+	if err != nil {
+		return o, decision{}, fmt.Errorf("read the state of %s: %w", o.Target, err)
+	}
+	return r.decide(ctx, o, lastState{state, revision})
+}
+
+func (r *reconciler) decide(ctx context.Context, o observation, last lastState) (observation, decision, error) {
+	o.State, o.Revision = last.state, last.revision
+	if !o.gone() {
+		if err := r.world.owner(ctx, &o); err != nil {
+			return o, decision{}, err
+		}
+	}
+	return o, decide(o), nil
+}
+
+// news reports whether there is something to publish.
+func (r *reconciler) news(o observation, d decision) bool {
+	untold := func(e events.Event) bool { return !r.memory.told(o.Target, e.ID) }
+	return slices.ContainsFunc(held(o.State), untold) ||
+		slices.ContainsFunc(d.Publications, func(p publication) bool { return p.State != nil || untold(p.Event) })
+}
+
 // publish carries out the publications in order and returns the state that is then published.
-func (r *reconciler) publish(ctx context.Context, o observation, d decision, revision uint64) (events.State, error) {
-	era := r.memory.begin()
+func (r *reconciler) publish(ctx context.Context, era int, o observation, d decision) (events.State, error) {
 	out := &outlet{
 		publisher: r.Publisher, timeout: r.PublishTimeout, counted: r.metrics.published,
-		state: o.State, revision: revision, told: map[string]bool{}, known: func(id string) bool { return r.memory.told(o.Target, id) },
+		state: o.State, revision: o.Revision, told: map[string]bool{}, known: func(id string) bool { return r.memory.told(o.Target, id) },
 		absent: r.absent, stated: func(p publication) { r.announce(ctx, p) }, said: func(p publication) { r.told(ctx, p) },
 	}
 	if err := out.publish(ctx, d.Publications); err != nil {
+		r.memory.mistrust(o.Target)
 		return out.state, err
 	}
-	r.memory.tell(o.Target, era, out.told)
+	r.memory.tell(o.Target, era, lastState{out.state, out.revision}, out.told)
 	return out.state, nil
 }
 
