@@ -26,8 +26,9 @@ type Publisher interface {
 	// PublishState puts s in the place of the state with the expected revision (0: of no state). It fails if another state
 	// has taken that place, be it one with the same id.
 	PublishState(ctx context.Context, s events.State, expected uint64, id string) (revision uint64, err error)
-	// PublishEvent stores e unless an event with its id is there already, or it repeats the last of its kind, and only while the state from which it follows is the
-	// one with this revision (0: there is none). It fails if another state has taken its place.
+	// PublishEvent stores e unless an event with its id is there already, or it repeats the last of its kind, or precedes the last of all, and
+	// only while the state from which it follows is the one with this revision (0: there is none). It fails if another state has taken its
+	// place.
 	PublishEvent(ctx context.Context, e events.Event, state uint64) error
 }
 

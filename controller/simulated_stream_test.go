@@ -160,8 +160,9 @@ func (p simPublisher) PublishEvent(_ context.Context, e events.Event, state uint
 	if e.Predicate.Obstructs() {
 		since = time.Time{}
 	}
+	latest, _ := p.events.last(all)
 	begun, at := p.events.last(events.EventSubject(e.Environment, e.Database, e.Predicate))
-	if e.Repeats(begun.event, at == expected) || slices.ContainsFunc(p.events.messages, func(m simMessage) bool { return m.id == e.ID && m.at.After(since) }) {
+	if e.Precedes(latest.id) || e.Repeats(begun.event, at == expected) || slices.ContainsFunc(p.events.messages, func(m simMessage) bool { return m.id == e.ID && m.at.After(since) }) {
 		return nil
 	}
 	if !known {

@@ -37,6 +37,14 @@ const (
 	Stuck       Predicate = "stuck"       // Argo CD takes the commit for one that it has tried, and will not sync it by itself
 )
 
+// Precedes reports whether e tells of the beginning of a run whose Job was told to be gone, under the id, already: whoever tells it does not
+// see the Job, and Argo CD goes on waiting for it.
+func (e Event) Precedes(id string) bool {
+	gone := e
+	gone.Predicate = Deleted
+	return e.Predicate == Started && id == EventID(gone)
+}
+
 // Repeats reports whether e tells of the beginning of an attempt that told has told of already, by other evidence; latest says that nothing
 // was told of the database since. Argo CD knows a Job by its sync alone. A Job whose sync is not known, or was taken for an earlier one, is
 // of the one that began last before it. Argo CD's word on a sync says nothing new, either, once a later one of its Application was told.

@@ -79,8 +79,8 @@ func (p *Publisher) PublishState(ctx context.Context, s events.State, expected u
 	})
 }
 
-// PublishEvent stores e unless it is there already, however long ago that was, or repeats the last event of its kind, or is older than
-// EventAge. It follows from the state with this revision (0: there is none); ErrConflict means that another state has taken that place, and
+// PublishEvent stores e unless it is there already, however long ago that was, or repeats the last event of its kind, or precedes the last of
+// all, or is older than EventAge. It follows from the state with this revision (0: there is none); ErrConflict means that another state has taken that place, and
 // e is not stored. The empty id is replaced by EventID.
 //
 // Events of one database come in one order, whoever publishes them: each expects to follow the last one of that database that was
@@ -150,7 +150,7 @@ const skew = 10 * time.Minute
 // holds reports whether e, or what it repeats, is in the stream already, whose last event of e's database is last. Up to the sequence absent
 // e is not: that grows with each message that is looked at, of which there may be more than one call has the time for.
 func (p *Publisher) holds(ctx context.Context, e events.Event, last stored, absent *uint64) (bool, error) {
-	if last.id == e.ID || !e.Time.IsZero() && time.Since(e.Time) > EventAge {
+	if last.id == e.ID || e.Precedes(last.id) || !e.Time.IsZero() && time.Since(e.Time) > EventAge {
 		return true, nil // the stream no longer holds what is that old
 	}
 	subject := events.EventSubject(e.Environment, e.Database, e.Predicate)

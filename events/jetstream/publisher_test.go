@@ -293,6 +293,26 @@ func TestABeginIsPublishedOnceByEitherEvidence(t *testing.T) {
 	}
 }
 
+// A Job was told to be gone by who saw it; Argo CD, which goes on waiting for it, is all that the next one sees.
+func TestABeginIsNotPublishedAfterItsJobIsGone(t *testing.T) {
+	s, began := run(t), time.Now().Add(-time.Hour)
+	p := publisher(t, dial(t, s))
+	of := func(p events.Predicate, run string) events.Event {
+		return events.Event{Environment: "prod", Database: "orders", Predicate: p, Time: began, Attempt: &events.Attempt{
+			Application: "argocd/orders", Digest: "sha256:01234567", Evidence: events.EvidenceApplication, Run: run, Started: began,
+		}}
+	}
+	for _, e := range []events.Event{of(events.Deleted, "this"), of(events.Started, "this"), of(events.Started, "the next")} {
+		if err := p.PublishEvent(bounded(t), e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := ensure(t, dial(t, s)).Events(bounded(t), "", began.Add(-time.Hour))
+	if err != nil || len(list) != 2 || list[1].Attempt.Run != "the next" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 // shortWindow makes the streams, that of events with the shortest duplicate window that a server accepts.
 func shortWindow(t *testing.T, p *Publisher) (pass func()) {
 	t.Helper()
