@@ -272,6 +272,31 @@ func tryInstallation(t *testing.T, text, config string) {
 	}
 }
 
+// TestInstallationInAnotherNamespace: whoever is bound moves with the controller.
+func TestInstallationInAnotherNamespace(t *testing.T) {
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "install"), os.DirFS("../../manifests/install")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, root, "mine/kustomization.yaml", "namespace: platform\nresources: [../install]\ncomponents: [../install/gates]\n")
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bindings := 0
+	for _, o := range objects.Resources() {
+		if strings.HasSuffix(o.GetKind(), "Binding") && o.GetKind() != "ValidatingAdmissionPolicyBinding" {
+			bindings++
+			if text := o.MustYaml(); !strings.Contains(text, "subjects:\n- kind: ServiceAccount\n  name: schemawave\n  namespace: platform\n") {
+				t.Errorf("nobody is bound:\n%s", text)
+			}
+		}
+	}
+	if bindings != 3 {
+		t.Errorf("%d bindings", bindings)
+	}
+}
+
 func tryConfig(t *testing.T, text string) {
 	path := write(t, t.TempDir(), "config.yaml", text)
 	if _, err := readConfig(path); err != nil {
