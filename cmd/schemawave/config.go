@@ -24,7 +24,7 @@ type config struct {
 }
 
 type natsConfig struct {
-	URL      string `json:"url"`      // empty: NATS_URL
+	URL      string `json:"url"`      // NATS_URL comes before it
 	Replicas int    `json:"replicas"` // copies of each stream; zero means 1
 }
 

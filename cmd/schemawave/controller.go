@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,14 +117,14 @@ func lastTraces(ctx context.Context, t *tracing.Tracer, log *slog.Logger) {
 	}
 }
 
-// broker connects to NATS, now or when it is there: a controller whose broker is away starts, and catches up.
+// broker connects to NATS, now or when it is there and takes the credentials: a controller whose broker is away starts, and catches up.
+// The address in the environment comes first, for a Secret may hold a password in it.
 func broker(ctx context.Context, c natsConfig, getenv func(string) string, log *slog.Logger) (*nats.Conn, error) {
-	return runner.ConnectBroker(ctx, func(name string) string {
-		if name == "NATS_URL" && c.URL != "" {
-			return c.URL
-		}
-		return getenv(name)
-	}, "schemawave controller "+getenv("POD_IP"), true, log)
+	o := jetstream.OptionsFromEnv(getenv)
+	o.URL = cmp.Or(o.URL, c.URL)
+	o.Name, o.Retry, o.Persist, o.Log = "schemawave controller "+getenv("POD_IP"), true, true, log
+	nc, err := jetstream.Connect(ctx, o)
+	return nc, runner.BrokerError(err)
 }
 
 // newProof makes the part that watches the cluster and publishes. The tracer may be nil.

@@ -27,7 +27,10 @@ type Options struct {
 
 	Name  string // shown by the server's connection list; say who waits for what
 	Retry bool   // return at once and go on connecting for as long as the connection is open
-	Log   *slog.Logger
+	// Persist goes on when a server refuses the credentials, too: they are read anew, and may be renewed or put right. Without it, the
+	// second refusal by a server closes the connection.
+	Persist bool
+	Log     *slog.Logger
 }
 
 // OptionsFromEnv reads NATS_URL, NATS_CREDS, NATS_NKEY, NATS_CA, NATS_CERT, NATS_KEY and NATS_INBOX_PREFIX.
@@ -39,7 +42,7 @@ func OptionsFromEnv(getenv func(string) string) Options {
 	}
 }
 
-// Connect returns a connection that outlives any restart of the server and reconnects for ever, with jitter. With Retry it
+// Connect returns a connection that outlives any restart of the server and reconnects until it is refused, with jitter. With Retry it
 // does so from the start: the connection may be still unconnected. Without, it fails unless a server accepts it before ctx
 // ends, with a *DeniedError or an *UnreachableError. A *ConfigError means that no server was asked.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
@@ -79,6 +82,9 @@ func (o Options) nats() ([]nats.Option, error) {
 		nats.ErrorHandler(o.logError),
 		// What keeps the connection from being made again goes the way of all other errors, to whoever listens.
 		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { nc.ErrorHandler()(nc, nil, err) }),
+	}
+	if o.Persist {
+		opts = append(opts, nats.IgnoreAuthErrorAbort())
 	}
 	if o.InboxPrefix != "" {
 		opts = append(opts, nats.CustomInboxPrefix(strings.TrimSuffix(o.InboxPrefix, ".")))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -179,4 +181,43 @@ func TestWrongCredentialsAreADenial(t *testing.T) {
 	nc := dialURL(t, Options{URL: url, Retry: true})
 	_, err = wait(t, bounded(t), NewWaiter(nc), Query{Targets: []events.Target{orders("prod", "7")}}).over()
 	refused(t, err, "connect", "")
+}
+
+// A server that refuses the credentials of a connection again and again may take them in the end: who persists is connected then.
+func TestRefusedCredentialsArePutRight(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "nats.conf")
+	password := func(p string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte("authorization: {user: controller, password: "+p+"}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	password("hunter2")
+	s := runBare(t, natstest.Options{Config: config})
+	nc := dialURL(t, Options{URL: strings.Replace(s.URL(), "//", "//controller:hunter2@", 1), Retry: true, Persist: true})
+	refusals, before := make(chan struct{}, 100), nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrAuthorization) {
+			refusals <- struct{}{}
+		}
+		before(nc, sub, err)
+	})
+	ensure(t, nc)
+	password("another")
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		select {
+		case <-refusals:
+		case <-time.After(patience):
+			t.Fatalf("the connection is %s: %v", nc.Status(), nc.LastError())
+		}
+	}
+	password("hunter2")
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, nc)
 }
