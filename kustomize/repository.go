@@ -59,7 +59,7 @@ func gitRoot(dir string) (string, error) {
 			return d, nil
 		}
 		if filepath.Dir(d) == d {
-			return "", fmt.Errorf("no git repository around %s: name the repository's root", dir)
+			return "", fmt.Errorf("no git repository around %s: name the root of what it belongs to (--root)", dir)
 		}
 	}
 }

@@ -72,10 +72,12 @@ func TestCompose(t *testing.T) {
 		args := slices.Clone(s.Command)
 		for _, v := range s.Volumes {
 			from, to, _ := strings.Cut(strings.TrimSuffix(v, ":ro"), ":")
+			volume := t.TempDir() // without the repository around it, as in a container
+			if err := os.CopyFS(volume, os.DirFS(filepath.Join(dir, from))); err != nil {
+				t.Fatal(err)
+			}
 			for i, a := range args {
-				if rest, ok := strings.CutPrefix(a, to); ok {
-					args[i] = filepath.Join(dir, from) + rest
-				}
+				args[i] = strings.Replace(a, to, volume, 1)
 			}
 		}
 		c := command()

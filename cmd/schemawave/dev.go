@@ -27,7 +27,7 @@ import (
 
 // dev is one command line.
 type dev struct {
-	output         string
+	output, root   string
 	verbose        bool
 	getenv         func(string) string
 	stdout, stderr io.Writer
@@ -69,6 +69,7 @@ NATS_URL (default nats://127.0.0.1:4222), and the others of the command wait; US
 	}
 	c.Flags().StringVarP(&d.output, "output", "o", "text", "what to print: text or json (the states)")
 	c.Flags().BoolVarP(&d.verbose, "verbose", "v", false, "log what the migrations do")
+	rootFlag(c, &d.root)
 	return c
 }
 
@@ -113,7 +114,7 @@ func (d *dev) locals(ctx context.Context, paths []string) ([]local, error) {
 	var all []local
 	var names []string
 	for _, p := range paths {
-		inputs, err := kustomize.Declared(ctx, p, kustomize.Options{})
+		inputs, err := kustomize.Declared(ctx, p, kustomize.Options{Root: d.root})
 		if err != nil {
 			return nil, rendering(err)
 		}

@@ -47,8 +47,14 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
 	c.Flags().BoolVar(&opts.Remote, "remote", false, "fetch remote bases and files, as kustomize does; without it they are refused")
 	c.Flags().BoolVar(&stdout, "stdout", false, "write nothing; print the objects of the rendered overlays")
 	c.MarkFlagsMutuallyExclusive("check", "stdout")
+	rootFlag(c, &opts.Root)
 	c.Flags().StringVar(&opts.Image, "image", "", "image of the runner in the Jobs and gates (default: this release's)")
 	return c
+}
+
+// rootFlag is for where no .git is: in an image, in a volume, in an archive that was unpacked.
+func rootFlag(c *cobra.Command, root *string) {
+	c.Flags().StringVar(root, "root", "", "root of the repository, out of which nothing is read (default: the nearest directory around the overlay with a .git)")
 }
 
 // render renders all overlays, whatever becomes of one of them, and returns what was wrong with any.
