@@ -17,8 +17,8 @@ import (
 // Job, and reports whether there are any. How a name in the SchemaMigration became one in the overlay's output,
 // with prefix and content hash, is read off the Job that kustomize has put the right names into.
 //
-// A Secret is copied as the overlay yields it, in plain text. Where Argo CD can build the overlay that text is in git
-// already; a generator that reads a file git ignores would bring it there, but Argo CD could not build that overlay.
+// A Secret is copied as the overlay yields it, in plain text. That text has to be in git already: one that git ignores, or encrypts, is
+// not brought there.
 func (w *work) copyInputs(b built) (bool, error) {
 	var problems Problems
 	copied := false
@@ -92,6 +92,18 @@ func (w *work) inOverlay(d *declaration, b built, ref, final manifests.Reference
 		d.problems.add(d.file, d.line(at), fmt.Sprintf("%s: the ServiceAccount %s of this overlay does not exist yet when the migration first runs", at, final.Name),
 			d.laterRemedy(ref.Kind, fmt.Sprintf("wave %d or before", d.HookWave())))
 		return nil, nil
+	}
+	if ref.Kind == "Secret" && !w.pass.Yield {
+		hidden, err := w.hidden()
+		if err != nil {
+			return nil, err
+		}
+		if hidden != "" {
+			d.problems.add(d.file, d.line(at),
+				fmt.Sprintf("%s: a copy of the Secret %s of this overlay would bring it into git in plain text: %s", at, ref.Name, hidden),
+				d.laterRemedy(ref.Kind, fmt.Sprintf("wave %d or before", d.HookWave())))
+			return nil, nil
+		}
 	}
 	return copyOf(ref, b[i])
 }

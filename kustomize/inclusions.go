@@ -35,11 +35,12 @@ type inclusions struct {
 	repository *repository
 	generated  string // the directory of what is not weighed: absolute
 	known      map[string]weight
+	files      []string // that were weighed: absolute
 }
 
 // bearable refuses an overlay of which a build would load too much. What is remote, or outside of the repository, is not weighed.
 func (w *work) bearable() error {
-	i := inclusions{w.repository, w.abs(entry), map[string]weight{}}
+	i := inclusions{w.repository, w.abs(entry), map[string]weight{}, nil}
 	_, err := i.of(w.abs(""))
 	return err
 }
@@ -94,6 +95,7 @@ func (i *inclusions) named(dir, name string) (weight, error) {
 		}
 		return i.of(real)
 	}
+	i.files = append(i.files, at)
 	// What is larger is refused where it is read.
 	return weight{0, min(max(leastLoaded, int(info.Size())), maxFile)}, nil
 }
