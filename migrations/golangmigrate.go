@@ -15,11 +15,7 @@ func readGolangMigrate(src source, found *problems) (piece, bool) {
 			Remedy: "rename it, or keep it outside this directory"})
 		return piece{}, false
 	}
-	v, name, ok := numbered(base)
-	if !ok {
-		found.add(&Problem{Kind: BadName, File: src.path, What: "its name does not begin with a version",
-			Remedy: "rename it like 1_create_orders.up.sql"})
-	}
+	v, name, ok := versioned(src, base, "1_create_orders.up.sql", found)
 	p, script := piece{version: v, name: name}, &Script{Path: src.path, Line: 1, SQL: src.text}
 	if down {
 		p.down = script

@@ -3,6 +3,7 @@ package migrations
 import (
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -136,12 +137,26 @@ func numbered(base string) (Version, string, bool) {
 	return v, strings.TrimLeft(rest, "_-"), true
 }
 
-// named reads version and name off a file "0001_create_orders.sql".
-func named(src source, found *problems) (piece, bool) {
-	v, name, ok := numbered(strings.TrimSuffix(src.path, ".sql"))
+// versioned is numbered, with a problem for a name that has no version. It is to be like the example.
+func versioned(src source, base, example string, found *problems) (Version, string, bool) {
+	if dated.MatchString(base) {
+		found.add(&Problem{Kind: BadName, File: src.path, What: "of the date at the beginning of its name only the year would be its version",
+			Remedy: "rename it, with the digits of the date together, like 20240131_create_orders" + strings.TrimPrefix(src.path, base)})
+		return "", "", false
+	}
+	v, name, ok := numbered(base)
 	if !ok {
 		found.add(&Problem{Kind: BadName, File: src.path, What: "its name does not begin with a version",
-			Remedy: "rename it like 0001_create_orders.sql, or keep it outside this directory"})
+			Remedy: "rename it like " + example + ", or keep it outside this directory"})
 	}
+	return v, name, ok
+}
+
+// dated is the beginning of a name that is a date with dividers, of which only the year would be the version.
+var dated = regexp.MustCompile(`^(?:19|20)\d\d[-_](?:0[1-9]|1[0-2])[-_](?:0[1-9]|[12]\d|3[01])(?:[-_]|$)`)
+
+// named reads version and name off a file "0001_create_orders.sql".
+func named(src source, found *problems) (piece, bool) {
+	v, name, ok := versioned(src, strings.TrimSuffix(src.path, ".sql"), "0001_create_orders.sql", found)
 	return piece{version: v, name: name}, ok
 }

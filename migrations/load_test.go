@@ -86,6 +86,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"down alone", dir("1_a.up.sql", ok, "2_a.down.sql", ok), BadName, "2_a.down.sql"},
 		{"no version", dir("1_a.sql", ok, "schema.sql", ok), BadName, "schema.sql"},
 		{"no version in a pair", dir("1_a.up.sql", ok, "a.down.sql", ok), BadName, "a.down.sql"},
+		{"a date with dividers", dir("2024-01-31_create.sql", ok), BadName, "2024-01-31_create.sql"},
+		{"a time with dividers", dir("2024_01_31_120000_create.up.sql", ok), BadName, "2024_01_31_120000_create.up.sql"},
 		{"version without a divider", dir("1a.sql", ok), BadName, "1a.sql"},
 		{"empty", dir("1_a.sql", "-- nothing\n"), Empty, "1_a.sql"},
 		{"empty section", dir("1_a.sql", "-- +goose Up\n-- +goose Down\nSELECT 1"), Empty, "1_a.sql"},
