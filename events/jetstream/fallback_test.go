@@ -137,6 +137,31 @@ func TestFallbackForgetsNoMinCompatible(t *testing.T) {
 	}
 }
 
+// The ledger of a database that a tool migrates knows no version: while NATS is away, what it has told still counts.
+func TestFallbackTakesNothingFromWhatNATSHasTold(t *testing.T) {
+	t.Parallel()
+	s := run(t)
+	publish(t, publisher(t, dial(t, s)), "prod", "7", at("7"))
+	var e elsewhere
+	invoices := events.Target{Environment: "prod", Database: "invoices", Version: "1"}
+	var later atomic.Bool
+	r := wait(t, bounded(t), NewWaiter(dial(t, s)), Query{
+		Targets: []events.Target{orders("prod", "7"), invoices},
+		Fallback: func(ctx context.Context, environment, database, tenant string) (events.State, error) {
+			state, err := e.state(ctx, environment, database, tenant)
+			if database == invoices.Database && later.Load() {
+				state.Ready = &events.Ready{Version: "1", Evidence: events.EvidenceLedger}
+			}
+			return state, err
+		},
+	})
+	r.told(contains("prod/invoices has no proven migration yet"))
+	s.Stop()
+	r.told(contains("is not connected"))
+	later.Store(true)
+	released(t, r, "7", "1")
+}
+
 func TestNothingIsLearntFromEither(t *testing.T) {
 	t.Parallel()
 	_, w := away(t)

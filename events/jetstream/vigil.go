@@ -113,7 +113,8 @@ func (v *vigil) lost(err error) {
 	}
 }
 
-// fallBack asks elsewhere for what NATS could not be asked for.
+// fallBack asks elsewhere for what NATS could not be asked for. That takes nothing from what NATS has told: a ledger does not know what a
+// team's own tool has done.
 func (v *vigil) fallBack(ctx context.Context) {
 	for _, t := range v.topics {
 		if v.q.Fallback == nil || t.trouble == nil || ctx.Err() != nil || denial(t.trouble) != nil {
@@ -124,12 +125,16 @@ func (v *vigil) fallBack(ctx context.Context) {
 			t.trouble = fmt.Errorf("%w; %w", t.trouble, err)
 			continue
 		}
-		if was := t.state.Ready; was != nil && s.Ready != nil && events.CompareVersions(was.MinCompatible, s.Ready.MinCompatible) > 0 {
+		t.known, t.fallback = true, &s
+		switch was := t.state.Ready; {
+		case was == nil:
+		case s.Ready == nil || events.CompareVersions(s.Ready.Version, was.Version) < 0:
+			t.fallback = nil
+		case events.CompareVersions(was.MinCompatible, s.Ready.MinCompatible) > 0:
 			ready := *s.Ready
 			ready.MinCompatible = was.MinCompatible // a reader that was too old still is
 			s.Ready = &ready
 		}
-		t.known, t.fallback = true, &s
 	}
 }
 
