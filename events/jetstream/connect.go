@@ -26,7 +26,7 @@ type Options struct {
 	InboxPrefix string // where answers are received; empty: _INBOX
 
 	Name  string // shown by the server's connection list; say who waits for what
-	Retry bool   // return at once and go on connecting for as long as the connection is open
+	Retry bool   // return a connection that is yet to be made, and go on connecting for as long as it is open
 	// Persist goes on when a server refuses the credentials, too: they are read anew, and may be renewed or put right. Without it, the
 	// second refusal by a server closes the connection.
 	Persist bool
@@ -43,8 +43,8 @@ func OptionsFromEnv(getenv func(string) string) Options {
 }
 
 // Connect returns a connection that outlives any restart of the server and reconnects until it is refused, with jitter. With Retry it
-// does so from the start: the connection may be still unconnected. Without, it fails unless a server accepts it before ctx
-// ends, with a *DeniedError or an *UnreachableError. A *ConfigError means that no server was asked.
+// does so from the start: once each server was asked, the connection may be still unconnected. Without, it fails unless a server accepts it
+// before ctx ends, with a *DeniedError or an *UnreachableError. A *ConfigError means that no server was asked.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	servers, err := o.servers()
 	if err != nil {
@@ -60,7 +60,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &UnreachableError{What: "connect to nats at " + redact(servers), Err: err}
 	}
-	nc, err := nats.Connect(strings.Join(servers, ","), opts...)
+	nc, err := connect(ctx, servers, opts)
 	if err != nil {
 		if denied := denial(err); denied != nil {
 			return nil, denied
@@ -68,6 +68,30 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		return nil, &UnreachableError{What: "connect to nats at " + redact(servers), Err: err}
 	}
 	return nc, nil
+}
+
+// connect is nats.Connect, which asks each server in turn and may take 2 s for one that says nothing, for as long as ctx goes on.
+func connect(ctx context.Context, servers []string, opts []nats.Option) (*nats.Conn, error) {
+	type outcome struct {
+		nc  *nats.Conn
+		err error
+	}
+	made := make(chan outcome, 1)
+	go func() {
+		nc, err := nats.Connect(strings.Join(servers, ","), opts...)
+		made <- outcome{nc, err}
+	}()
+	select {
+	case o := <-made:
+		return o.nc, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-made; o.nc != nil {
+				o.nc.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (o Options) nats() ([]nats.Option, error) {

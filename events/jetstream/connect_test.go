@@ -96,6 +96,38 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// Servers that accept a connection and say nothing are asked one after the other, 2 s each: whoever has no time for that need not wait.
+func TestSilentServersAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, retry := range []bool{true, false} {
+		var silent []string
+		ctx, cancel := context.WithCancelCause(bounded(t))
+		t.Cleanup(func() { cancel(nil) })
+		why := errors.New("no more time")
+		for range 3 {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			silent = append(silent, l.Addr().String())
+			go func() {
+				if nc, err := l.Accept(); err == nil {
+					cancel(why)
+					t.Cleanup(func() { nc.Close() })
+				}
+			}()
+		}
+		nc, err := Connect(ctx, Options{URL: strings.Join(silent, ","), Retry: retry})
+		if nc != nil {
+			nc.Close()
+		}
+		if unreachable := (*UnreachableError)(nil); !errors.As(err, &unreachable) || !errors.Is(err, why) {
+			t.Errorf("retry %t: %v", retry, err)
+		}
+	}
+}
+
 // The server may come after the waiter.
 func TestServerStartsDuringAWait(t *testing.T) {
 	t.Parallel()
