@@ -75,14 +75,14 @@ func Run(ctx context.Context, root *cobra.Command, stderr io.Writer) migrations.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &Error{Code: migrations.ExitUsage, Err: err, Hint: fmt.Sprintf("see %s --help", c.CommandPath())}
 	})
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return migrations.ExitDone
 	}
 	var c coded
 	if !errors.As(err, &c) {
 		// Only cobra itself returns bare errors, for commands and arguments it does not know.
-		err = &Error{Code: migrations.ExitUsage, Err: err, Hint: fmt.Sprintf("see %s --help", root.CommandPath())}
+		err = &Error{Code: migrations.ExitUsage, Err: err, Hint: fmt.Sprintf("see %s --help", command.CommandPath())}
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
 	if e := (*Error)(nil); errors.As(err, &e) && e.Hint != "" {

@@ -20,6 +20,8 @@ func newStreams(getenv func(string) string) *cobra.Command {
 		Short: "Create, check and change the NATS streams",
 		Long: `Create, check and change the two JetStream streams that carry states and events. The controller creates and checks them, and
 changes none.`,
+		Args: cobra.NoArgs, // with RunE, for cobra takes the name of a command that there is not for a call for help
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
