@@ -128,6 +128,9 @@ func (g *guard) question() (postgres.Question, error) {
 	case g.ofTool:
 		return postgres.Question{ToolRun: g.Digest}, nil
 	case g.dir != "":
+		if _, err := migrations.ParseLayout(g.layout); err != nil {
+			return postgres.Question{}, cli.Usage("--layout: %w", err)
+		}
 		return postgres.Question{Absent: g.absentOfDirectory()}, nil
 	}
 	outline, err := g.outline()

@@ -110,6 +110,9 @@ func (m *migrate) check() (*slog.Logger, error) {
 	if m.output != "text" && m.output != "json" {
 		return nil, cli.Usage("--output %q: want text or json", m.output)
 	}
+	if _, err := migrations.ParseLayout(m.layout); err != nil {
+		return nil, cli.Usage("--layout: %w", err)
+	}
 	if m.ofTenants && len(m.Names) == 0 && strings.TrimSpace(m.Query) == "" { // as an unset variable makes it
 		return nil, cli.Usage("--tenants is empty: want a query, as in 'SELECT schema_name FROM public.shops'")
 	}

@@ -78,6 +78,9 @@ func (l *onLedger) check(c *cobra.Command) (err error) {
 	if l.output != "text" && l.output != "json" {
 		return cli.Usage("--output %q: want text or json", l.output)
 	}
+	if _, err := migrations.ParseLayout(l.layout); err != nil {
+		return cli.Usage("--layout: %w", err)
+	}
 	if err := l.checkTenants(c); err != nil {
 		return err
 	}
