@@ -12,6 +12,9 @@ var imageReference = regexp.MustCompile(`^(?:(?:[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA
 	`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*` +
 	`(?::[A-Za-z0-9_][-.A-Za-z0-9_]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`)
 
+// IsImage reports whether the text can name an image. The kubelet refuses a Pod with one that cannot, and the API server does not.
+func IsImage(reference string) bool { return imageReference.MatchString(reference) }
+
 // movingTags are what people call the tags that they move: those of branches, stages and channels.
 var movingTags = []string{
 	"latest", "stable", "edge", "nightly", "canary", "next", "current", "lts", "alpha", "beta", "rc", "release", "snapshot",

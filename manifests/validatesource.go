@@ -100,7 +100,7 @@ func (v *validator) image(field, image string) {
 	switch {
 	case image == "":
 		v.add(field, "is missing", "name the image, as in registry.example.com/app:1.4.2")
-	case !imageReference.MatchString(image):
+	case !IsImage(image):
 		v.add(field, fmt.Sprintf("%q is not the name of an image", image), "write it as in registry.example.com/app:1.4.2, in lower case")
 	}
 }

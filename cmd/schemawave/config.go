@@ -10,6 +10,7 @@ import (
 	"github.com/schemawave/schemawave/cmd/cli"
 	"github.com/schemawave/schemawave/controller"
 	"github.com/schemawave/schemawave/controller/environment"
+	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations"
 )
 
@@ -62,6 +63,9 @@ func readConfig(path string) (config, error) {
 	if n := c.NATS.Replicas; n < 0 || n > 5 {
 		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: nats.replicas: %d: want 1 to 5", path, n))
 	}
+	if c.Image != "" && !manifests.IsImage(c.Image) {
+		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: image: %q %s", path, c.Image, notAnImage))
+	}
 	switch c.ArgoCD.Heal {
 	case "", controller.HealOff, controller.HealAlert, controller.HealSync:
 	default:
@@ -77,3 +81,6 @@ func readConfig(path string) (config, error) {
 	}
 	return c, nil
 }
+
+// notAnImage is what is wrong with the name of the runner's image, and what to write instead.
+const notAnImage = "is not the name of an image: write it as in " + manifests.RunnerImage + ", in lower case"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/schemawave/schemawave/cmd/cli"
 	"github.com/schemawave/schemawave/kustomize"
+	"github.com/schemawave/schemawave/manifests"
 	"github.com/schemawave/schemawave/migrations"
 )
 
@@ -37,6 +38,9 @@ Exit codes: 0 done, or nothing to do · 65 an overlay is wrong, or stale (--chec
   schemawave render --stdout .`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: cli.Do(func(ctx context.Context, c *cobra.Command, args []string) error {
+			if opts.Image != "" && !manifests.IsImage(opts.Image) {
+				return cli.Usage("--image %q %s", opts.Image, notAnImage)
+			}
 			if stdout {
 				return printOverlays(ctx, c.OutOrStdout(), c.ErrOrStderr(), args, opts)
 			}
