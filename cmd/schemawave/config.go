@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
+	yamlv3 "gopkg.in/yaml.v3"
 	"sigs.k8s.io/yaml"
 
 	"github.com/schemawave/schemawave/cmd/cli"
@@ -16,12 +20,12 @@ import (
 
 // config is the controller's configuration file. docs/install.md is its reference.
 type config struct {
-	NATS         natsConfig         `json:"nats"`
-	ArgoCD       argoConfig         `json:"argocd"`
-	Environments environment.Config `json:"environments"`
-	Gates        gatesConfig        `json:"gates"`
-	Image        string             `json:"image"` // of the runner in rendered Jobs; empty: this release's
-	Listen       listenConfig       `json:"listen"`
+	NATS         natsConfig          `json:"nats"`
+	ArgoCD       argoConfig          `json:"argocd"`
+	Environments *environment.Config `json:"environments"` // nil: nothing is rendered
+	Gates        gatesConfig         `json:"gates"`
+	Image        string              `json:"image"` // of the runner in rendered Jobs; empty: this release's
+	Listen       listenConfig        `json:"listen"`
 }
 
 type natsConfig struct {
@@ -60,6 +64,9 @@ func readConfig(path string) (config, error) {
 	if err := yaml.UnmarshalStrict(b, &c); err != nil {
 		return c, &cli.Error{Code: migrations.ExitConfig, Err: fmt.Errorf("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", " ")), Hint: "docs/install.md lists the fields"}
 	}
+	if !alone(b) {
+		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: a second YAML document: write all of it in one, without --- between", path))
+	}
 	if n := c.NATS.Replicas; n < 0 || n > 5 {
 		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: nats.replicas: %d: want 1 to 5", path, n))
 	}
@@ -74,12 +81,19 @@ func readConfig(path string) (config, error) {
 	if c.ArgoCD.ApplicationsOnly && c.ArgoCD.ClusterSecrets != "" {
 		return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: argocd.clusterSecrets: leave it out, or applicationsOnly", path))
 	}
-	if len(c.Environments.Repositories) > 0 {
+	if c.Environments != nil {
 		if err := c.Environments.Validate(); err != nil {
 			return c, cli.Exit(migrations.ExitConfig, fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	return c, nil
+}
+
+// alone reports whether a YAML document is the only one of its file. What follows another would be left out without a word.
+func alone(file []byte) bool {
+	documents := yamlv3.NewDecoder(bytes.NewReader(file))
+	var first, second yamlv3.Node
+	return documents.Decode(&first) != nil || errors.Is(documents.Decode(&second), io.EOF)
 }
 
 // notAnImage is what is wrong with the name of the runner's image, and what to write instead.

@@ -97,7 +97,7 @@ func control(ctx context.Context, c config, getenv func(string) string, log *slo
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if len(c.Environments.Repositories) > 0 {
+	if c.Environments != nil {
 		hooks, err := newEnvironments(c, proof, tracer, log)
 		if err != nil {
 			return err
@@ -193,7 +193,7 @@ const hookPath = "/webhook"
 func newEnvironments(c config, proof *controller.Controller, tracer *tracing.Tracer, log *slog.Logger) (http.Handler, error) {
 	announcer := proof.Announcer()
 	o := environment.Options{
-		Config: c.Environments, Logger: log, Metrics: ctrlmetrics.Registry,
+		Config: *c.Environments, Logger: log, Metrics: ctrlmetrics.Registry,
 		Refresh: proof.Refresher().Refresh, Leader: proof.Leader, // whose identity is hookURL
 		Announce: func(ctx context.Context, n environment.Notice) error {
 			return announcer.Announce(ctx, n.Repository, n.Branch, n.Overlay, n.Failed, n.Text)

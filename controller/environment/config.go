@@ -13,7 +13,7 @@ import (
 )
 
 // DefaultPoll is how often a repository is looked at without a webhook.
-const DefaultPoll = Duration(3 * time.Minute)
+const DefaultPoll = 3 * time.Minute
 
 // Config lists the environment repositories.
 type Config struct {
@@ -40,8 +40,8 @@ type Repository struct {
 	URL string `json:"url" yaml:"url"`
 	// Branch is rendered, and pushed to unless PullRequest says otherwise. Default: main.
 	Branch string `json:"branch,omitempty" yaml:"branch,omitempty"`
-	// Poll is how often to look without being woken, varied by a tenth. Default: DefaultPoll; at least 5 s.
-	Poll Duration `json:"poll,omitempty" yaml:"poll,omitempty"`
+	// Poll is how often to look without being woken, as in "90s", varied by a tenth. Default: DefaultPoll; at least 5 s.
+	Poll string `json:"poll,omitempty" yaml:"poll,omitempty"`
 	// Overlays are globs (path.Match) of the overlays to render, each matched against an overlay's path and the
 	// directories above it: "clusters/prod" takes everything below. Default: all.
 	Overlays []string `json:"overlays,omitempty" yaml:"overlays,omitempty"`
@@ -78,22 +78,6 @@ type Webhook struct {
 	SecretEnv string `json:"secretEnv,omitempty" yaml:"secretEnv,omitempty"`
 }
 
-// Duration is a time.Duration written as in "90s".
-type Duration time.Duration
-
-// UnmarshalText reads what time.ParseDuration reads.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a duration: write it like 90s or 3m", text)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalText writes what UnmarshalText reads.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
 // withDefaults fills what was left out.
 func (c Config) withDefaults() Config {
 	if c.Directory == "" {
@@ -110,9 +94,6 @@ func (c Config) withDefaults() Config {
 		r := &c.Repositories[i]
 		if r.Branch == "" {
 			r.Branch = "main"
-		}
-		if r.Poll == 0 {
-			r.Poll = DefaultPoll
 		}
 	}
 	return c
@@ -158,8 +139,11 @@ func (r Repository) validate() (errs []error) {
 	if !validBranch(r.Branch) {
 		errs = append(errs, fmt.Errorf("branch: %q is not a branch name: write it without refs/heads/", r.Branch))
 	}
-	if r.Poll < Duration(5*time.Second) {
-		errs = append(errs, fmt.Errorf("poll: %s is too often for a git host: use 5s or more", time.Duration(r.Poll)))
+	switch every, err := r.every(); {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("poll: %q is not a duration: write it like 90s or 3m", r.Poll))
+	case every < 5*time.Second:
+		errs = append(errs, fmt.Errorf("poll: %s is too often for a git host: use 5s or more", every))
 	}
 	for i, g := range r.Overlays {
 		if _, err := path.Match(g, ""); err != nil || g == "" {
@@ -242,6 +226,14 @@ func validBranch(b string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(b, func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`~^:?*[\`, c) })
+}
+
+// every reads Poll.
+func (r Repository) every() (time.Duration, error) {
+	if r.Poll == "" {
+		return DefaultPoll, nil
+	}
+	return time.ParseDuration(r.Poll)
 }
 
 // selects reports whether the overlay is one of those to render.

@@ -68,7 +68,8 @@ func (w *writer) run(ctx context.Context) {
 			return
 		}
 		w.tell(rep, time.Since(started))
-		pause := vary(time.Duration(w.repo.Poll), 0.1)
+		every, _ := w.repo.every() // Validate has read it
+		pause := vary(every, 0.1)
 		if rep.Err != nil {
 			pause = vary(min(retry, maxRetry), 0.3)
 			w.log.Warn("pass failed", "err", rep.Err, "reason", reasonOf(rep.Err), "retry_in", pause.Round(time.Millisecond))
