@@ -45,8 +45,8 @@ func newDev(getenv func(string) string) *cobra.Command {
 would: the same states and events, failures too. What waits for a schema in the cluster waits on a laptop, in CI and in a compose file
 in the same way. Neither Kubernetes nor Argo CD is needed, and nothing is rendered or written into the overlay.
 
-Databases are migrated in the order that dependsOn asks for. What depends on a database that is in none of the overlays waits for NATS to
-say that it is ready, as its Job would. The first failure ends the command; what comes after it is not begun.
+Databases are migrated in the order that dependsOn asks for. What depends on a database that is in none of the overlays and files waits for
+NATS to say that it is ready, as its Job would. The first failure ends the command; what comes after it is not begun.
 
 The streams are created if they are not there. Nothing changes and nothing is published when all is done already. A NATS that tells of the
 same database in a cluster is left as it is, and so is the local database.
