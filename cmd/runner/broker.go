@@ -18,6 +18,9 @@ func ConnectBroker(ctx context.Context, getenv func(string) string, name string,
 	options := jetstream.OptionsFromEnv(getenv)
 	options.Name, options.Retry, options.Log = name, retry, log
 	nc, err := jetstream.Connect(ctx, options)
+	if config := (*jetstream.ConfigError)(nil); errors.As(err, &config) {
+		return nil, &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "set NATS_URL, and NATS_CREDS or NATS_NKEY to a file where the server asks for it"}
+	}
 	return nc, BrokerError(err)
 }
 
@@ -33,7 +36,7 @@ func BrokerError(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &config):
-		return &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "set NATS_URL, and NATS_CREDS or NATS_NKEY to a file where the server asks for it"}
+		return cli.Exit(migrations.ExitConfig, err)
 	case errors.As(err, &denied):
 		return cli.Exit(migrations.ExitDenied, err)
 	case errors.As(err, &wait):

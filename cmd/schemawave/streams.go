@@ -15,6 +15,7 @@ import (
 )
 
 func newStreams(getenv func(string) string) *cobra.Command {
+	var options jetstream.StreamOptions
 	c := &cobra.Command{
 		Use:   "streams",
 		Short: "Create, check and change the NATS streams",
@@ -22,8 +23,13 @@ func newStreams(getenv func(string) string) *cobra.Command {
 changes none.`,
 		Args: cobra.NoArgs, // with RunE, for cobra takes the name of a command that there is not for a call for help
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if n := options.Replicas; n < 1 || n > 5 {
+				return cli.Usage("--replicas %d: want 1 to 5", n)
+			}
+			return nil
+		},
 	}
-	var options jetstream.StreamOptions
 	c.PersistentFlags().IntVar(&options.Replicas, "replicas", 1, "copies of each stream, 1 to 5")
 	c.AddCommand(newPermissions(), newEnsure(getenv, &options), newVerify(getenv, &options), newMigrate(getenv, &options))
 	return c
