@@ -84,6 +84,7 @@ func (d *down) run(ctx context.Context, c *cobra.Command) error {
 
 func (d *down) goDown(ctx context.Context, cfg postgres.Config) (reverted, error) {
 	went, err := postgres.Down(ctx, cfg, d.target)
+	went.Versions = listed(went.Versions)
 	return reverted{subjectOf(cfg, err), went}, err
 }
 

@@ -37,6 +37,7 @@ With --tenant or --tenants it is the history in each tenant's own schema. One th
 			if err != nil {
 				return imported{subject: subjectOf(cfg, err)}, err
 			}
+			adopted.Versions = listed(adopted.Versions)
 			return imported{subjectOf(cfg, nil), &adopted}, nil
 		})
 	})

@@ -117,6 +117,9 @@ func (l *onLedger) print(w io.Writer, result any, text func(io.Writer) error) er
 	return text(w)
 }
 
+// listed is a list that JSON has as [] where it is empty, and not as null.
+func listed[T any](list []T) []T { return append([]T{}, list...) }
+
 // stamp is how times are printed.
 const stamp = "2006-01-02 15:04:05Z"
 

@@ -31,7 +31,7 @@ With --tenant or --tenants it is the histories of tenants. One that fails holds 
 		}
 		return carryOut(ctx, c, &l, func(ctx context.Context, cfg postgres.Config) (repaired, error) {
 			rows, err := postgres.Repair(ctx, cfg, set)
-			return repaired{subjectOf(cfg, err), rows}, err
+			return repaired{subjectOf(cfg, err), listed(rows)}, err
 		})
 	})
 	return l.withTenants(l.withLock(l.withDir(c)))

@@ -38,7 +38,7 @@ to change it went, and what keeps a newer migration from its turn.`,
 					return err
 				}
 				if output == "json" {
-					return errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(states))
+					return errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(listed(states)))
 				}
 				return errors.Join(err, printStatus(c.OutOrStdout(), states, time.Now()))
 			})
