@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/schemawave/schemawave/cmd/cli"
 	"github.com/schemawave/schemawave/migrations"
@@ -136,11 +137,7 @@ func (d *down) back(ctx context.Context) ([]string, error) {
 // isTerminal reports whether a person may be at the other end.
 func isTerminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (r reverted) print(w io.Writer) error {
