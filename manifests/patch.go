@@ -32,6 +32,9 @@ func patched(job *batchv1.Job, patch json.RawMessage) (*batchv1.Job, error) {
 	if err := keepsPromises(job, &out); err != nil {
 		return nil, err
 	}
+	if err := admissible(job, &out); err != nil {
+		return nil, err
+	}
 	return &out, nil
 }
 

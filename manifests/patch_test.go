@@ -47,6 +47,16 @@ func TestPatchMerges(t *testing.T) {
 	}
 }
 
+// TestAMisspeltContainerIsToldFromTheRendered: what a patch does not find, it adds.
+func TestAMisspeltContainerIsToldFromTheRendered(t *testing.T) {
+	in := input(t, twoMigrations())
+	in.Migration.Job = json.RawMessage(`{"spec":{"template":{"spec":{"containers":[{"name":"migrat","resources":{}}]}}}}`)
+	const want = "spec.job.spec.template.spec.containers: migrat has no image (give it one, or write the name of what is rendered: migrate)"
+	if _, err := manifests.Build(in); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestPatchRefused(t *testing.T) {
 	for _, c := range []struct{ why, patch, field string }{
 		{"a misspelt field", `{"spec":{"template":{"spec":{"nodeSelektor":{"a":"b"}}}}}`, "spec.job.spec.template.spec.nodeSelektor"},
@@ -68,6 +78,12 @@ func TestPatchRefused(t *testing.T) {
 		{"a password in plain text", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"name":"PGPASSWORD","value":"hunter2"}]}]}}}}`, "spec.job.spec.template.spec"},
 		{"a password in a list without merge key", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","env":[{"value":"hunter2"}]}]}}}}`, "spec.job"},
 		{"no failure policy", `{"spec":{"podFailurePolicy":null}}`, "spec.job.spec.podFailurePolicy"},
+		{"a container's name misspelt", `{"spec":{"template":{"spec":{"containers":[{"name":"migrat","resources":{}}]}}}}`, "spec.job.spec.template.spec.containers"},
+		{"an initContainer's name misspelt", `{"spec":{"template":{"spec":{"initContainers":[{"name":"wait","resources":{}}]}}}}`, "spec.job.spec.template.spec.initContainers"},
+		{"memory above its limit", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","resources":{"requests":{"memory":"1Gi"}}}]}}}}`, "spec.job.spec.template.spec.containers"},
+		{"a limit below what is requested", `{"spec":{"template":{"spec":{"containers":[{"name":"migrate","resources":{"limits":{"cpu":"10m"}}}]}}}}`, "spec.job.spec.template.spec.containers"},
+		{"a Pod replaced before its end is known", `{"spec":{"podReplacementPolicy":"TerminatingOrFailed"}}`, "spec.job.spec.podReplacementPolicy"},
+		{"less than no retry", `{"spec":{"backoffLimit":-1}}`, "spec.job.spec.backoffLimit"},
 		{"no gate", `{"spec":{"template":{"spec":{"initContainers":[{"$patch":"delete","name":"wait-for-schema"}]}}}}`, "spec.job.spec.template.spec.initContainers"},
 	} {
 		t.Run(c.why, func(t *testing.T) {

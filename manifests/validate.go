@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // FieldError is one thing wrong with a SchemaMigration.
@@ -91,6 +92,7 @@ func (v *validator) database(d Database) {
 	}
 	if u := d.URLFrom; u != nil {
 		v.urlFrom(*u)
+		v.valueFrom("spec.database.urlFrom", *u)
 	}
 	reserved := []string{envPod, envJob, envDigest, envJobDigest}
 	if d.URLFrom != nil {
@@ -111,6 +113,9 @@ func (v *validator) database(d Database) {
 		case holdsPassword(e):
 			v.add(field+".value", "a password in plain text", "keep it in a Secret and use valueFrom: {secretKeyRef: …}")
 		}
+		if e.ValueFrom != nil {
+			v.valueFrom(field+".valueFrom", *e.ValueFrom)
+		}
 		seen[e.Name] = true
 	}
 	for i, e := range d.EnvFrom {
@@ -118,6 +123,29 @@ func (v *validator) database(d Database) {
 		if (e.SecretRef == nil) == (e.ConfigMapRef == nil) {
 			v.add(field, "needs exactly one of secretRef and configMapRef", "name the Secret or the ConfigMap that holds the variables")
 		}
+		if s := e.SecretRef; s != nil {
+			v.object(field+".secretRef.name", "Secret", s.Name)
+		}
+		if c := e.ConfigMapRef; c != nil {
+			v.object(field+".configMapRef.name", "ConfigMap", c.Name)
+		}
+	}
+}
+
+func (v *validator) valueFrom(field string, from corev1.EnvVarSource) {
+	if s := from.SecretKeyRef; s != nil {
+		v.object(field+".secretKeyRef.name", "Secret", s.Name)
+	}
+	if c := from.ConfigMapKeyRef; c != nil {
+		v.object(field+".configMapKeyRef.name", "ConfigMap", c.Name)
+	}
+}
+
+// object refuses a name that no Secret and no ConfigMap can have (Kubernetes, "Object Names and IDs").
+func (v *validator) object(field, kind, name string) {
+	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		v.add(field, fmt.Sprintf("%q is not the name of a %s", name, kind),
+			"use lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit")
 	}
 }
 

@@ -87,6 +87,14 @@ func TestValidate(t *testing.T) {
 		{"urlFrom without a source", func(s *m) { s.Database.URLFrom = &corev1.EnvVarSource{} }, "spec.database.urlFrom"},
 		{"urlFrom from the Pod's fields", func(s *m) { s.Database.URLFrom.FieldRef = &corev1.ObjectFieldSelector{} }, "spec.database.urlFrom"},
 		{"a Secret without key", func(s *m) { s.Database.URLFrom = secret("x", "") }, "spec.database.urlFrom.secretKeyRef"},
+		{"a Secret that cannot be", func(s *m) { s.Database.URLFrom = secret("Orders_DB", "url") }, "spec.database.urlFrom.secretKeyRef.name"},
+		{"a Secret with dots", func(s *m) { s.Database.URLFrom = secret("orders.db", "url") }, ""},
+		{"a Secret of a variable that cannot be", func(s *m) {
+			s.Database.Env = []corev1.EnvVar{{Name: "PGPASSWORD", ValueFrom: secret("Orders_DB", "p")}}
+		}, "spec.database.env[0].valueFrom.secretKeyRef.name"},
+		{"a ConfigMap that cannot be", func(s *m) {
+			s.Database.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "orders/db"}}}}
+		}, "spec.database.envFrom[0].configMapRef.name"},
 		{"a variable without name", func(s *m) { s.Database.Env = []corev1.EnvVar{{Value: "x"}} }, "spec.database.env[0].name"},
 		{"a variable given twice", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "A"}, {Name: "A"}} }, "spec.database.env[1].name"},
 		{"the URL beside urlFrom", func(s *m) { s.Database.Env = []corev1.EnvVar{{Name: "DATABASE_URL", ValueFrom: secret("x", "y")}} }, "spec.database.env[0].name"},
