@@ -17,6 +17,11 @@ import (
 func ConnectBroker(ctx context.Context, getenv func(string) string, name string, retry bool, log *slog.Logger) (*nats.Conn, error) {
 	options := jetstream.OptionsFromEnv(getenv)
 	options.Name, options.Retry, options.Log = name, retry, log
+	return ConnectTo(ctx, options)
+}
+
+// ConnectTo connects to NATS, and gives an error its exit code and remedy.
+func ConnectTo(ctx context.Context, options jetstream.Options) (*nats.Conn, error) {
 	nc, err := jetstream.Connect(ctx, options)
 	if config := (*jetstream.ConfigError)(nil); errors.As(err, &config) {
 		return nil, &cli.Error{Code: migrations.ExitConfig, Err: err, Hint: "set NATS_URL, and NATS_CREDS or NATS_NKEY to a file where the server asks for it"}

@@ -123,8 +123,7 @@ func broker(ctx context.Context, c natsConfig, getenv func(string) string, log *
 	o := jetstream.OptionsFromEnv(getenv)
 	o.URL = cmp.Or(o.URL, c.URL)
 	o.Name, o.Retry, o.Persist, o.Log = "schemawave controller "+getenv("POD_IP"), true, true, log
-	nc, err := jetstream.Connect(ctx, o)
-	return nc, runner.BrokerError(err)
+	return runner.ConnectTo(ctx, o)
 }
 
 // newProof makes the part that watches the cluster and publishes. The tracer may be nil.
