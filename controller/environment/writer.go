@@ -71,9 +71,9 @@ func (w *writer) run(ctx context.Context) {
 		every, _ := w.repo.every() // Validate has read it
 		pause := vary(every, 0.1)
 		if rep.Err != nil {
-			pause = vary(min(retry, maxRetry), 0.3)
+			pause = vary(retry, 0.3)
 			w.log.Warn("pass failed", "err", rep.Err, "reason", reasonOf(rep.Err), "retry_in", pause.Round(time.Millisecond))
-			retry *= 2
+			retry = min(2*retry, maxRetry)
 		} else if retry = firstRetry; failing {
 			w.log.Info("healed")
 		}
@@ -86,7 +86,7 @@ func (w *writer) run(ctx context.Context) {
 
 // sleep waits at least the minimum and then for a wake-up or the end of the pause. It reports false when ctx is done.
 func (w *writer) sleep(ctx context.Context, minimum, pause time.Duration) bool {
-	timer := time.NewTimer(min(minimum, pause))
+	timer := time.NewTimer(minimum)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
