@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -128,6 +129,66 @@ func readGitLab(event string, content []byte) (delivery, error) {
 	return d, nil
 }
 
+// maxElements is how many elements of an array in a delivery are looked at. A push of more branches waits for the poll.
+const maxElements = 1000
+
+// texts are what the elements of an array say. They are read one after the other, as T: whoever forges a delivery may put as
+// many into it as it can hold, and together they would take many times its size.
+type texts[T fmt.Stringer] []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *texts[T]) UnmarshalJSON(b []byte) error {
+	*l = nil
+	dec := json.NewDecoder(bytes.NewReader(b))
+	switch begin, err := dec.Token(); {
+	case err != nil || begin == nil: // null
+		return err
+	case begin != json.Delim('['):
+		return errors.New("not an array")
+	}
+	for n := 0; n < maxElements && dec.More(); n++ {
+		var element T
+		if err := dec.Decode(&element); err != nil {
+			return err
+		}
+		if text := element.String(); text != "" {
+			*l = append(*l, text)
+		}
+	}
+	return nil
+}
+
+// cloudChange is a branch that Bitbucket Cloud says was pushed to.
+type cloudChange struct {
+	New struct{ Type, Name string } `json:"new"`
+}
+
+func (c cloudChange) String() string {
+	if c.New.Type != "branch" {
+		return ""
+	}
+	return c.New.Name
+}
+
+// serverChange is a reference that Bitbucket Data Center says was pushed to.
+type serverChange struct {
+	Ref struct {
+		ID string `json:"id"`
+	} `json:"ref"`
+}
+
+func (c serverChange) String() string { return c.Ref.ID }
+
+// azureChange is a reference that Azure DevOps says was pushed to.
+type azureChange struct{ Name string }
+
+func (c azureChange) String() string { return c.Name }
+
+// address is where a repository can be cloned from.
+type address struct{ Href string }
+
+func (a address) String() string { return a.Href }
+
 // readBitbucket reads Bitbucket Cloud's repo:push and Bitbucket Data Center's repo:refs_changed.
 func readBitbucket(event string, content []byte) (delivery, error) {
 	var p struct {
@@ -138,39 +199,26 @@ func readBitbucket(event string, content []byte) (delivery, error) {
 				Key string `json:"key"`
 			} `json:"project"`
 			Links struct {
-				HTML  struct{ Href string }   `json:"html"`
-				Clone []struct{ Href string } `json:"clone"`
+				HTML  address        `json:"html"`
+				Clone texts[address] `json:"clone"`
 			} `json:"links"`
 		} `json:"repository"`
 		Push struct {
-			Changes []struct {
-				New struct{ Type, Name string } `json:"new"`
-			} `json:"changes"`
+			Changes texts[cloudChange] `json:"changes"`
 		} `json:"push"`
-		Changes []struct {
-			Ref struct {
-				ID string `json:"id"`
-			} `json:"ref"`
-		} `json:"changes"`
+		Changes texts[serverChange] `json:"changes"`
 	}
 	if err := json.Unmarshal(content, &p); err != nil {
 		return delivery{}, err
 	}
 	d := delivery{host: "bitbucket", event: event, push: event == "repo:push" || event == "repo:refs_changed"}
-	d.urls = []string{p.Repository.Links.HTML.Href}
-	for _, c := range p.Repository.Links.Clone {
-		d.urls = append(d.urls, c.Href)
-	}
+	d.urls = append([]string{p.Repository.Links.HTML.Href}, p.Repository.Links.Clone...)
 	if d.path = strings.ToLower(p.Repository.FullName); d.path == "" && p.Repository.Slug != "" {
 		d.path = strings.ToLower(path.Join(p.Repository.Project.Key, p.Repository.Slug))
 	}
-	for _, c := range p.Push.Changes {
-		if c.New.Type == "branch" {
-			d.branches = append(d.branches, c.New.Name)
-		}
-	}
-	for _, c := range p.Changes {
-		if b, ok := branchOf(c.Ref.ID); ok {
+	d.branches = p.Push.Changes
+	for _, ref := range p.Changes {
+		if b, ok := branchOf(ref); ok {
 			d.branches = append(d.branches, b)
 		}
 	}
@@ -182,7 +230,7 @@ func readAzure(content []byte) (delivery, error) {
 	var p struct {
 		EventType string `json:"eventType"`
 		Resource  struct {
-			RefUpdates []struct{ Name string } `json:"refUpdates"`
+			RefUpdates texts[azureChange] `json:"refUpdates"`
 			Repository struct {
 				RemoteURL string `json:"remoteUrl"`
 			} `json:"repository"`
@@ -195,8 +243,8 @@ func readAzure(content []byte) (delivery, error) {
 		return delivery{}, errors.New("it has the headers of no known git host")
 	}
 	d := delivery{host: "azure", event: p.EventType, push: p.EventType == "git.push", urls: []string{p.Resource.Repository.RemoteURL}}
-	for _, u := range p.Resource.RefUpdates {
-		if b, ok := branchOf(u.Name); ok {
+	for _, ref := range p.Resource.RefUpdates {
+		if b, ok := branchOf(ref); ok {
 			d.branches = append(d.branches, b)
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -326,5 +328,31 @@ func TestReplayedDeliveriesAreBounded(t *testing.T) {
 	}
 	if p.tip() != tip {
 		t.Error("a replayed delivery changed the branch")
+	}
+}
+
+// A forged delivery of very many elements costs no more than what it is read from.
+func TestDeliveryOfManyElementsTakesLittleMemory(t *testing.T) {
+	for _, c := range []struct {
+		event, form, element string
+		status               int
+	}{
+		{"repo:push", `{"push":{"changes":[%s]}}`, `{}`, 200},
+		{"repo:push", `{"push":{"changes":[%s]}}`, `1`, 400},
+		{"repo:refs_changed", `{"changes":[%s]}`, `{}`, 200},
+		{"repo:push", `{"repository":{"links":{"clone":[%s]}}}`, `{}`, 200},
+		{"", `{"eventType":"git.push","resource":{"refUpdates":[%s]}}`, `{}`, 200},
+	} {
+		body := fmt.Appendf(nil, c.form, strings.Repeat(c.element+",", 1<<20)+c.element)
+		rc := receiving(t, hookSecret, Repository{URL: gitHosts[0].url}).Webhook().(*receiver)
+		r := httptest.NewRequest(http.MethodPost, "/webhook", nil)
+		r.Header = header("X-Event-Key", c.event, "Content-Type", "application/json")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, a := rc.handle(r, body)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; a.status != c.status || took > 4<<20 {
+			t.Errorf("%s of %s: %d %q, with %d KiB of memory", c.form, c.element, a.status, a.text, took>>10)
+		}
 	}
 }
