@@ -266,6 +266,24 @@ func TestDamagedCloneIsMadeAnew(t *testing.T) {
 	pass(t, w, Pushed)
 }
 
+// What is known of the overlays is not trusted once they could not be listed.
+func TestOverlaysThatCouldNotBeListedAreRendered(t *testing.T) {
+	h := newHost(t)
+	h.repository("env", shop("orders", "billing"))
+	r, ill := digestRenderer{version: "1"}, true
+	w := start(t, func(o *Options) {
+		o.List = func(dir string) ([]string, error) {
+			if ill {
+				return nil, errors.New("too many open files")
+			}
+			return r.list(dir)
+		}
+	}, h.url("env")).only()
+	fails(t, w, FaultInternal, "list overlays: too many open files")
+	ill = false
+	equal(t, "rendered", pass(t, w, Pushed).Rendered, []string{"apps/billing", "apps/orders"})
+}
+
 func TestFullCloneIsMadeAnew(t *testing.T) {
 	h := newHost(t)
 	p := h.repository("env", shop("orders"))

@@ -101,7 +101,7 @@ func (w *writer) survey(changes []change) error {
 		}
 		found, err := w.overlaysBelow(dir)
 		if err != nil {
-			return &Fault{FaultInternal, fmt.Errorf("list overlays: %w", err)}
+			return fmt.Errorf("list overlays: %w", err) // no Fault: what is known by now is not kept
 		}
 		for _, o := range found {
 			w.overlays[o] = true
