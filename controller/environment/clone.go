@@ -29,6 +29,7 @@ type clone struct {
 	tip     plumbing.Hash              // the newest commit held with its whole tree; zero before the first fetch
 	shallow map[plumbing.Hash]struct{} // commits whose parents are not held
 	packs   int
+	torn    bool // a fetch broke off, and has left what it had received so far
 }
 
 // newClone makes an empty clone in dir, which it empties.

@@ -2,11 +2,17 @@ package environment
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -263,6 +269,70 @@ func TestDamagedCloneIsMadeAnew(t *testing.T) {
 	p.commit("source", map[string]string{"migrations/orders/0002.sql": "x\n", "apps/new/file.txt": "x\n"})
 	p.push()
 	fails(t, w, FaultInternal, "the clone is made anew")
+	pass(t, w, Pushed)
+}
+
+// breaking stands before a git host and breaks off each fetch, once it is told to, in the middle of the pack.
+func breaking(t *testing.T, h *host) (url string, broken *atomic.Bool) {
+	t.Helper()
+	broken = &atomic.Bool{}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !broken.Load() || !strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			h.server.Handler.ServeHTTP(w, r)
+			return
+		}
+		all := httptest.NewRecorder()
+		h.server.Handler.ServeHTTP(all, r)
+		maps.Copy(w.Header(), all.Header())
+		_, _ = w.Write(all.Body.Bytes()[:all.Body.Len()/2])
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(front.Close)
+	return front.URL + "/env.git", broken
+}
+
+func TestFetchThatBreaksOffLeavesNothing(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	url, broken := breaking(t, h)
+	w := start(t, nil, url).only()
+	pass(t, w, Pushed)
+	p.pull()
+	large := make([]byte, 1<<18) // what comes first of it is more than what is read at once
+	_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+	p.commit("source", map[string]string{"migrations/orders/0002.sql": hex.EncodeToString(large)})
+	p.push()
+	broken.Store(true)
+	for range 3 {
+		fails(t, w, FaultUnreachable, "fetch: ")
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.dir, "git/objects/pack/tmp_pack_*")); len(left) > 1 {
+		t.Errorf("%d fetches that broke off have left %d files", 3, len(left))
+	}
+	broken.Store(false)
+	pass(t, w, Pushed)
+	if left, _ := filepath.Glob(filepath.Join(w.dir, "git/objects/pack/tmp_pack_*")); len(left) > 0 {
+		t.Errorf("left: %s", left)
+	}
+}
+
+// What the disk does not take is not the host's fault.
+func TestFetchThatCannotBeKeptIsInternal(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders"))
+	w := start(t, nil, h.url("env")).only()
+	pass(t, w, Pushed)
+	packs := filepath.Join(w.dir, "git/objects/pack")
+	if err := os.RemoveAll(packs); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(packs, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.pull()
+	p.commit("source", map[string]string{"migrations/orders/0002.sql": "x\n"})
+	p.push()
+	fails(t, w, FaultInternal, "fetch: ", "the clone is made anew")
 	pass(t, w, Pushed)
 }
 

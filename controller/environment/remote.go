@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -143,10 +145,21 @@ func (r *remote) download(ctx context.Context, s transport.UploadPackSession, re
 	}
 	err = packfile.UpdateObjectStorage(c.objects, pack)
 	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		c.torn = true
+		if isLocal(err) {
+			return fmt.Errorf("fetch: %w", err)
+		}
 		return r.explain(ctx, "fetch", err)
 	}
 	c.fetched(res.Shallows, res.Unshallows)
 	return nil
+}
+
+// isLocal reports whether it was the clone's disk that failed, not the host or the way to it.
+func isLocal(err error) bool {
+	var file *fs.PathError
+	var renamed *os.LinkError
+	return errors.As(err, &file) || errors.As(err, &renamed)
 }
 
 // push moves the branch from base to commit, or not at all. It returns errMoved where the branch is elsewhere by now,

@@ -108,9 +108,9 @@ func vary(d time.Duration, part float64) time.Duration {
 	return d + time.Duration((rand.Float64()*2-1)*part*float64(d))
 }
 
-// prepare makes an empty clone and checkout where there is none, or where the clone has collected too many packs.
+// prepare makes an empty clone and checkout where there is none, or where the clone has collected too many packs or half of one.
 func (w *writer) prepare() error {
-	if w.clone != nil && w.clone.packs < maxPacks {
+	if w.clone != nil && w.clone.packs < maxPacks && !w.clone.torn {
 		return nil
 	}
 	w.forget()
