@@ -30,8 +30,9 @@
 // The git binary is not needed. The clone is bare and shallow, with a checkout beside it, both below Config.Directory
 // and made anew at each start, so an emptyDir is enough. Changes are found by comparing trees, and a commit is built
 // from the trees on the changed paths, so a pass costs what changed, not what the repository holds. History is fetched
-// only as far back as a decision about a revert needs. Symbolic links that leave the repository are not checked out, and
-// submodules and large-file pointers are not followed.
+// only as far back as a decision about a revert needs, and 32 commits of it with what was pushed since the last pass, so
+// that a merge of an old branch costs no more; after a push of more, every overlay is looked at. Symbolic links that leave
+// the repository are not checked out, and submodules and large-file pointers are not followed.
 //
 // # Pull requests
 //

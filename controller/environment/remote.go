@@ -28,6 +28,8 @@ const (
 	fetchTimeout = 10 * time.Minute // a first fetch of a large repository
 	pushTimeout  = 2 * time.Minute
 	allHistory   = math.MaxInt32 // the depth with which git itself asks for everything
+
+	recentHistory = 32 // the depth of a fetch after the first
 )
 
 // errMoved says that the branch is no longer where it was when the pass began: somebody else pushed.
@@ -64,7 +66,8 @@ func newRemote(r Repository) (*remote, error) {
 }
 
 // fetch returns the tip of the branch, after bringing it and what it needs into the clone. Without a depth, only what
-// the clone lacks is asked for; with one, that many commits of history, which the clone then has at least.
+// the clone lacks is asked for, and no more than recentHistory; with one, that many commits of history, which the clone
+// then has at least.
 func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -83,8 +86,12 @@ func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash,
 	if adv.Capabilities.Supports(capability.Shallow) {
 		_ = req.Capabilities.Set(capability.Shallow)
 		req.Shallows = c.shallows()
-		if depth == 0 && (c.tip.IsZero() || r.azure) {
+		switch {
+		case depth > 0:
+		case c.tip.IsZero() || r.azure:
 			depth = 1
+		default:
+			depth = recentHistory // without one, a merge of a branch that began before the clone brings all history
 		}
 		req.Depth = packp.DepthCommits(depth)
 	}
