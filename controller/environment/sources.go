@@ -194,14 +194,22 @@ func scalars(content []byte) ([]string, error) {
 // linked adds to the changed paths those under which they are also reached through symbolic links, so that a
 // dependency on the link sees a change of what it leads to.
 func (k *checkout) linked(changes []change) []change {
-	for round := 0; round < 3 && len(k.links) > 0; round++ { // links to links, as deep as anybody sane builds
+	if len(k.links) == 0 {
+		return changes
+	}
+	seen := make(map[change]struct{}, len(changes))
+	for _, ch := range changes {
+		seen[ch] = struct{}{}
+	}
+	for range 3 { // links to links, as deep as anybody sane builds
 		n := len(changes)
 		for name, target := range k.links {
 			target = path.Join(path.Dir(name), target)
 			for _, ch := range changes[:n] {
 				if within(ch.path, target) && !within(ch.path, name) {
 					ch.path = path.Join(name, strings.TrimPrefix(ch.path, target))
-					if !slices.Contains(changes, ch) {
+					if _, known := seen[ch]; !known {
+						seen[ch] = struct{}{}
 						changes = append(changes, ch)
 					}
 				}

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -124,5 +125,22 @@ func TestSourcesOfAffectedOverlaysOnlyAreReadAnew(t *testing.T) {
 		}
 		slices.Sort(read)
 		equal(t, c.reason, read, c.read)
+	}
+}
+
+// Each of many changed files is looked for among the others once: comparing them all takes minutes here.
+func TestManyLinksToManyFiles(t *testing.T) {
+	k := &checkout{links: map[string]string{}}
+	const links, files = 30, 5000
+	for i := range links {
+		k.links[fmt.Sprintf("clusters/%d/base", i)] = "../../base"
+	}
+	var changes []change
+	for i := range files {
+		changes = append(changes, change{path: fmt.Sprintf("base/%d.json", i)})
+	}
+	found := k.linked(changes)
+	if last := found[len(found)-1].path; len(found) != files*(links+1) || !strings.HasPrefix(last, "clusters/") {
+		t.Errorf("%d paths, the last %s", len(found), last)
 	}
 }
