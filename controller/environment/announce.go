@@ -125,20 +125,27 @@ func (a *announcer) judge(rep Report) {
 	}
 }
 
-// run announces until ctx is done.
+// run announces until ctx is done. A status that cannot be set is tried again with growing pauses, which no notice waits for.
 func (a *announcer) run(ctx context.Context) {
+	var again <-chan time.Time // nil: no status waits
+	retry := firstRetry
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.woken:
-		}
-		a.tell(ctx)
-		for retry := firstRetry; !a.post(ctx); retry = min(2*retry, maxRetry) {
-			if !pauseFor(ctx, vary(retry, 0.3)) {
-				return
+			a.tell(ctx)
+			if again != nil {
+				continue
 			}
+		case <-again:
 		}
+		if a.post(ctx) {
+			again, retry = nil, firstRetry
+			continue
+		}
+		again = time.After(vary(retry, 0.3))
+		retry = min(2*retry, maxRetry)
 	}
 }
 

@@ -2,11 +2,16 @@ package environment
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // tellAll makes a pass, takes it to the announcer and lets that say everything.
@@ -144,5 +149,52 @@ func TestNotices(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		return slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, "apps/billing true ") })
+	})
+}
+
+// statuses is a host's API of which only statuses are asked for.
+type statuses struct {
+	hostAPI
+	set func(commit string) error
+}
+
+func (s statuses) setStatus(_ context.Context, commit string, _ status) error { return s.set(commit) }
+
+// Statuses that cannot be set do not hold up notices.
+func TestNoticesWhileTheStatusAPIIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var set, told []string
+		var tries atomic.Int64
+		var back atomic.Bool
+		api := statuses{set: func(commit string) error {
+			if tries.Add(1); !back.Load() {
+				return &Fault{Reason: FaultUnreachable, Err: errors.New("away")}
+			}
+			set = append(set, commit)
+			return nil
+		}}
+		a := newAnnouncer(api, func(_ context.Context, n Notice) error {
+			told = append(told, n.Overlay)
+			return nil
+		}, Repository{}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go a.run(ctx)
+		a.take(Report{Source: "first"})
+		synctest.Wait()
+		broken := map[string]string{}
+		for _, overlay := range []string{"a", "b", "c"} {
+			broken[overlay] = "why"
+			a.take(Report{Source: "of " + overlay, Broken: broken})
+			synctest.Wait()
+		}
+		equal(t, "told", told, []string{"a", "b", "c"})
+		if n := tries.Load(); n != 1 {
+			t.Errorf("%d tries at once", n)
+		}
+		back.Store(true)
+		time.Sleep(2 * firstRetry)
+		synctest.Wait()
+		equal(t, "set", set, []string{"of c"})
 	})
 }
