@@ -115,3 +115,42 @@ func TestGitHubApp(t *testing.T) {
 	}
 	pass(t, w, Unchanged)
 }
+
+// A token that the API refuses is not kept until it expires.
+func TestGitHubAppTokenThatTheAPIRefuses(t *testing.T) {
+	for status, header := range map[int]string{http.StatusUnauthorized: "X", http.StatusForbidden: "X", http.StatusTooManyRequests: "Retry-After"} {
+		a := newAppHost(t)
+		refused := true
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case !strings.HasSuffix(r.URL.Path, "/pulls"):
+				a.Config.Handler.ServeHTTP(w, r)
+			case refused:
+				w.Header().Set(header, "1")
+				w.WriteHeader(status)
+			default:
+				_, _ = w.Write([]byte("[]"))
+			}
+		}))
+		t.Cleanup(front.Close)
+		api, err := newHostAPI(Repository{URL: front.URL + "/shop/env.git", Host: Host{Kind: GitHub},
+			Credentials: Credentials{GitHubApp: GitHubApp{7, 42, put(t, "key", a.pem())}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := api.latest(t.Context(), ownBranch, "main"); err == nil {
+			t.Errorf("%d is no error", status)
+		}
+		refused = false
+		if _, err := api.latest(t.Context(), ownBranch, "main"); err != nil {
+			t.Errorf("after %d: %v", status, err)
+		}
+		want := int64(2)
+		if status == http.StatusTooManyRequests {
+			want = 1 // that says nothing about the token
+		}
+		if n := a.issued.Load(); n != want {
+			t.Errorf("%d tokens for a refusal with %d, want %d", n, status, want)
+		}
+	}
+}

@@ -264,6 +264,9 @@ func (c *client) refusal(req *http.Request, res *http.Response, answer []byte) e
 	if code == http.StatusForbidden && (res.Header.Get("Retry-After") != "" || res.Header.Get("X-RateLimit-Remaining") == "0") {
 		return c.fault(FaultUnreachable, req, err)
 	}
+	if c.dialer.app != nil && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
+		c.dialer.app.drop()
+	}
 	switch code {
 	case http.StatusUnauthorized, http.StatusNonAuthoritativeInfo: // Azure DevOps shows its page for logging in
 		return c.fault(FaultAuth, req, fmt.Errorf("%w: check host.tokenFile or the credentials, and that the token has not expired", err))
