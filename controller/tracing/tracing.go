@@ -3,7 +3,8 @@
 //
 // A trace's id is the first 32 digits of its commit's hash, and the ids of the spans are made of the facts, too. So the parts need
 // not hand anything to each other through git, Argo CD and Kubernetes, whoever knows the commit finds the trace, and
-// what is told twice is the same span.
+// what is told twice is the same span. A pass that makes no commit, as that of a controller that has just started, is a span
+// of its own in the trace of the commit that it looked at.
 package tracing
 
 import (
@@ -88,7 +89,7 @@ func (t *Tracer) Pass(rep environment.Report) {
 		return // the host was not reached
 	}
 	self := trace.SpanContextConfig{TraceID: id, SpanID: passOf(id)}
-	if rep.Err != nil { // it is tried again, and each time is a span of its own
+	if rep.Err != nil || rep.Commit == "" { // it is tried again, or looks at what is there: each time is a span of its own
 		self.SpanID = randomSpan()
 	}
 	ctx, span := t.tracer.Start(with(context.Background(), self), "render and push", trace.WithNewRoot(), trace.WithTimestamp(rep.Began), trace.WithAttributes(

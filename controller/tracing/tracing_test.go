@@ -193,6 +193,27 @@ func TestToldTwiceIsOneSpan(t *testing.T) {
 	}
 }
 
+// A controller that has just started looks at a commit that another one pushed. That is not the pass that made it.
+func TestLookingAgainIsAnotherSpan(t *testing.T) {
+	i := told(t, func(tr *Tracer) {
+		tr.Pass(pass())
+		again := pass()
+		again.Result, again.Source, again.Commit, again.Rendered, again.Began = environment.Current, pushed, "", nil, began.Add(48*time.Hour)
+		tr.Pass(again)
+		tr.Published(event(events.Succeeded))
+	})
+	made, looked := i.spans[len(i.spans)-2], i.spans[len(i.spans)-1]
+	if texts(made.Attributes)["schemawave.result"] == "current" {
+		made, looked = looked, made
+	}
+	if string(made.TraceId) != string(looked.TraceId) || string(made.SpanId) == string(looked.SpanId) {
+		t.Errorf("the push is span %x, the second look %x", made.SpanId, looked.SpanId)
+	}
+	if got := i.span(t, "migration succeeded").ParentSpanId; string(got) != string(made.SpanId) {
+		t.Errorf("the migration's parent is %x, the push %x", got, made.SpanId)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	failed := pass()
 	failed.Commit, failed.Result, failed.Err = "", environment.Failed, errors.New("the host is away")
