@@ -65,7 +65,8 @@ func (i *installation) token(ctx context.Context, client *http.Client) (string, 
 	if errors.As(err, &refused) && refused.Response != nil {
 		code := refused.Response.StatusCode
 		if code >= 500 || code == http.StatusTooManyRequests {
-			return "", &Fault{FaultUnreachable, fmt.Errorf("github app %d: no token: %s", i.app.ID, refused.Response.Status)}
+			err = fmt.Errorf("github app %d: no token: %s", i.app.ID, refused.Response.Status)
+			return "", &Fault{FaultUnreachable, &busyError{err, retryAfter(refused.Response.Header)}}
 		}
 		return "", &Fault{FaultAuth, fmt.Errorf("github app %d: no token: %s: check credentials.githubApp: the key, id and installationID, and this machine's clock", i.app.ID, refused.Response.Status)}
 	}

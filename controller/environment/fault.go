@@ -3,6 +3,9 @@ package environment
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
+	"time"
 )
 
 // FaultReason classifies why a pass failed; it is the value of a metric's label.
@@ -28,6 +31,46 @@ func (f *Fault) Error() string { return f.Err.Error() }
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
+
+// busyError is a host's answer that it is to be left alone for a while.
+type busyError struct {
+	err  error
+	wait time.Duration // as the host has it; zero: it does not say
+}
+
+func (e *busyError) Error() string {
+	if e.wait == 0 {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("%s, and asks to be left alone for %s", e.err, e.wait)
+}
+
+// Unwrap returns the cause.
+func (e *busyError) Unwrap() error { return e.err }
+
+// maxRest bounds how long a host is left alone because it asks for it.
+const maxRest = 15 * time.Minute
+
+// restOf returns how long the host that an error is from is to be left alone.
+func restOf(err error) time.Duration {
+	var busy *busyError
+	if errors.As(err, &busy) {
+		return min(busy.wait, maxRest)
+	}
+	return 0
+}
+
+// retryAfter reads the header of that name, of seconds or a date (RFC 9110, section 10.2.3); zero if there is none.
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if n, err := strconv.ParseInt(value, 10, 32); err == nil {
+		return max(0, time.Duration(n)*time.Second)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(at).Round(time.Second))
+	}
+	return 0
+}
 
 // reasonOf classifies any error of a pass.
 func reasonOf(err error) FaultReason {

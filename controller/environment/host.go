@@ -262,7 +262,7 @@ func (c *client) refusal(req *http.Request, res *http.Response, answer []byte) e
 	err := error(&apiError{code, firstLine(string(answer))})
 	// GitHub limits the rate with 403 as well.
 	if code == http.StatusForbidden && (res.Header.Get("Retry-After") != "" || res.Header.Get("X-RateLimit-Remaining") == "0") {
-		return c.fault(FaultUnreachable, req, err)
+		return c.fault(FaultUnreachable, req, &busyError{err, retryAfter(res.Header)})
 	}
 	if c.dialer.app != nil && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
 		c.dialer.app.drop()
@@ -274,7 +274,7 @@ func (c *client) refusal(req *http.Request, res *http.Response, answer []byte) e
 		return c.fault(FaultAuth, req, fmt.Errorf("%w: grant the token the right to read and write commit statuses and pull requests", err))
 	}
 	if code >= 500 || code == http.StatusTooManyRequests {
-		return c.fault(FaultUnreachable, req, err)
+		return c.fault(FaultUnreachable, req, &busyError{err, retryAfter(res.Header)})
 	}
 	return c.fault(FaultRejected, req, err)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCertificatesFromFile(t *testing.T) {
@@ -62,6 +63,47 @@ func TestHostWithAnErrorPage(t *testing.T) {
 		}))
 		fails(t, start(t, nil, server.URL+"/env.git").only(), reason)
 		server.Close()
+	}
+}
+
+// A host that asks to be left alone is, for as long as it says, within reason.
+func TestHostThatAsksToBeLeftAlone(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		status int
+		after  string
+		words  string
+		least  time.Duration
+	}{
+		{"a rate is limited", 429, "600", "fetch: the host limits the rate of requests (429)", 10 * time.Minute},
+		{"too much work", 503, "60", "fetch: the host is overloaded or under maintenance (503)", time.Minute},
+		{"it does not say how long", 429, "", "limits the rate", minPause},
+		{"nonsense", 503, "soon", "overloaded", minPause},
+		{"a negative time", 503, "-5", "overloaded", minPause},
+		{"a date", 503, "Fri, 31 Dec 9999 23:59:59 GMT", "overloaded", maxRest},
+		{"a date that is over", 503, "Fri, 31 Dec 1999 23:59:59 GMT", "overloaded", minPause},
+		{"for ever", 429, "99999999999999999", "limits the rate", minPause},
+		{"a day", 429, "86400", "limits the rate", maxRest},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if c.after != "" {
+					w.Header().Set("Retry-After", c.after)
+				}
+				w.WriteHeader(c.status)
+			}))
+			defer host.Close()
+			w := start(t, func(o *Options) {
+				o.Config.Repositories[0].Host = Host{Kind: GitHub, APIURL: host.URL, TokenFile: put(t, "token", []byte("secret"))}
+			}, host.URL+"/shop/env.git").only()
+			fails(t, w, FaultUnreachable, c.words)
+			for what, err := range map[string]error{"git": w.pass(t.Context()).Err, "API": w.api.setStatus(t.Context(), "c0ffee", status{})} {
+				least, most := w.pauses(err, firstRetry)
+				if least != c.least || most < least || reasonOf(err) != FaultUnreachable {
+					t.Errorf("%s: %v: from %s to %s, want %s at least", what, err, least, most, c.least)
+				}
+			}
+		})
 	}
 }
 

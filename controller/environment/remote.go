@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
@@ -326,6 +328,8 @@ func (r *remote) explain(ctx context.Context, op string, err error) error {
 		return &Fault{FaultAuth, fmt.Errorf("%s: the host knows no such repository, or hides it from these credentials: check url and credentials", op)}
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return &Fault{FaultConfiguration, fmt.Errorf("%s: the repository is empty: push a first commit to %s", op, r.branch.Short())}
+	case busyOf(err) != nil:
+		return &Fault{FaultUnreachable, fmt.Errorf("%s: %w", op, busyOf(err))}
 	case ctx.Err() != nil:
 		return &Fault{FaultUnreachable, fmt.Errorf("%s: %w", op, ctx.Err())}
 	case errors.As(err, &unreachable):
@@ -334,9 +338,25 @@ func (r *remote) explain(ctx context.Context, op string, err error) error {
 	return &Fault{FaultUnreachable, fmt.Errorf("%s: the host does not answer as a git host should: check url: %w", op, err)}
 }
 
+// busyOf returns what an answer over HTTP says that asks to be left alone; nil if it does not.
+func busyOf(err error) error {
+	var answer *githttp.Err
+	if wrapped := (*plumbing.UnexpectedError)(nil); !errors.As(err, &wrapped) || !errors.As(wrapped.Err, &answer) { // it has no Unwrap
+		return nil
+	}
+	wait := retryAfter(answer.Response.Header)
+	switch answer.StatusCode() {
+	case http.StatusTooManyRequests:
+		return &busyError{errors.New("the host limits the rate of requests (429)"), wait}
+	case http.StatusServiceUnavailable:
+		return &busyError{errors.New("the host is overloaded or under maintenance (503)"), wait}
+	}
+	return nil
+}
+
 // refused tells why the host did not take a push, in its own words where it said some.
 func (r *remote) refused(ctx context.Context, ref plumbing.ReferenceName, err error, said string) error {
-	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) || ctx.Err() != nil {
+	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) || busyOf(err) != nil || ctx.Err() != nil {
 		return r.explain(ctx, "push", err)
 	}
 	var lines []string

@@ -68,20 +68,28 @@ func (w *writer) run(ctx context.Context) {
 			return
 		}
 		w.tell(rep, time.Since(started))
-		every, _ := w.repo.every() // Validate has read it
-		pause := vary(every, 0.1)
+		least, pause := w.pauses(rep.Err, retry)
 		if rep.Err != nil {
-			pause = vary(retry, 0.3)
 			w.log.Warn("pass failed", "err", rep.Err, "reason", reasonOf(rep.Err), "retry_in", pause.Round(time.Millisecond))
 			retry = min(2*retry, maxRetry)
 		} else if retry = firstRetry; failing {
 			w.log.Info("healed")
 		}
 		failing = rep.Err != nil
-		if !w.sleep(ctx, minPause, pause) {
+		if !w.sleep(ctx, least, pause) {
 			return
 		}
 	}
+}
+
+// pauses returns how long to wait after a pass: the least if woken, and else the most.
+func (w *writer) pauses(err error, retry time.Duration) (least, most time.Duration) {
+	if err == nil {
+		every, _ := w.repo.every() // Validate has read it
+		return minPause, vary(every, 0.1)
+	}
+	least = max(minPause, restOf(err))
+	return least, max(least, vary(retry, 0.3))
 }
 
 // sleep waits at least the minimum and then for a wake-up or the end of the pause. It reports false when ctx is done.
