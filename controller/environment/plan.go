@@ -19,7 +19,7 @@ import (
 
 // plan is what one pass has to look at.
 type plan struct {
-	cold    bool            // nothing is known of what happened before: every overlay is looked at
+	cold    bool            // it is not known what happened since the last pass, if there was one: every overlay is looked at
 	render  []string        // the overlays to render, sorted
 	changed map[string]bool // those of which a source changed: what rendering gives is written, whatever is there
 	touched []string        // those of which others changed any file, sorted
@@ -51,16 +51,21 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	if err := w.survey(w.checkout.linked(moved)); err != nil {
 		return plan{}, err
 	}
-	if cold {
-		return plan{cold: true, render: slices.Sorted(maps.Keys(w.overlays))}, nil
-	}
 	generated, source, err := w.classify(changes)
 	if err != nil {
 		return plan{}, err
 	}
 	all := maps.Clone(source)
 	maps.Copy(all, generated)
-	touched := slices.Sorted(maps.Keys(all))
+	dirs := map[string]bool{}
+	for _, ch := range changes {
+		dirs[path.Dir(ch.path)] = true
+	}
+	todo := plan{cold: cold, touched: slices.Sorted(maps.Keys(all)), dirs: slices.Sorted(maps.Keys(dirs))}
+	if cold {
+		todo.render = slices.Sorted(maps.Keys(w.overlays))
+		return todo, nil
+	}
 	for _, again := range []iter.Seq[string]{maps.Keys(w.failed), maps.Keys(w.pending)} {
 		for overlay := range again {
 			if w.overlays[overlay] {
@@ -70,11 +75,8 @@ func (w *writer) plan(tip, tree plumbing.Hash) (plan, error) {
 	}
 	maps.DeleteFunc(w.failed, func(o string, _ string) bool { return !w.overlays[o] })
 	maps.DeleteFunc(w.held, func(o string, _ bool) bool { return !w.overlays[o] })
-	dirs := map[string]bool{}
-	for _, ch := range changes {
-		dirs[path.Dir(ch.path)] = true
-	}
-	return plan{render: slices.Sorted(maps.Keys(all)), changed: source, touched: touched, dirs: slices.Sorted(maps.Keys(dirs))}, nil
+	todo.render, todo.changed = slices.Sorted(maps.Keys(all)), source
+	return todo, nil
 }
 
 // survey brings the list of overlays and their sources up to date with the checkout, reading only where files changed.
