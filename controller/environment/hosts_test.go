@@ -1,12 +1,14 @@
 package environment
 
 import (
+	"context"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,6 +52,35 @@ func TestAzureDialect(t *testing.T) {
 	p.git("revert", "--no-edit", "HEAD")
 	p.push()
 	equal(t, "held", pass(t, w, Current).Held, []string{"apps/orders"})
+}
+
+func TestOnlyTouchedOverlaysAreRenderedOnAzure(t *testing.T) {
+	h := newHost(t)
+	p := h.repository("env", shop("orders", "billing"))
+	r := digestRenderer{version: "1"}
+	var mu sync.Mutex
+	var seen []string
+	w := start(t, func(o *Options) {
+		o.Render = each(func(ctx context.Context, root, overlay string) (Rendering, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, overlay)
+			return r.render(ctx, root, overlay)
+		})
+	}, h.url("env")).only()
+	if err := w.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w.remote.azure = true
+	pass(t, w, Pushed)
+	for _, file := range []string{"2", "3"} {
+		seen = nil
+		p.pull()
+		p.commit("source", map[string]string{"migrations/orders/" + file + ".sql": "x\n"})
+		p.push()
+		pass(t, w, Pushed)
+		equal(t, "looked at", seen, []string{"apps/orders"})
+	}
 }
 
 func TestHostWithAnErrorPage(t *testing.T) {

@@ -90,7 +90,7 @@ func (r *remote) fetch(ctx context.Context, c *clone, depth int) (plumbing.Hash,
 		req.Shallows = c.shallows()
 		switch {
 		case depth > 0:
-		case c.tip.IsZero() || r.azure:
+		case c.tip.IsZero():
 			depth = 1
 		default:
 			depth = recentHistory // without one, a merge of a branch that began before the clone brings all history
