@@ -138,11 +138,11 @@ func TestGitHubAppTokenThatTheAPIRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := api.latest(t.Context(), ownBranch, "main"); err == nil {
+		if _, err := api.pulls(t.Context(), ownBranch, "main"); err == nil {
 			t.Errorf("%d is no error", status)
 		}
 		refused = false
-		if _, err := api.latest(t.Context(), ownBranch, "main"); err != nil {
+		if _, err := api.pulls(t.Context(), ownBranch, "main"); err != nil {
 			t.Errorf("after %d: %v", status, err)
 		}
 		want := int64(2)

@@ -18,6 +18,7 @@ const maxRounds = 4
 // outcome is what rendering made of the overlays of a plan.
 type outcome struct {
 	rendered []string            // those with changed files, sorted
+	edits    map[string][]edit   // of those, what changes
 	failed   map[string]string   // those that cannot be rendered, and why
 	held     []string            // those left alone
 	pending  []string            // those to be proposed, now and as long as the branch lacks them
@@ -29,6 +30,7 @@ type outcome struct {
 func (w *writer) renderAll(ctx context.Context, tip plumbing.Hash, todo plan) ([]edit, outcome, error) {
 	o := outcome{failed: map[string]string{}, warned: map[string][]string{}}
 	edits := map[string][]edit{}
+	o.edits = edits
 	err := w.rounds(ctx, tip, todo, &o, edits)
 	if err != nil {
 		for overlay := range edits {

@@ -40,7 +40,8 @@
 // pull request is opened. That branch is ours, and moves by compare-and-swap too: from the commit that was seen, to one on
 // top of the newest tip, and only when what it changes has changed. Once it holds a commit that is not as we made it, it is
 // left alone until that is merged or the branch deleted. A pull request that was closed without merging is a person's word,
-// final until a source changes. When nothing is left to propose, the pull request is closed and the branch deleted.
+// for each of its overlays final until a source of it changes: the last 50 are looked at. When nothing is left to propose,
+// the pull request is closed and the branch deleted.
 //
 // # What cannot be rendered
 //

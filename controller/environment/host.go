@@ -43,8 +43,9 @@ type Host struct {
 type hostAPI interface {
 	// setStatus gives a commit a status, in place of the one of the same name.
 	setStatus(ctx context.Context, commit string, s status) error
-	// latest returns the newest pull request from one branch into another, whatever its state; nil: there never was one.
-	latest(ctx context.Context, from, into string) (*pull, error)
+	// pulls returns the newest pull requests from one branch into another, whatever their states, the newest first: at most
+	// maxPulls.
+	pulls(ctx context.Context, from, into string) ([]*pull, error)
 	// open makes a pull request.
 	open(ctx context.Context, from, into string, text description) (*pull, error)
 	// edit changes an open pull request's text.
@@ -69,6 +70,9 @@ type pull struct {
 	body   string
 	keep   any // what the host wants back with an edit
 }
+
+// maxPulls is how many pull requests are looked at for what was closed.
+const maxPulls = 50
 
 // description is a pull request's text.
 type description struct{ title, body string }

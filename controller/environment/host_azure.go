@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -34,30 +35,29 @@ func (a *azure) setStatus(ctx context.Context, commit string, s status) error {
 	}, nil)
 }
 
-func (a *azure) latest(ctx context.Context, from, into string) (*pull, error) {
+func (a *azure) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
 	q := url.Values{"searchCriteria.status": {"all"}, "searchCriteria.sourceRefName": {"refs/heads/" + from},
 		"searchCriteria.targetRefName": {"refs/heads/" + into}, "$top": {"100"}}
 	var found struct{ Value []azurePull }
 	if err := a.call(ctx, "GET", "/pullrequests?"+azureVersion+"&"+q.Encode(), nil, &found); err != nil {
 		return nil, err
 	}
-	var newest azurePull // no order is documented
-	for _, p := range found.Value {
-		if p.ForkSource == nil && p.ID > newest.ID {
-			newest = p
+	own := slices.DeleteFunc(found.Value, func(p azurePull) bool { return p.ForkSource != nil })
+	slices.SortFunc(own, func(a, b azurePull) int { return b.ID - a.ID }) // no order is documented
+	for _, p := range own[:min(len(own), maxPulls)] {
+		if p.Status != "completed" { // of what is merged no text is asked for, and a list cuts it after 400 characters
+			if err := a.call(ctx, "GET", fmt.Sprintf("/pullrequests/%d?%s", p.ID, azureVersion), nil, &p); err != nil {
+				return nil, err
+			}
 		}
+		out = append(out, a.pull(p))
 	}
-	if newest.ID == 0 {
-		return nil, nil
-	}
-	// A list cuts descriptions after 400 characters.
-	err := a.call(ctx, "GET", fmt.Sprintf("/pullrequests/%d?%s", newest.ID, azureVersion), nil, &newest)
-	return a.pull(newest), err
+	return out, nil
 }
 
 // azureBody is what a description holds at most, 4,000 characters, with its end, which is read again.
 func azureBody(body string) string {
-	const limit, end = 4000, 200
+	const limit, end = 4000, 2500
 	if r := []rune(body); len(r) > limit {
 		return string(r[:limit-end-1]) + "…" + string(r[len(r)-end:])
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -47,15 +48,16 @@ func (b *bitbucket) setStatus(ctx context.Context, commit string, s status) erro
 	return b.call(ctx, "POST", "/commit/"+commit+"/statuses/build", buildStatus(s, link), nil)
 }
 
-func (b *bitbucket) latest(ctx context.Context, from, into string) (*pull, error) {
-	q := url.Values{"state": {"OPEN", "MERGED", "DECLINED", "SUPERSEDED"}, "sort": {"-created_on"}, "pagelen": {"1"},
+func (b *bitbucket) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
+	q := url.Values{"state": {"OPEN", "MERGED", "DECLINED", "SUPERSEDED"}, "sort": {"-created_on"}, "pagelen": {strconv.Itoa(maxPulls)},
 		"q": {fmt.Sprintf("source.repository.full_name=%q AND source.branch.name=%q AND destination.branch.name=%q",
 			strings.Join(b.where.segments, "/"), from, into)}}
 	var found struct{ Values []cloudPull }
-	if err := b.call(ctx, "GET", "/pullrequests?"+q.Encode(), nil, &found); err != nil || len(found.Values) == 0 {
-		return nil, err
+	err = b.call(ctx, "GET", "/pullrequests?"+q.Encode(), nil, &found)
+	for _, p := range found.Values {
+		out = append(out, p.pull())
 	}
-	return found.Values[0].pull(), nil
+	return out, err
 }
 
 func (b *bitbucket) open(ctx context.Context, from, into string, text description) (*pull, error) {
@@ -113,19 +115,17 @@ func (b *bitbucketDataCenter) setStatus(ctx context.Context, commit string, s st
 	return b.call(ctx, "POST", "/commits/"+commit+"/builds", buildStatus(s, link), nil)
 }
 
-func (b *bitbucketDataCenter) latest(ctx context.Context, from, into string) (*pull, error) {
+func (b *bitbucketDataCenter) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
 	q := url.Values{"at": {"refs/heads/" + from}, "direction": {"OUTGOING"}, "state": {"ALL"}, "order": {"NEWEST"}, "limit": {"100"}}
 	var found struct{ Values []serverPull }
-	if err := b.call(ctx, "GET", "/pull-requests?"+q.Encode(), nil, &found); err != nil {
-		return nil, err
-	}
+	err = b.call(ctx, "GET", "/pull-requests?"+q.Encode(), nil, &found)
 	for _, p := range found.Values {
 		to := p.ToRef.Repository.Project.Key + "/" + p.ToRef.Repository.Slug // a fork's are for another repository, too
 		if p.ToRef.ID == "refs/heads/"+into && strings.EqualFold(to, strings.Join(b.where.segments, "/")) {
-			return p.pull(), nil
+			out = append(out, p.pull())
 		}
 	}
-	return nil, nil
+	return out[:min(len(out), maxPulls)], err
 }
 
 func (b *bitbucketDataCenter) open(ctx context.Context, from, into string, text description) (*pull, error) {
@@ -139,8 +139,13 @@ func (b *bitbucketDataCenter) open(ctx context.Context, from, into string, text 
 // edit sends the reviewers along: those who are left out are removed.
 func (b *bitbucketDataCenter) edit(ctx context.Context, p *pull, text description) error {
 	was := p.keep.(serverPull)
-	return b.call(ctx, "PUT", fmt.Sprintf("/pull-requests/%d", p.id), map[string]any{"version": was.Version,
-		"title": text.title, "description": text.body, "reviewers": was.Reviewers}, nil)
+	var is serverPull // of the next version
+	err := b.call(ctx, "PUT", fmt.Sprintf("/pull-requests/%d", p.id), map[string]any{"version": was.Version,
+		"title": text.title, "description": text.body, "reviewers": was.Reviewers}, &is)
+	if err == nil {
+		p.keep = is
+	}
+	return err
 }
 
 func (b *bitbucketDataCenter) close(ctx context.Context, p *pull) error {

@@ -38,14 +38,15 @@ func (g *github) setStatus(ctx context.Context, commit string, s status) error {
 	}, nil)
 }
 
-func (g *github) latest(ctx context.Context, from, into string) (*pull, error) {
+func (g *github) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
 	q := url.Values{"state": {"all"}, "head": {g.where.segments[0] + ":" + from}, "base": {into},
-		"sort": {"created"}, "direction": {"desc"}, "per_page": {"1"}}
+		"sort": {"created"}, "direction": {"desc"}, "per_page": {strconv.Itoa(maxPulls)}}
 	var found []githubPull
-	if err := g.call(ctx, "GET", "/pulls?"+q.Encode(), nil, &found); err != nil || len(found) == 0 {
-		return nil, err
+	err = g.call(ctx, "GET", "/pulls?"+q.Encode(), nil, &found)
+	for _, p := range found {
+		out = append(out, p.pull())
 	}
-	return found[0].pull(), nil
+	return out, err
 }
 
 func (g *github) open(ctx context.Context, from, into string, text description) (*pull, error) {
@@ -71,25 +72,25 @@ func (g *gitea) setStatus(ctx context.Context, commit string, s status) error {
 	}, nil)
 }
 
-// latest looks through the pull requests, which are listed from the newest and cannot be searched by branch. Those of forks
+// pulls looks through the pull requests, which are listed from the newest and cannot be searched by branch. Those of forks
 // are not ours, whatever their branch is called.
-func (g *gitea) latest(ctx context.Context, from, into string) (*pull, error) {
+func (g *gitea) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
 	const pages, limit = 20, 50
-	for page := 1; page <= pages; page++ {
+	for page := 1; page <= pages && len(out) < maxPulls; page++ {
 		var found []githubPull
 		if err := g.call(ctx, "GET", fmt.Sprintf("/pulls?state=all&limit=%d&page=%d", limit, page), nil, &found); err != nil {
 			return nil, err
 		}
 		for _, p := range found {
 			if p.Head.Label == from && p.Head.RepoID == p.Base.RepoID && p.Base.Label == into {
-				return p.pull(), nil
+				out = append(out, p.pull())
 			}
 		}
 		if len(found) == 0 {
 			break
 		}
 	}
-	return nil, nil
+	return out[:min(len(out), maxPulls)], nil
 }
 
 func (g *gitea) open(ctx context.Context, from, into string, text description) (*pull, error) {

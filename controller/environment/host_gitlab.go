@@ -36,19 +36,17 @@ func (g *gitlab) setStatus(ctx context.Context, commit string, s status) error {
 	return err
 }
 
-func (g *gitlab) latest(ctx context.Context, from, into string) (*pull, error) {
+func (g *gitlab) pulls(ctx context.Context, from, into string) (out []*pull, err error) {
 	q := url.Values{"state": {"all"}, "source_branch": {from}, "target_branch": {into},
 		"order_by": {"created_at"}, "sort": {"desc"}, "per_page": {"100"}}
 	var found []mergeRequest
-	if err := g.call(ctx, "GET", "/merge_requests?"+q.Encode(), nil, &found); err != nil {
-		return nil, err
-	}
+	err = g.call(ctx, "GET", "/merge_requests?"+q.Encode(), nil, &found)
 	for _, m := range found {
 		if m.From == m.Into { // those of forks are not ours, whatever their branch is called
-			return m.pull(), nil
+			out = append(out, m.pull())
 		}
 	}
-	return nil, nil
+	return out[:min(len(out), maxPulls)], err
 }
 
 func (g *gitlab) open(ctx context.Context, from, into string, text description) (*pull, error) {

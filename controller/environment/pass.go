@@ -128,7 +128,7 @@ func (w *writer) try(ctx context.Context, rep *Report) error {
 	at := tip
 	began = time.Now()
 	if w.api != nil && w.repo.ownBranch() != "" {
-		err := w.propose(ctx, head, edits, &outcome, rep)
+		err := w.propose(ctx, head, &outcome, rep)
 		rep.step("push", began)
 		if err != nil {
 			return err

@@ -35,6 +35,30 @@ func (r Repository) branches() []string {
 // changesTrailer names, in a proposed commit and in the text of its pull request, what they change.
 const changesTrailer = "Schemawave-Changes"
 
+// overlaysTrailer names, in the text of a pull request, what changes of each overlay, in the first digits of its digest.
+const overlaysTrailer = "Schemawave-Overlays"
+
+var overlaysLine = regexp.MustCompile(`(?m)^` + overlaysTrailer + `: ([0-9a-f ]+)\s*$`)
+
+// overlayDigits are those that tell the changes of one overlay from others; maxDigests bounds how many fit into a text.
+const (
+	overlayDigits = 16
+	maxDigests    = 1000
+)
+
+// declined finds the changes of overlays that people closed a pull request about.
+func declined(pulls []*pull) map[string]*pull {
+	found := map[string]*pull{}
+	for _, p := range pulls {
+		if m := overlaysLine.FindStringSubmatch(p.body); m != nil && !p.open && !p.merged {
+			for _, digest := range strings.Fields(m[1]) {
+				found[digest] = p
+			}
+		}
+	}
+	return found
+}
+
 var changesLine = regexp.MustCompile(`(?m)^` + changesTrailer + `: ([0-9a-f]{64})\s*$`)
 
 // changesIn returns what a proposal's text says it changes; empty if it is none.
@@ -50,6 +74,7 @@ type proposal struct {
 	head    *object.Commit // the tip of the branch it is for
 	edits   []edit
 	changes string        // a digest of what the edits change
+	digests []string      // of each overlay's
 	own     plumbing.Hash // where the own branch is; zero: nowhere
 	ours    bool          // nothing on the own branch is anybody else's
 	there   string        // the changes that the own branch proposes already; empty if it is not ours
@@ -58,10 +83,11 @@ type proposal struct {
 
 // propose brings the own branch and its pull request to what the edits ask for. It leaves the checkout as it was before
 // rendering: the files are not on the branch yet.
-func (w *writer) propose(ctx context.Context, head *object.Commit, edits []edit, o *outcome, rep *Report) error {
-	p := proposal{head: head, edits: edits, own: w.remote.own}
-	err := w.consider(ctx, &p)
-	for _, overlay := range o.rendered {
+func (w *writer) propose(ctx context.Context, head *object.Commit, o *outcome, rep *Report) error {
+	p := proposal{head: head, own: w.remote.own}
+	rendered := o.rendered
+	err := w.consider(ctx, &p, o)
+	for _, overlay := range rendered {
 		if undo := w.checkout.restore(w.clone, overlay); undo != nil {
 			return undo
 		}
@@ -70,11 +96,12 @@ func (w *writer) propose(ctx context.Context, head *object.Commit, edits []edit,
 		return err
 	}
 	switch {
-	case len(edits) == 0:
-		o.pending = nil
+	case len(rendered) == 0 || len(p.edits) == 0 && p.last.open:
 		return w.withdraw(ctx, p)
-	case p.last != nil && !p.last.open && !p.last.merged && changesIn(p.last.body) == p.changes:
-		w.leave(o, "the pull request was closed without merging; nothing is proposed until a source changes", p)
+	case len(p.edits) == 0:
+		return nil
+	case p.last != nil && !p.last.open && !p.last.merged && changesIn(p.last.body) == p.changes: // its overlays did not fit into the text
+		w.leave(o, wasClosed, p)
 		o.pending = nil
 		return nil
 	case !p.ours:
@@ -85,19 +112,43 @@ func (w *writer) propose(ctx context.Context, head *object.Commit, edits []edit,
 	return w.offer(ctx, p, o.rendered, rep)
 }
 
-// consider looks at what there is. Without edits and an own branch there is nothing to ask the host for.
-func (w *writer) consider(ctx context.Context, p *proposal) (err error) {
-	if len(p.edits) > 0 {
-		if p.changes, err = w.digest(p.head.TreeHash, p.edits); err != nil {
-			return err
-		}
-	} else if p.own.IsZero() {
+// wasClosed is why an overlay is not proposed.
+const wasClosed = "the pull request was closed without merging; nothing is proposed until a source changes"
+
+// consider looks at what there is, and holds the overlays of which a person closed what would be proposed. Without rendered
+// overlays and an own branch there is nothing to ask the host for.
+func (w *writer) consider(ctx context.Context, p *proposal, o *outcome) (err error) {
+	if len(o.rendered) == 0 && p.own.IsZero() {
 		return nil
 	}
 	if p.ours, p.there, err = w.owns(ctx, p.head.Hash, p.own); err != nil {
 		return err
 	}
-	p.last, err = w.api.latest(ctx, w.repo.ownBranch(), w.repo.Branch)
+	pulls, err := w.api.pulls(ctx, w.repo.ownBranch(), w.repo.Branch)
+	if err != nil {
+		return err
+	}
+	if len(pulls) > 0 {
+		p.last = pulls[0]
+	}
+	no := declined(pulls)
+	var kept []string
+	for _, overlay := range o.rendered {
+		digest, err := w.digest(p.head.TreeHash, o.edits[overlay])
+		if err != nil {
+			return err
+		}
+		digest = digest[:overlayDigits]
+		if in := no[digest]; in != nil {
+			o.rendered = []string{overlay}
+			w.leave(o, wasClosed, proposal{last: in})
+			continue
+		}
+		kept = append(kept, overlay)
+		p.edits, p.digests = append(p.edits, o.edits[overlay]...), append(p.digests, digest)
+	}
+	o.rendered, o.pending = kept, nil
+	p.changes, err = w.digest(p.head.TreeHash, p.edits)
 	return err
 }
 
@@ -164,6 +215,10 @@ func (w *writer) withdraw(ctx context.Context, p proposal) error {
 		return nil
 	}
 	if p.last != nil && p.last.open {
+		// It is no person who closes it: what it proposed may be proposed again.
+		if err := w.api.edit(ctx, p.last, description{"Render schema migrations: nothing is left to propose", "No overlay differs from what is rendered.\n"}); err != nil {
+			return fmt.Errorf("close the pull request: %w", err)
+		}
 		if err := w.api.close(ctx, p.last); err != nil {
 			return fmt.Errorf("close the pull request: %w", err)
 		}
@@ -236,6 +291,7 @@ func describe(branch string, p proposal, overlays []string) description {
 	}
 	b.WriteString("\nMerge it, and Argo CD runs the migrations with its next sync. Close it, and nothing is proposed until a source of " +
 		"these overlays changes. The branch is rewritten when that happens, but not once it holds a commit of yours.\n\n")
+	fmt.Fprintf(&b, "%s: %s\n", overlaysTrailer, strings.Join(p.digests[:min(len(p.digests), maxDigests)], " "))
 	fmt.Fprintf(&b, "%s: %s\n", changesTrailer, p.changes)
 	return description{clip(title, 255), b.String()}
 }

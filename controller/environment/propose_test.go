@@ -164,6 +164,77 @@ func TestDeclinedPullRequest(t *testing.T) {
 	}
 }
 
+// What was closed stays so for its overlays alone, whatever is proposed, merged or started later.
+func TestDeclinedOverlaysOnEveryHost(t *testing.T) {
+	for kind := range dialects {
+		t.Run(string(kind), func(t *testing.T) {
+			f := newForge(t, kind)
+			files := shop("orders", "billing")
+			migration := map[string]string{"apps/billing/migration.yaml": files["apps/billing/migration.yaml"]}
+			delete(files, "apps/billing/migration.yaml")
+			p, url := hosted(t, newHost(t), kind, files)
+			w := start(t, f.proposing, url).only()
+			equal(t, "proposed", pass(t, w, Proposed).Rendered, []string{"apps/orders"})
+			f.set("closed")
+			p.commit("billing has migrations now", migration)
+			p.push()
+			rep := pass(t, w, Proposed)
+			equal(t, "proposed", rep.Rendered, []string{"apps/billing"})
+			equal(t, "held", rep.Held, []string{"apps/orders"})
+			p.git("fetch", "-q")
+			p.git("merge", "-q", "--no-ff", "-m", "merge", "origin/"+ownBranch)
+			p.push()
+			f.set("merged")
+			equal(t, "held by a new leader", pass(t, start(t, f.proposing, url).only(), Current).Held, []string{"apps/orders"})
+			p.commit("source", map[string]string{"migrations/orders/0002.sql": "x\n"})
+			p.push()
+			equal(t, "proposed of a new source", pass(t, w, Proposed).Rendered, []string{"apps/orders"})
+			if len(f.pulls) != 3 {
+				t.Errorf("%d pull requests", len(f.pulls))
+			}
+		})
+	}
+}
+
+// What was closed because nothing was left to propose is proposed when it is needed again.
+func TestWithdrawnIsNotDeclined(t *testing.T) {
+	f := newForge(t, GitHub)
+	files := shop("orders")
+	p, url := hosted(t, newHost(t), GitHub, files)
+	w := start(t, f.proposing, url).only()
+	pass(t, w, Proposed)
+	p.commit("no migrations", map[string]string{"apps/orders/migration.yaml": ""})
+	p.push()
+	pass(t, w, Current)
+	if f.newest().state != "closed" {
+		t.Fatalf("not withdrawn: %+v", f.newest())
+	}
+	p.commit("migrations again", map[string]string{"apps/orders/migration.yaml": files["apps/orders/migration.yaml"]})
+	p.push()
+	equal(t, "proposed", pass(t, w, Proposed).Rendered, []string{"apps/orders"})
+}
+
+// An open pull request is not left over where all that remains was closed before.
+func TestWithdrawnBesideDeclined(t *testing.T) {
+	f := newForge(t, GitHub)
+	files := shop("orders", "billing")
+	migration := map[string]string{"apps/billing/migration.yaml": files["apps/billing/migration.yaml"]}
+	delete(files, "apps/billing/migration.yaml")
+	p, url := hosted(t, newHost(t), GitHub, files)
+	w := start(t, f.proposing, url).only()
+	pass(t, w, Proposed)
+	f.set("closed")
+	p.commit("billing has migrations now", migration)
+	p.push()
+	equal(t, "proposed", pass(t, w, Proposed).Rendered, []string{"apps/billing"})
+	p.commit("and no more", map[string]string{"apps/billing/migration.yaml": ""})
+	p.push()
+	equal(t, "held by a new leader", pass(t, start(t, f.proposing, url).only(), Current).Held, []string{"apps/orders"})
+	if len(f.pulls) != 2 || f.newest().state != "closed" || p.branch(ownBranch) != "" {
+		t.Errorf("left over: %+v, branch at %q", f.newest(), p.branch(ownBranch))
+	}
+}
+
 // Commits of others on the branch survive whatever happens, until somebody merges or deletes it.
 func TestCommitsOfOthersOnTheBranchAreKept(t *testing.T) {
 	f := newForge(t, GitHub)
