@@ -81,7 +81,11 @@ func decide(o observation) decision {
 			}
 		default:
 			d.Unversioned = nil // this attempt is newer than those before it
-			if p, ok := advance(state, v); ok {
+			next := advance
+			if v.outrun(state.LastAttempt, all) {
+				next = late
+			}
+			if p, ok := next(state, v); ok {
 				d.add(p, &state)
 			}
 		}

@@ -305,6 +305,12 @@ func TestDecide(t *testing.T) {
 			want: []string{"succeeded 1 ready=1 report"}},
 		{name: "what it makes ready is told while the sync runs", apps: apps(word("2", "Succeeded", reached, unfinished)), state: published("1", lastFailed("2", "x", 12)),
 			want: []string{"succeeded 2 ready=2 application"}},
+		{name: "a Job that can be read now ended before that success", state: argoTold(events.OutcomeSucceeded, 0),
+			jobs: []job{
+				madeJob("1", 11, complete, reports(func(*migrations.Report) {})),
+				madeJob("2", 12, complete, reports(func(*migrations.Report) {})),
+			},
+			apps: apps(word("2", "Succeeded", reached, unfinished, spoken)), want: nil},
 		{name: "and not once more at its end", apps: apps(word("2", "Succeeded", reached)), state: foundOut(), want: nil},
 		{name: "nor by its Job, once that can be read", jobs: jobs(madeJob("2", 11, complete)), apps: apps(word("2", "Succeeded", reached, spoken)), state: foundOut(), want: nil},
 		{name: "another success of that version is told", jobs: jobs(madeJob("2", 20, complete)), apps: apps(word("2", "Succeeded", reached, spoken, func(a *application) {

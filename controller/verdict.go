@@ -292,6 +292,14 @@ func (v verdict) at() time.Time {
 // of the Jobs that the operation has made, so those that failed and are gone came before it.
 func (v verdict) endless() bool { return v.Kind == succeeded && v.Attempt.Finished.IsZero() }
 
+// outrun reports whether it ended before the last attempt did, of which Argo CD has told the success without its end, and whose Job tells
+// that end now.
+func (v verdict) outrun(last *events.Attempt, all []verdict) bool {
+	return last != nil && last.Outcome == events.OutcomeSucceeded && last.Finished.IsZero() && slices.ContainsFunc(all, func(w verdict) bool {
+		return w.Kind == succeeded && !w.endless() && sameAttempt(*last, w) && compareAttempts(v.Attempt, w.Attempt) < 0
+	})
+}
+
 // after is when a verdict is to be told: when it happened or, of a success whose end is not known, not before those failures.
 func (v verdict) after(all []verdict) time.Time {
 	at := v.at()
