@@ -69,6 +69,7 @@ func (c child) run(ctx context.Context) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
+	defer process.Release() //nolint:errcheck // it has ended; not before its group is gone, for this takes the group's number away
 	ended := make(chan struct{})
 	stopping := make(chan bool, 1)
 	go func() { stopping <- stopGroup(ctx, process, signals, ended) }()

@@ -22,7 +22,6 @@ func wait4(process *os.Process, init bool) (syscall.WaitStatus, error) {
 	if !init {
 		return exitStatus(process)
 	}
-	defer process.Release() //nolint:errcheck // it has ended
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)

@@ -3,12 +3,15 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // asInit is set in the environment of the test binary when it is to run a child as process 1 of a container does.
@@ -33,17 +36,39 @@ for pid in $(cat "$0"); do n=0; while test -d /proc/$pid; do n=$((n+1)); test $n
 		return 1
 	}
 	defer os.Remove(pids.Name())
-	end, err := child{path: "/bin/sh", args: []string{"sh", "-c", script, pids.Name()}, environ: os.Environ(), stdout: &out, stderr: os.Stderr, init: os.Getenv(asInit) == "yes"}.run(context.Background())
+	init := os.Getenv(asInit) == "yes"
+	end, err := child{path: "/bin/sh", args: []string{"sh", "-c", script, pids.Name()}, environ: os.Environ(), stdout: &out, stderr: os.Stderr, init: init}.run(context.Background())
 	fmt.Printf("%d %v %s", end.status, err, out.String())
+	if init {
+		fmt.Println(leaveBehind())
+	}
 	return 0
 }
 
-func TestProcessOneTakesLeaveOfOrphans(t *testing.T) {
+// leaveBehind runs a child that ends before another process of its group, and returns what has become of that.
+func leaveBehind() string {
+	var out bytes.Buffer
+	_, err := child{path: "/bin/sh", args: []string{"sh", "-c", "sleep 600 & echo $!"}, environ: os.Environ(), stdout: &out, stderr: os.Stderr, init: true}.run(context.Background())
+	pid, parseErr := strconv.Atoi(strings.TrimSpace(out.String()))
+	if err = errors.Join(err, parseErr); err != nil {
+		return err.Error()
+	}
+	for range 100 {
+		if zombie(pid) {
+			return "killed"
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it is there
+	return fmt.Sprintf("process %d was left behind", pid)
+}
+
+func TestProcessOneTakesLeaveOfOrphansAndKillsTheRest(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for init, want := range map[string]string{"yes": "7 <nil> ", "no": "1 <nil> process"} { // the second shows that the first can fail
+	for init, want := range map[string]string{"yes": "7 <nil> killed", "no": "1 <nil> process"} { // the second shows that the first can fail
 		c := exec.CommandContext(t.Context(), self)
 		c.Env = append(os.Environ(), asInit+"="+init)
 		out, err := c.CombinedOutput()
