@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -60,10 +59,10 @@ func Do(f func(ctx context.Context, c *cobra.Command, args []string) error) func
 	}
 }
 
-// Main runs the root command until it ends or the process is told to stop (SIGINT, SIGTERM), prints the error if there is
-// one, and returns the exit code.
+// Main runs the root command until it ends or the process is told to stop (StopSignals), prints the error if there is one,
+// and returns the exit code.
 func Main(root *cobra.Command) migrations.ExitCode {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), StopSignals()...)
 	defer stop()
 	return Run(ctx, root, os.Stderr)
 }

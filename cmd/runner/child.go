@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/schemawave/schemawave/cmd/cli"
 )
 
 const (
@@ -34,15 +36,15 @@ type ending struct {
 	stopped bool           // we told it to end
 }
 
-// run starts the program in a process group of its own and waits for its end. When ctx ends the group is told to end, with the
-// signal that has reached us if that is why, and killed if it takes too long. What is left of the group afterwards is killed.
+// run starts the program in a process group of its own and waits for its end. When ctx ends the group is told to end, with
+// SIGTERM, or SIGINT if that has reached us, and killed if it takes too long. What is left of the group afterwards is killed.
 // The error is that of starting it.
 func (c child) run(ctx context.Context) (ending, error) {
 	// The kernel kills the child when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, cli.StopSignals()...)
 	defer signal.Stop(signals)
 
 	var outputs [2]*output
@@ -97,11 +99,13 @@ func stopGroup(ctx context.Context, leader *os.Process, signals <-chan os.Signal
 	select {
 	case <-ended:
 		return false
-	case tell = <-signals:
+	case s := <-signals:
+		tell = passedOn(s)
 	case <-ctx.Done():
 		if why := context.Cause(ctx); why != context.Canceled && errors.Is(why, context.Canceled) { // a signal, as signal.NotifyContext tells it
 			select {
-			case tell = <-signals: // it comes to all who asked for it, in any order
+			case s := <-signals: // it comes to all who asked for it, in any order
+				tell = passedOn(s)
 			case <-time.After(signalLag):
 			}
 		}
@@ -113,11 +117,21 @@ func stopGroup(ctx context.Context, leader *os.Process, signals <-chan os.Signal
 		select {
 		case <-ended:
 			return true
-		case tell = <-signals:
+		case s := <-signals:
+			tell = passedOn(s)
 		case <-patience.C:
 			tell = os.Kill
 		}
 	}
+}
+
+// passedOn is what a child is told when a signal has told us to stop. The other signals of an image are for its own program: to a
+// migration tool they may mean anything.
+func passedOn(signal os.Signal) os.Signal {
+	if signal == syscall.SIGINT {
+		return signal
+	}
+	return syscall.SIGTERM
 }
 
 // output is the reading end of a child's output.

@@ -77,3 +77,12 @@ func TestProcessOneTakesLeaveOfOrphansAndKillsTheRest(t *testing.T) {
 		}
 	}
 }
+
+// asProcessOne has a program run as process 1 of a namespace, without a terminal, as in a container.
+func asProcessOne() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Setsid: true, Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
+	}
+}

@@ -44,7 +44,8 @@ The schema's version is read from the history that the tool keeps itself, before
 
 The command connects as it is configured to. libpq's PGOPTIONS gives it a lock timeout and a statement timeout, unless
 PGOPTIONS is set to nothing or to others; a set PGAPPNAME stays. What it prints passes through, without the passwords and
-tokens of the environment. SIGTERM and SIGINT are passed on to it, and it does not outlive this program.
+tokens of the environment. SIGTERM and SIGINT are passed on to it, and it does not outlive this program. SIGQUIT, SIGHUP and, to
+process 1, SIGWINCH, which images may name as their STOPSIGNAL, are passed on as SIGTERM.
 
 The kinds of history: %s.
 custom takes --history-query: SQL that selects the version, a number that grows with the schema.
