@@ -17,7 +17,7 @@ type Command struct {
 	// Run runs the tool to its end. When ctx ends, the lock may be lost in a moment: it stops the tool, and then returns an error
 	// whatever the tool made of that. The settings are for the tool's sessions; nil if a pooler is in between, which takes none.
 	// It returns the exit status, negative if there is none. An *Error with an SQLSTATE, which the tool's output told, is classified
-	// by that.
+	// by that, and any error as the server's absence if that cannot be reached any more.
 	Run func(ctx context.Context, settings map[string]string) (status int, err error)
 }
 
@@ -132,7 +132,7 @@ func (x *exclusive) work(ctx context.Context, s *session) (*session, error) {
 	x.status, runErr = x.command.Run(watched, x.toolSettings(s))
 	stopped := runErr != nil && watched.Err() != nil
 	if stopped {
-		runErr = stoppedFailure(watched, runErr)
+		runErr = withOutput(interrupted(watched), runErr) // why it was stopped
 	}
 	watched.stop()
 	after := ctx
@@ -145,7 +145,9 @@ func (x *exclusive) work(ctx context.Context, s *session) (*session, error) {
 	if err == nil {
 		err = x.review(after, s)
 	}
-	switch {
+	switch gone := unreachable(err); {
+	case runErr != nil && !stopped && gone != nil:
+		return s, withOutput(gone, runErr)
 	case runErr != nil:
 		return s, x.explainTool(runErr)
 	case err != nil:

@@ -291,6 +291,33 @@ func TestWhatAToolChangedIsUnknownOnceTheConnectionIsGone(t *testing.T) {
 	}
 }
 
+// In a failover the tool fails at the moment at which the lock's connection breaks: another run may well succeed.
+func TestAToolThatFailsInAFailoverMayRunAgain(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, laravelTable)
+	through := pooler(t, postgrestest.PoolerOptions{})
+	for name, test := range map[string]struct {
+		url  string
+		fail func()
+	}{
+		"direct": {url, func() {
+			query(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'schemawave/test-pod'")
+		}},
+		"pooler": {through.URL(databaseName(t, url)), through.Stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := postgres.Exclusively(t.Context(), config(t, test.url), postgres.Command{Name: "tool", History: laravel,
+				Run: func(context.Context, map[string]string) (int, error) {
+					test.fail()
+					return 1, &postgres.Error{Failure: migrations.Failure{Code: migrations.ExitRejected, Permanent: true, Message: "failed", Output: "EOF"}}
+				}})
+			if postgres.ExitCode(err) != migrations.ExitUnreachable || r.Failure.Permanent || r.Failure.Output != "EOF" || r.Failure.Hint == "" || *r.Tool.Status != 1 {
+				t.Errorf("%v: %+v", err, r.Failure)
+			}
+		})
+	}
+}
+
 // That the caller ended the run is told as any run tells it.
 func TestAToolThatIsInterruptedTellsTheContextsError(t *testing.T) {
 	url := freshURL(t)

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,11 +10,23 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// stoppedFailure says why a tool was stopped, with what it said last.
-func stoppedFailure(ctx context.Context, runErr error) *Error {
-	e := *interrupted(ctx)
+// withOutput is the reason for a tool's failure that is known better than by the tool, with what it said last.
+func withOutput(reason *Error, runErr error) *Error {
+	e := *reason
 	e.Failure.Output = FailureOf(runErr).Output
 	return &e
+}
+
+// unreachable returns the failure if err says that the server cannot be reached, as after a failover; nil if it does not.
+func unreachable(err error) *Error {
+	var refused *Error
+	switch {
+	case errors.As(err, new(*lostError)):
+		return lostFailure(err)
+	case errors.As(err, &refused) && refused.Failure.Code == migrations.ExitUnreachable:
+		return refused
+	}
+	return nil
 }
 
 // explainTool adds to a tool's failure what its SQLSTATE means, and what its history says about it.
