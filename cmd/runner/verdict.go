@@ -75,8 +75,8 @@ func cause(err error) error {
 }
 
 // saidState finds an SQLSTATE in what tools print: SQLSTATE[42P01] (PHP), (SQLSTATE 42P01) (Go), code: '42P01' (Node.js),
-// SQL State  : 42P01 (Flyway), "42P01" after sqlstate= (others).
-var saidState = pattern(`(?i:sql[ _]?state|\bcode)["']?[ \t]*[\[:= ][ \t]*["']?([0-9A-Z]{3}[0-9]{2})\b`)
+// SQL State  : 42P01 (Flyway), "42P01" after sqlstate= (others). P1001 and the like are codes of Prisma's own: PostgreSQL has only P0.
+var saidState = pattern(`(?i:sql[ _]?state|\bcode)["']?[ \t]*[\[:= ][ \t]*["']?((?:P0|[0-9A-OQ-Z][0-9A-Z])[0-9A-Z][0-9]{2})\b`)
 
 // saidInWords are the texts of PostgreSQL and its drivers for what may pass, or for a missing permission, for tools that print no
 // SQLSTATE, as Python's and Java's do not.
@@ -92,10 +92,25 @@ var saidInWords = []struct{ text, state string }{
 	{"remaining connection slots are reserved", "53300"},
 	{"could not connect to server", "08001"},
 	{"connection refused", "08001"},
+	{"connection timed out", "08001"},
+	{"timeout expired", "08001"},
+	{"no route to host", "08001"},
 	{"could not translate host name", "08001"},
+	{"connect econnrefused", "08001"}, // Node.js
+	{"connect etimedout", "08001"},
+	{"getaddrinfo enotfound", "08001"},
+	{"getaddrinfo eai_again", "08001"},
+	{"connection terminated due to connection timeout", "08001"},
+	{"connect call failed", "08001"},                       // Python's asyncio
+	{"refused. check that the hostname and port", "08001"}, // JDBC
+	{"can't reach database server", "08001"},               // Prisma
 	{"server closed the connection unexpectedly", "08006"},
+	{"ssl connection has been closed unexpectedly", "08006"},
+	{"ssl syscall error", "08006"},
 	{"connection terminated unexpectedly", "08006"},
+	{"connection was closed in the middle of operation", "08006"}, // asyncpg
 	{"connection reset by peer", "08006"},
+	{"read econnreset", "08006"},
 	{"permission denied for", "42501"},
 	{"must be owner of", "42501"},
 	{"password authentication failed", "28P01"},

@@ -20,6 +20,28 @@ func TestSQLStatesInOutput(t *testing.T) {
 		"FATAL:  the database system is starting up":                         "57P03",
 		"OperationalError: server closed the connection unexpectedly":        "08006",
 		`connection to server at "db" (10.0.0.1) failed: Connection refused`: "08001",
+
+		// The server cannot be reached.
+		"Error: connect ECONNREFUSED 10.0.0.5:5432":                    "08001", // Node.js
+		"Error: connect ETIMEDOUT 10.0.0.5:5432":                       "08001",
+		"Error: getaddrinfo ENOTFOUND orders-db\n  code: 'ENOTFOUND',": "08001",
+		"Error: getaddrinfo EAI_AGAIN orders-db":                       "08001",
+		"Error: Connection terminated due to connection timeout":       "08001",
+		"Error: read ECONNRESET":                                       "08006",
+
+		`connection to server at "db" (10.0.0.1), port 5432 failed: timeout expired`:                                                                "08001", // libpq
+		`connection to server at "db" (10.0.0.1), port 5432 failed: Connection timed out`:                                                           "08001",
+		`connection to server at "db" (10.0.0.1), port 5432 failed: No route to host`:                                                               "08001",
+		`connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  password authentication failed for user "x"`:                            "28P01",
+		`connection to server at "db" (10.0.0.1), port 5432 failed: FATAL:  database "x" does not exist`:                                            "",
+		"psycopg2.OperationalError: SSL connection has been closed unexpectedly":                                                                    "08006",
+		"psycopg2.OperationalError: SSL SYSCALL error: EOF detected":                                                                                "08006",
+		"ConnectionRefusedError: [Errno 111] Connect call failed ('10.0.0.5', 5432)":                                                                "08001", // asyncpg
+		"asyncpg.exceptions.ConnectionDoesNotExistError: connection was closed in the middle of operation":                                          "08006",
+		"org.postgresql.util.PSQLException: Connection to db:5432 refused. Check that the hostname and port are correct and that the postmaster is": "08001",
+		"Error: P1001: Can't reach database server at `db:5432`":                                                                                    "08001", // Prisma
+		"PrismaClientInitializationError: Can't reach database server\n  code: 'P1001',":                                                            "08001",
+		"Error code: P3018": "", "Database error code: P0001": "P0001",
 	} {
 		if got := sqlStateIn(output); got != want {
 			t.Errorf("%q: %q, want %q", output, got, want)
