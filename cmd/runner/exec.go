@@ -140,7 +140,7 @@ func (t *tool) exec(ctx context.Context, args []string) (migrations.Report, erro
 		}
 		stdout.flush()
 		stderr.flush()
-		return end.status, verdict(name, end, last.text())
+		return end.status, verdict(name, end, last)
 	}
 	return postgres.Exclusively(ctx, t.Config, command)
 }

@@ -60,30 +60,49 @@ func (s *stream) pass(text string) {
 	s.last.add(text)
 }
 
-// tail keeps the last lines that were passed on, as a report may tell them.
+// tail keeps the last lines that were passed on.
 type tail struct {
 	mu    sync.Mutex
-	lines []string
+	lines []line
 }
 
+// line is one as a report may tell it, and as it was passed on. Only the SQLSTATE is looked for in the latter: some drivers quote it as
+// if it were data, or have it after some.
+type line struct{ told, passed string }
+
 func (t *tail) add(text string) {
-	line := strings.TrimSpace(migrations.RedactOutput(text))
-	if strings.ContainsFunc(line, unicode.IsLetter) { // not what only underlines another
-		t.lines = append(t.lines, line)
+	told := strings.TrimSpace(migrations.RedactOutput(text))
+	if strings.ContainsFunc(told, unicode.IsLetter) { // not what only underlines another
+		t.lines = append(t.lines, line{told, text})
 	}
 	if extra := len(t.lines) - lastLines; extra > 0 {
 		t.lines = slices.Delete(t.lines, 0, extra)
 	}
 }
 
-// text returns the lines, at most lastBytes of them.
+// text returns the lines as a report may tell them, at most lastBytes of them.
 func (t *tail) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	size, first := 0, len(t.lines)
-	for first > 0 && size+len(t.lines[first-1]) < lastBytes {
+	for first > 0 && size+len(t.lines[first-1].told) < lastBytes {
 		first--
-		size += len(t.lines[first]) + 1
+		size += len(t.lines[first].told) + 1
 	}
-	return strings.Join(t.lines[first:], "\n")
+	var b strings.Builder
+	for _, l := range t.lines[first:] {
+		b.WriteString(l.told + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// unredacted returns the lines as they were passed on, which no report may tell.
+func (t *tail) unredacted() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for _, l := range t.lines {
+		b.WriteString(l.passed + "\n")
+	}
+	return b.String()
 }

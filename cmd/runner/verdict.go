@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,8 +16,8 @@ import (
 // verdict is what a tool's end means; nil if it did its work. A tool's exit status says only that it failed, which is taken for
 // permanent, unless the output tells an SQLSTATE that may pass: a lock timeout, which our own settings may have caused, a
 // deadlock, a server that went away.
-func verdict(name string, end ending, last string) error {
-	f := migrations.Failure{Code: migrations.ExitRejected, Output: last}
+func verdict(name string, end ending, last *tail) error {
+	f := migrations.Failure{Code: migrations.ExitRejected, Output: last.text()}
 	switch {
 	case end.stopped:
 		f.Code, f.Message = migrations.ExitBusy, name+" was told to end"
@@ -29,10 +30,10 @@ func verdict(name string, end ending, last string) error {
 		}
 	default:
 		f.Message = fmt.Sprintf("%s ended with exit status %d", name, end.status)
-		if line := telling(last); line != "" {
+		if line := telling(f.Output); line != "" {
 			f.Message += ": " + line
 		}
-		f.Hint, f.SQLState = "its output says why: mend the migration, or the tool's configuration", sqlStateIn(last)
+		f.Hint, f.SQLState = "its output says why: mend the migration, or the tool's configuration", sqlStateIn(last.unredacted())
 	}
 	f.Permanent = f.Code.Permanent()
 	return &postgres.Error{Failure: f}
@@ -41,10 +42,11 @@ func verdict(name string, end ending, last string) error {
 // ofError finds the lines of an output that name an error.
 var ofError = pattern(`(?mi)^.*(?:error|exception|sqlstate|fatal).*$`)
 
-// telling is the last line of an output that names an error; empty if none does.
+// telling is the last line of an output that names an error, and not only where in the program it was (at parseErrorMessage, in
+// Node.js and Java); empty if none does.
 func telling(output string) string {
-	lines := ofError().FindAllString(output, -1)
-	if lines == nil {
+	lines := slices.DeleteFunc(ofError().FindAllString(output, -1), func(line string) bool { return strings.HasPrefix(line, "at ") })
+	if len(lines) == 0 {
 		return ""
 	}
 	return lines[len(lines)-1]
@@ -75,8 +77,9 @@ func cause(err error) error {
 }
 
 // saidState finds an SQLSTATE in what tools print: SQLSTATE[42P01] (PHP), (SQLSTATE 42P01) (Go), code: '42P01' (Node.js),
-// SQL State  : 42P01 (Flyway), "42P01" after sqlstate= (others). P1001 and the like are codes of Prisma's own: PostgreSQL has only P0.
-var saidState = pattern(`(?i:sql[ _]?state|\bcode)["']?[ \t]*[\[:= ][ \t]*["']?((?:P0|[0-9A-OQ-Z][0-9A-Z])[0-9A-Z][0-9]{2})\b`)
+// SQL State  : 42P01 (Flyway), "42P01" after sqlstate= (others). What a statement compares with a string, code = '42501', is none.
+// P1001 and the like are codes of Prisma's own: PostgreSQL has only P0.
+var saidState = pattern(`(?i:sql[ _]?state|\bcode)["']?[ \t]*(?:[\[:= ][ \t]*"?|:[ \t]*')((?:P0|[0-9A-OQ-Z][0-9A-Z])[0-9A-Z][0-9]{2})\b`)
 
 // saidInWords are the texts of PostgreSQL and its drivers for what may pass, or for a missing permission, for tools that print no
 // SQLSTATE, as Python's and Java's do not.

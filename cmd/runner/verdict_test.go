@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"io"
 	"syscall"
 	"testing"
 
@@ -49,23 +50,51 @@ func TestSQLStatesInOutput(t *testing.T) {
 	}
 }
 
+// said is the tail of a tool that has printed a text.
+func said(text string) *tail {
+	s := stream{to: io.Discard, last: &tail{}, secrets: newSecrets(nil)}
+	io.WriteString(&s, text) //nolint:errcheck // never fails
+	s.flush()
+	return s.last
+}
+
+// What a driver says passes through what redacts a report, and is understood all the same.
+func TestErrorsAsDriversPrintThem(t *testing.T) {
+	for name, test := range map[string]struct{ output, state, message string }{
+		"node-postgres": {"error: permission denied to create extension \"postgis\"\n    at Parser.parseErrorMessage (/app/node_modules/pg-protocol/dist/parser.js:283:98) {\n" +
+			"  length: 190,\n  severity: 'ERROR',\n  code: '42501',\n  routine: 'execute_extension_script'\n}\n",
+			"42501", `error: permission denied to create extension "postgis"`},
+		"Doctrine": {"An exception occurred while executing 'INSERT INTO t VALUES (?)' with params [\"x\"]: SQLSTATE[55P03]: Lock not available\n",
+			"55P03", "An exception occurred while executing '…'"},
+		"Knex": {"migration failed with error: insert into t (code) values ('40001') - canceling statement due to lock timeout\n",
+			"55P03", "migration failed with error: insert into t (code) values ( …"},
+		"a value of the statement": {"error: update t set v = 1 where code = '40001' - column v does not exist\n",
+			"", "error: update t set v = 1 where code = '…' - column v does not exist"},
+	} {
+		e := verdict("tool", ending{status: 1}, said(test.output)).(*postgres.Error)
+		if e.Failure.SQLState != test.state || e.Failure.Message != "tool ended with exit status 1: "+test.message {
+			t.Errorf("%s: %q, %q", name, e.Failure.SQLState, e.Failure.Message)
+		}
+	}
+}
+
 func TestVerdictTellsTheError(t *testing.T) {
 	for last, want := range map[string]string{
-		"":                                     "php ended with exit status 1",
-		"Migrating\nnothing else":              "php ended with exit status 1",
-		"an error before\nKeyError: x\n  at y": "php ended with exit status 1: KeyError: x",
+		"":                                   "php ended with exit status 1",
+		"Migrating\nnothing else":            "php ended with exit status 1",
+		"an error before\nKeyError: x\nat y": "php ended with exit status 1: KeyError: x",
 	} {
-		if e := verdict("php", ending{status: 1}, last).(*postgres.Error); e.Failure.Message != want || e.Failure.Output != last {
+		if e := verdict("php", ending{status: 1}, said(last)).(*postgres.Error); e.Failure.Message != want || e.Failure.Output != last {
 			t.Errorf("%q: %+v", last, e.Failure)
 		}
 	}
-	if err := verdict("php", ending{}, "error"); err != nil {
+	if err := verdict("php", ending{}, said("error")); err != nil {
 		t.Errorf("exit status 0: %v", err)
 	}
-	if err := verdict("php", ending{status: 0, stopped: true}, ""); err == nil {
+	if err := verdict("php", ending{status: 0, stopped: true}, said("")); err == nil {
 		t.Error("one that was stopped has done its work")
 	}
-	if e := verdict("php", ending{status: -1, signal: syscall.SIGKILL}, "").(*postgres.Error); e.Failure.Permanent {
+	if e := verdict("php", ending{status: -1, signal: syscall.SIGKILL}, said("")).(*postgres.Error); e.Failure.Permanent {
 		t.Errorf("%+v", e.Failure)
 	}
 }
