@@ -15,6 +15,8 @@ const (
 	longestLine = 64 << 10 // bytes, beyond which a line is passed on in pieces
 	lastLines   = 20       // that a report tells
 	lastBytes   = 3 << 10
+	longestTold = 1 << 10 // bytes of a line; of a longer one the beginning and the end
+	leftOut     = " … "   // between the two
 )
 
 // stream passes a tool's output on, line by line as it comes, without the secrets. Several share what is kept of it.
@@ -72,6 +74,9 @@ type line struct{ told, passed string }
 
 func (t *tail) add(text string) {
 	told := strings.TrimSpace(migrations.RedactOutput(text))
+	if half := (longestTold - len(leftOut)) / 2; len(told) > longestTold {
+		told = strings.ToValidUTF8(told[:half]+leftOut+told[len(told)-half:], "")
+	}
 	if strings.ContainsFunc(told, unicode.IsLetter) { // not what only underlines another
 		t.lines = append(t.lines, line{told, text})
 	}

@@ -81,3 +81,13 @@ func TestTheLastLinesAreKept(t *testing.T) {
 		t.Errorf("%d bytes", len(got))
 	}
 }
+
+// A driver prints the statement and its error in one line, however long the statement is.
+func TestALongLineIsCut(t *testing.T) {
+	columns := strings.Repeat("col int, ", 1000)
+	last := said("migration file \"1_a.js\" failed\nmigration failed with error: create table orders (" + columns + ") - canceling statement due to lock timeout\nat the end\n")
+	lines := strings.Split(last.text(), "\n")
+	if len(lines) != 3 || len(lines[1]) > longestTold || !strings.HasPrefix(lines[1], "migration failed with error: create table orders (col") || !strings.HasSuffix(lines[1], " - canceling statement due to lock timeout") {
+		t.Errorf("%q", lines)
+	}
+}
