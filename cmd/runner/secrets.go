@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -16,11 +17,17 @@ const redacted = "[redacted]"
 // a switch, and its digit or word is everywhere in the output.
 const shortestSecret = 6
 
+// shortestToken is how many bytes the user of a URL must have, and a digit among them, to be taken for a token if there is no password.
+const shortestToken = 20
+
 // secretName is the name of a variable that holds a secret, as also PGPASSWORD is. That of a file with one is none.
-var secretName = pattern(`(?i)(?:passwd|password|passphrase|secret|token|apikey|(?:^|_)(?:pass|pwd|key|credentials?|auth|dsn))(?:_|$|[0-9])`)
+var secretName = pattern(`(?i)(?:passwd|password|passphrase|secret|token|apikey|(?:^|_)(?:pass|pwd|key|creds?|credentials?|auth|dsn))(?:_|$|[0-9])`)
 
 // saysPassword is where a connection string has its password: libpq's and Go's words, or the parameters of a URL as JDBC has them.
 var saysPassword = pattern(`(?i)\b(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s'&;]+))`)
+
+// jsonMember is a name in a JSON object with the string that it has.
+var jsonMember = pattern(`"(\w+)"\s*:\s*("(?:[^"\\]|\\.)*")`)
 
 // secrets takes out of a text what nobody is to read.
 type secrets struct {
@@ -28,12 +35,19 @@ type secrets struct {
 	longest  int // bytes
 }
 
-// secretsOf finds the secrets in an environment, besides those given: the values of variables that are named like it, and the
-// passwords in URLs and other connection strings, in every way that they are written in.
+// secretsOf finds the secrets in an environment, besides those given: the values of variables, and in JSON, that are named like it,
+// and the passwords in URLs and other connection strings, in every way that they are written in.
 func secretsOf(environ []string, given ...string) secrets {
 	var found []string
 	add := func(s string) {
 		found = append(found, s, url.QueryEscape(s), url.PathEscape(s), strings.Trim(strconv.Quote(s), `"`))
+	}
+	addLines := func(value string) { // output is looked through line by line
+		for _, line := range strings.Split(value, "\n") {
+			if line = strings.TrimSpace(line); len(line) >= shortestSecret {
+				add(line)
+			}
+		}
 	}
 	for _, s := range given {
 		add(s)
@@ -46,14 +60,17 @@ func secretsOf(environ []string, given ...string) secrets {
 				add(u)
 			}
 		}
+		for _, member := range jsonMember().FindAllStringSubmatch(value, -1) {
+			var text string
+			if secretName().MatchString(member[1]) && json.Unmarshal([]byte(member[2]), &text) == nil {
+				addLines(strings.Trim(member[2], `"`))
+				addLines(text)
+			}
+		}
 		if name == "PWD" || name == "OLDPWD" || strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_PATH") || !secretName().MatchString(name) {
 			continue
 		}
-		for _, line := range strings.Split(value, "\n") { // output is looked through line by line
-			if line = strings.TrimSpace(line); len(line) >= shortestSecret {
-				add(line)
-			}
-		}
+		addLines(value)
 	}
 	return newSecrets(found)
 }
@@ -72,21 +89,35 @@ func newSecrets(texts []string) secrets {
 	return s
 }
 
-// passwordsIn returns the passwords of a connection string as they are written there.
+// passwordsIn returns the passwords of connection strings as they are written there.
 func passwordsIn(value string) []string {
-	found := []string{urlPassword(value)}
+	found := urlPasswords(value)
 	for _, said := range saysPassword().FindAllStringSubmatch(value, -1) {
 		found = append(found, said[1]+said[2])
 	}
 	return slices.DeleteFunc(found, func(s string) bool { return s == "" })
 }
 
-// urlPassword returns the password of a URL as it is written there; empty if there is none.
-func urlPassword(value string) string {
+// urlPasswords returns the passwords of a URL, or of a list of them, as they are written there; empty ones where there is none.
+func urlPasswords(value string) []string {
 	_, rest, _ := strings.Cut(value, "://")
 	authority, _, _ := strings.Cut(rest, "?")
 	at := strings.LastIndexByte(authority, '@') // a password may hold what should have been escaped
-	_, password, _ := strings.Cut(authority[:max(0, at)], ":")
+	found := []string{passwordOf(authority[:max(0, at)])}
+	for _, rest := range strings.Split(value, "://")[1:] {
+		if user, _, ok := strings.Cut(rest, "@"); ok && !strings.ContainsAny(user, "\" \t\n") { // else it is no longer the URL
+			found = append(found, passwordOf(user))
+		}
+	}
+	return found
+}
+
+// passwordOf returns the password in what a URL has before the host, which may be a token alone, as GitHub's are.
+func passwordOf(user string) string {
+	name, password, _ := strings.Cut(user, ":")
+	if password == "" && len(name) >= shortestToken && strings.ContainsAny(name, "0123456789") && !strings.ContainsAny(name, "/?#,") {
+		return name
+	}
 	return password
 }
 

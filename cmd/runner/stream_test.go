@@ -51,12 +51,19 @@ func TestSecretsOf(t *testing.T) {
 		"DATABASE_URL=postgres://u:p%40ss%2Fw@h/d", "AMQP_URL=amqp://u:s3cr3t@q:5672/", "PWD=/app/public", "DB_PASSWORD_FILE=/run/secrets/db", "KEYBOARD=german-layout", "DEBUG_TOKEN=1",
 		"PGPASSWORD=libpq-own", "DBPASSWORD=glued-on", "GOOSE_DBSTRING=host=db user=u password='it is' sslmode=disable", "REPLICA_DSN2=host=h password=in-words",
 		"SPRING_DATASOURCE_URL=jdbc:postgresql://h/d?user=u&password=in%26query&ssl=true", "COMPASS=north-by-west",
+		`RDS={"username":"app_user","password":"hunter2-\/x","api_key" : "k\u00e4y-12345","engine":"postgres-db"}`,
+		"NATS_URL=nats://u:first1@h1:4222,nats://u:second2@h2:4222", "DATABASES=postgres://u:third3@h1/a postgres://u:fourth4@h2/b",
+		"REPOSITORY=https://ghp_0123456789abcdef@github.com/x/y", "MYSQL=mysql://u:se?cret99@h/db", "DATABASE_CREDS=abcdefgh",
+		"OWN=postgres://orders_migrations_of_production@h/d", "HOOK=https://hooks.example.com/0123456789?to=me@example.com",
 	}, "given")
 	for text, want := range map[string]string{
 		"a pa$$word b": "a [redacted] b", "base64:abc/def+ghi=": redacted, "base64%3Aabc%2Fdef%2Bghi%3D": redacted, "MIIEvQIBADAN": redacted,
 		"p%40ss%2Fw and p@ss/w": "[redacted] and [redacted]", "amqp://u:s3cr3t@q:5672/": "amqp://u:[redacted]@q:5672/", "given": redacted,
 		"libpq-own glued-on": "[redacted] [redacted]", "it is": redacted, "in-words": redacted, "in%26query in&query": "[redacted] [redacted]", "north-by-west": "north-by-west",
-		"/app/public /run/secrets/db german-layout 1": "/app/public /run/secrets/db german-layout 1",
+		`hunter2-/x hunter2-\/x käy-12345`: "[redacted] [redacted] [redacted]", "app_user postgres-db": "app_user postgres-db",
+		"first1 second2 third3 fourth4": "[redacted] [redacted] [redacted] [redacted]", "ghp_0123456789abcdef se?cret99 abcdefgh": "[redacted] [redacted] [redacted]",
+		"orders_migrations_of_production hooks.example.com/0123456789": "orders_migrations_of_production hooks.example.com/0123456789",
+		"/app/public /run/secrets/db german-layout 1":                  "/app/public /run/secrets/db german-layout 1",
 	} {
 		if got := s.redact(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
