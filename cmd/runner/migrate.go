@@ -70,7 +70,7 @@ a Job was rendered without seeing them.`,
 	f.StringVar(&m.Environment, "environment", "", "what the report says of where this is, as in production")
 	f.StringVar(&m.layout, "layout", string(migrations.LayoutAuto), fmt.Sprintf("how files are named and divided, one of %v", migrations.Layouts()))
 	f.StringVar(&m.Target, "target", "latest", "apply up to this version")
-	f.StringVar(&m.minCompatible, "min-compatible", "", "oldest version whose readers still work, in place of what the migrations say")
+	f.StringVar(&m.minCompatible, "min-compatible", "", "oldest version whose readers still work, in place of what the migrations say; of a database that is ahead of them, if it is newer")
 	f.StringVar(&m.outOfOrder, "out-of-order", string(migrations.OutOfOrderRefuse), "a migration older than what is applied: refuse, apply or skip it")
 	f.DurationVar(&m.LockTimeout, "lock-timeout", postgres.DefaultLockTimeout, "how long a statement waits for a lock before it is tried again; 0 without limit")
 	f.DurationVar(&m.StatementTimeout, "statement-timeout", 0, "how long a statement may run; 0 without limit")
@@ -96,10 +96,22 @@ func (m *migrate) run(ctx context.Context) error {
 	m.LockTimeout = cmp.Or(m.LockTimeout, postgres.NoLimit)
 	m.OutOfOrder, m.Logger = migrations.OutOfOrder(m.outOfOrder), log
 	report, err := m.migrate(ctx)
-	if m.reportedMinCompatible != "" && report.Outcome != migrations.OutcomeFailed {
-		report.MinCompatible = m.reportedMinCompatible
+	if v := m.reportedMinCompatible; v != "" && m.decides(report) {
+		report.MinCompatible = v
 	}
 	return errors.Join(err, m.deliver(report))
+}
+
+// decides reports whether --min-compatible says which readers still work with the schema that a report tells. Where that is newer than
+// the migrations here, they and the flag know only a part.
+func (m *migrate) decides(r migrations.Report) bool {
+	switch r.Outcome {
+	case migrations.OutcomeFailed:
+		return false
+	case migrations.OutcomeAhead:
+		return m.reportedMinCompatible.Compare(r.MinCompatible) > 0
+	}
+	return true
 }
 
 // check finds what is wrong with the command line.
