@@ -113,7 +113,18 @@ func (w wait) run(ctx context.Context, getenv func(string) string, args []string
 	if err != nil {
 		return BrokerError(err)
 	}
-	return PrintStates(stdout, w.output, states)
+	return PrintStates(stdout, w.output, satisfied(q.Targets, states))
+}
+
+// satisfied returns the states that are as their targets ask for, which with --any need not be all.
+func satisfied(targets []events.Target, states []events.State) []events.State {
+	var ready []events.State
+	for i, s := range states {
+		if s.Satisfies(targets[i].Version).Answer == events.Satisfied {
+			ready = append(ready, s)
+		}
+	}
+	return ready
 }
 
 // PrintStates prints what is ready: a line each, or as json the states in an array.
