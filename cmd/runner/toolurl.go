@@ -10,11 +10,14 @@ import (
 var foreignScheme = pattern(`^(?:jdbc:postgresql|postgres(?:ql)?\+[a-z0-9]+|ecto|psql|pgsql|postgis)://`)
 
 // clientParameters are parameters of a URL that tools take for themselves and PostgreSQL does not know: Prisma's, Rails', JDBC's,
-// SQLAlchemy's.
+// SQLAlchemy's, Doctrine's, and libpq's that say nothing to other drivers.
 var clientParameters = []string{
 	"connection_limit", "pool_timeout", "socket_timeout", "pgbouncer", "sslaccept", "sslidentity", "statement_cache_size",
 	"pool", "pool_size", "max_overflow", "prepared_statements", "encoding", "charset", "timeout", "reaping_frequency", "checkout_timeout",
 	"ApplicationName", "stringtype", "prepareThreshold", "reWriteBatchedInserts", "socketTimeout", "loginTimeout", "connectTimeout", "tcpKeepAlive",
+	"loadBalanceHosts", "hostRecheckSeconds", "loggerLevel", "binaryTransfer", "assumeMinServerVersion",
+	"async_fallback", "prepared_statement_cache_size", "serverVersion",
+	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "load_balance_hosts", "fallback_application_name", "sslcompression",
 }
 
 // schemaParameters name the schema, which PostgreSQL calls search_path.
@@ -53,6 +56,11 @@ func forPostgres(databaseURL string) string {
 			if mode := sslMode(value); mode != "" && !ownMode {
 				kept = append(kept, "sslmode="+mode)
 			}
+		case name == "targetServerType":
+			if value == "primary" || value == "master" {
+				kept = append(kept, "target_session_attrs=primary")
+			}
+		case name == "gssencmode" && value != "require": // it may be done without
 		case slices.Contains(clientParameters, name), strings.HasPrefix(name, "x-"): // golang-migrate's
 		default:
 			kept = append(kept, parameter)
