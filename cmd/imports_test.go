@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"events":                    {"std"},
 	"events/jetstream":          {"std", "events", "github.com/nats-io/nats.go", "github.com/nats-io/nuid", "github.com/nats-io/nkeys"},
 	"manifests":                 {"std", "migrations", "k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/kustomize/kyaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "go.yaml.in/yaml"},
-	"kustomize":                 {"std", "manifests", "migrations", "sigs.k8s.io/kustomize", "k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "go.yaml.in/yaml", "github.com/rogpeppe/go-internal/diff"},
+	"kustomize":                 {"std", "manifests", "migrations", "sigs.k8s.io/kustomize", "k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "go.yaml.in/yaml", "github.com/rogpeppe/go-internal/diff", "github.com/go-git/go-git/v5/plumbing/format"},
 }
 
 // forbidden says what must not be linked into a program, however indirectly.
