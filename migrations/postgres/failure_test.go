@@ -147,6 +147,27 @@ INSERT INTO b VALUES (1);`)}
 	}
 }
 
+// Nor are foreign keys checked where session_replication_role is replica; the ledger's chain holds there too.
+func TestFailureAtCommitStopsEverythingAfterItOnAReplica(t *testing.T) {
+	cfg := config(t, freshURL(t)+"&session_replication_role=replica")
+	dir := numbered(4)
+	dir["0002_t2.sql"] = &fstest.MapFile{Data: []byte(`CREATE TABLE b (a int);
+CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE CONSTRAINT TRIGGER no AFTER INSERT ON b DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION no();
+ALTER TABLE b ENABLE ALWAYS TRIGGER no;
+INSERT INTO b VALUES (1);`)}
+	report, err := postgres.Migrate(t.Context(), cfg, load(t, dir))
+	if err == nil || report.Failure == nil || report.Failure.File != "0002_t2.sql" {
+		t.Fatalf("failure: %+v", report.Failure)
+	}
+	if got := recorded(t, cfg); len(got) != 1 {
+		t.Errorf("recorded: %v", got)
+	}
+	if _, err := postgres.Migrate(t.Context(), cfg, load(t, dir)); err == nil {
+		t.Error("the next run takes the migration that failed for applied")
+	}
+}
+
 func TestNothingConfidentialIsReported(t *testing.T) {
 	const secret = "hunter2"
 	for name, sql := range map[string]string{

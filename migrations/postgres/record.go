@@ -8,10 +8,13 @@ import (
 	"github.com/schemawave/schemawave/migrations"
 )
 
-// insertSQL records a migration as following the version applied before it. digest is that of the history with it.
+// insertSQL records a migration as following the version applied before it. digest is that of the history with it. It fails if that
+// version is not there: with a NULL in previous (SQLSTATE 23514), for the foreign key is a trigger, which does not fire where
+// session_replication_role is replica.
 func (l ledger) insertSQL(m migrations.Migration, previous migrations.Version, digest, run string) string {
-	return fmt.Sprintf("INSERT INTO %s (tenant, version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-		l.table("migration"), literal(l.tenant), literal(string(m.Version)), literal(string(previous)), literal(m.Name), literal(m.Checksum), literal(digest),
+	before := fmt.Sprintf("SELECT version FROM %s WHERE %s", l.table("migration"), l.mine(" AND version = %s", literal(string(previous))))
+	return fmt.Sprintf("INSERT INTO %s (tenant, version, previous, name, checksum, digest, min_compatible, down, run) VALUES (%s, %s, (%s), %s, %s, %s, %s, %s, %s)",
+		l.table("migration"), literal(l.tenant), literal(string(m.Version)), before, literal(m.Name), literal(m.Checksum), literal(digest),
 		literal(string(m.MinCompatible)), downSQL(m), literal(run))
 }
 
