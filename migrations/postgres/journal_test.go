@@ -520,3 +520,48 @@ func TestWhatMayCommitIsTriedAgainInATransaction(t *testing.T) {
 		})
 	}
 }
+
+// A half-applied migration whose file is gone is not left behind by a newer one; nor is one that the policy skips.
+func TestAHalfAppliedMigrationIsNotPassedOver(t *testing.T) {
+	const second = "-- schemawave: no-transaction\nCREATE TABLE b (v int);\nCREATE INDEX CONCURRENTLY i ON a (v);"
+	for name, c := range map[string]struct {
+		halfWay bool
+		applied string // what is recorded, beside its journal
+		policy  migrations.OutOfOrder
+		files   []string
+		refused bool
+	}{
+		"the file is gone":                   {true, "1", migrations.OutOfOrderRefuse, []string{"3_c.sql", "SELECT 1"}, true},
+		"the file is gone, nothing to do":    {true, "1", migrations.OutOfOrderRefuse, nil, false},
+		"the version is written differently": {true, "1", migrations.OutOfOrderRefuse, []string{"2.0_b.sql", second}, true},
+		"it is skipped":                      {true, "3", migrations.OutOfOrderSkip, []string{"2_b.sql", second, "3_c.sql", "SELECT 1", "4_d.sql", "SELECT 1"}, true},
+		"it is completed":                    {true, "3", migrations.OutOfOrderApply, []string{"2_b.sql", second, "3_c.sql", "SELECT 1"}, false},
+		"it has done nothing":                {false, "1", migrations.OutOfOrderRefuse, []string{"3_c.sql", "SELECT 1"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := freshURL(t)
+			cfg := config(t, url)
+			first := []string{"1_a.sql", "CREATE TABLE a (w int)"}
+			half := second
+			if !c.halfWay {
+				half = "CREATE INDEX CONCURRENTLY i ON a (v);"
+			}
+			if _, err := postgres.Migrate(t.Context(), cfg, load(t, files(append(first, "2_b.sql", half)...))); err == nil {
+				t.Fatal("column v is not there, and nothing failed")
+			}
+			query(t, url, "ALTER TABLE a ADD v int")
+			if c.applied == "3" {
+				query(t, url, "INSERT INTO schemawave.migration (version, previous, name, checksum) SELECT '3', '1', 'c', ''")
+			}
+			cfg.OutOfOrder = c.policy
+			set := load(t, files(append(first, c.files...)...))
+			_, err := postgres.Migrate(t.Context(), cfg, set)
+			_, previewErr := postgres.PreviewMigrate(t.Context(), cfg, set)
+			for _, err := range []error{err, previewErr} {
+				if c.refused && (postgres.ExitCode(err) != migrations.ExitRejected || !strings.Contains(err.Error(), "migration 2 is half applied")) || !c.refused && err != nil {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+}

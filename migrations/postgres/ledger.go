@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,17 +47,18 @@ type state struct {
 	database     string
 	tip          migrations.Version // the version applied last, not always the newest
 	entries      []entry            // oldest first, without the root row; then the repeatable ones
+	halfApplied  []string           // IDs of migrations that have come half way, outside a transaction
 	reverting    migrations.Version // one whose down script, outside a transaction, has come half way
 	tenantSchema bool               // the tenant, if there are any, has its schema
 }
 
 // readSQL asks for the state in one message.
 func (l ledger) readSQL() string {
-	columns := func(reverting string) string {
+	columns := func(midway string) string {
 		return fmt.Sprintf("SELECT m.version, m.name, m.checksum, m.min_compatible, coalesce(m.run::text, ''), "+
-			"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version), %[2]s FROM %[1]s m WHERE m.", l.table("migration"), reverting)
+			"NOT EXISTS (SELECT FROM %[1]s n WHERE n.tenant = m.tenant AND n.previous = m.version), %[2]s FROM %[1]s m WHERE m.", l.table("migration"), midway)
 	}
-	rows := columns("(SELECT min(s.migration) "+l.revertingOf("m")+")") + l.mine(" AND m.version = ''") +
+	rows := columns("(SELECT json_agg(DISTINCT s.migration) "+l.midwayOf("m")+")") + l.mine(" AND m.version = ''") +
 		" UNION ALL " + columns("NULL") + l.mine(" AND m.version <> ''") +
 		fmt.Sprintf(" UNION ALL SELECT NULL, r.name, r.checksum, '', coalesce(r.run::text, ''), false, NULL FROM %s r WHERE r.", l.table("repeatable")) + l.mine("")
 	return l.serverSQL() + ";\n" + l.ifThere(rows)
@@ -85,15 +87,36 @@ func (l ledger) sameSQL(database string, set migrations.Set) string {
 		literal(l.table("migration")), literal("SELECT 'same'::pg_catalog.tsvector WHERE "+same))
 }
 
-// revertingOf goes on after SELECT: the journal's entries s of down scripts that have done something, for the tenant of that row. One
-// of which only a failed statement is known has done nothing.
-func (l ledger) revertingOf(row string) string {
-	return fmt.Sprintf("FROM %s s WHERE s.tenant = %s.tenant AND NOT s.failed AND starts_with(s.migration, %s)", l.table("statement"), row, literal(reverting))
+// midwayOf goes on after SELECT: the journal's entries s of what has done something, for the tenant of that row. What only a failed
+// statement is known of has done nothing.
+func (l ledger) midwayOf(row string) string {
+	return fmt.Sprintf("FROM %s s WHERE s.tenant = %s.tenant AND NOT s.failed", l.table("statement"), row)
 }
 
-// revertedBy is the version whose down script the journal's entry is of; empty if there is none.
-func revertedBy(entry []byte) migrations.Version {
-	return migrations.Version(strings.TrimPrefix(string(entry), reverting))
+// revertingOf is midwayOf for down scripts alone.
+func (l ledger) revertingOf(row string) string {
+	return l.midwayOf(row) + fmt.Sprintf(" AND starts_with(s.migration, %s)", literal(reverting))
+}
+
+// parseMidway takes the names of what midwayOf finds, as JSON.
+func (st *state) parseMidway(column []byte) error {
+	var names []string
+	if column == nil {
+		return nil
+	}
+	if err := json.Unmarshal(column, &names); err != nil {
+		return fmt.Errorf("read the ledger: what has come half way: %w", err)
+	}
+	for _, name := range names {
+		version, down := strings.CutPrefix(name, reverting)
+		switch {
+		case !down:
+			st.halfApplied = append(st.halfApplied, name)
+		case st.reverting == "":
+			st.reverting = migrations.Version(version)
+		}
+	}
+	return nil
 }
 
 // repeatedIn is the condition that a row r of table repeatable is as the set wants it.
@@ -133,7 +156,9 @@ func (l ledger) parse(rows [][][]byte) (state, error) {
 		}
 		if row[0] != nil && e.Version == "" {
 			st.exists, st.database, st.format = true, e.Name, e.Checksum
-			st.reverting = revertedBy(row[6])
+			if err := st.parseMidway(row[6]); err != nil {
+				return state{}, err
+			}
 			continue
 		}
 		st.entries = append(st.entries, e)
@@ -174,6 +199,23 @@ func (st state) nothingHalfReverted(l ledger) error {
 	}
 	return inconsistent(fmt.Sprintf("version %s is half reverted: its down script, which runs outside a transaction, has stopped midway", st.reverting),
 		fmt.Sprintf("go on with schemawave down; or make again by hand what the script has removed, and delete the rows of %s%s from %s", reverting, st.reverting, l.table("statement")))
+}
+
+// nothingPassedOver refuses a plan that goes on above a half-applied migration without completing it: its file is gone, has another
+// version now, or is skipped, and part of what it makes is there.
+func (st state) nothingPassedOver(l ledger, set migrations.Set, plan migrations.Plan, applied []migrations.Applied) error {
+	for _, id := range st.halfApplied {
+		v := migrations.Version(id)
+		goesOn := func(m migrations.Migration) bool { return m.ID() == id }
+		isApplied := func(a migrations.Applied) bool { return a.Version == v }
+		if plan.Current() || strings.HasPrefix(id, "R__") || v.Compare(set.Latest()) > 0 || slices.ContainsFunc(plan.Pending, goesOn) || slices.ContainsFunc(applied, isApplied) {
+			continue
+		}
+		return inconsistent(fmt.Sprintf("migration %s is half applied, and would be passed over", id),
+			fmt.Sprintf("bring its file back, and let it be completed (with the policy outOfOrder at apply, if newer ones are applied); "+
+				"or take back by hand what it has done, and delete its rows from %s", l.table("statement")))
+	}
+	return nil
 }
 
 // applied is the history in the form that plans are made from.

@@ -193,6 +193,9 @@ func (r *runner) plan(st state) (migrations.Plan, error) {
 		return migrations.Plan{}, err
 	}
 	plan, err := r.set.Plan(st.applied(), migrations.Policy{OutOfOrder: r.cfg.OutOfOrder})
+	if err == nil {
+		err = st.nothingPassedOver(r.ledger, r.set, plan, st.applied())
+	}
 	if err != nil {
 		return plan, err
 	}

@@ -27,6 +27,9 @@ func PreviewMigrate(ctx context.Context, cfg Config, set migrations.Set) (Previe
 		if out.Plan, err = set.Plan(st.applied(), migrations.Policy{OutOfOrder: cfg.OutOfOrder}); err != nil || !st.exists {
 			return err
 		}
+		if err := st.nothingPassedOver(l, set, out.Plan, st.applied()); err != nil {
+			return err
+		}
 		out.Unfinished, err = l.unfinished(ctx, s)
 		return err
 	})

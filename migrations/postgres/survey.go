@@ -47,8 +47,8 @@ func StatusTenants(ctx context.Context, cfg Config, t Tenants) ([]PerTenant[Stan
 	return out, failures(out)
 }
 
-// PreviewTenants tells of each tenant what PreviewMigrate tells of a database, as StatusTenants does. One that is half reverted
-// fails, too, for Migrate refuses it.
+// PreviewTenants tells of each tenant what PreviewMigrate tells of a database, as StatusTenants does. One that is half reverted,
+// or half applied where that would be passed over, fails, too, for Migrate refuses it.
 func PreviewTenants(ctx context.Context, cfg Config, set migrations.Set, t Tenants) ([]PerTenant[TenantPreview], error) {
 	set, err := set.Upto(cfg.Target)
 	if err != nil {
@@ -80,6 +80,9 @@ func PreviewTenants(ctx context.Context, cfg Config, set migrations.Set, t Tenan
 				p.Result.Plan = migrations.Plan{From: set.Latest(), MinCompatible: set.MinCompatible()}
 			default:
 				p.Result.Plan, p.Err = set.Plan(histories[st.Tenant], migrations.Policy{OutOfOrder: cfg.OutOfOrder})
+				if p.Err == nil {
+					p.Err = states[st.Tenant].nothingPassedOver(l, set, p.Result.Plan, histories[st.Tenant])
+				}
 				p.Result.Unfinished = st.Result.Unfinished
 			}
 			out = append(out, p)
@@ -120,7 +123,10 @@ func survey(ctx context.Context, cfg Config, s *session, names []string) ([]PerT
 	standings := map[string]Standing{}
 	for _, row := range rows {
 		st := states[string(row[0])]
-		st.exists, st.database, st.format, st.reverting = true, string(row[1]), string(row[2]), revertedBy(row[3])
+		st.exists, st.database, st.format = true, string(row[1]), string(row[2])
+		if err := st.parseMidway(row[3]); err != nil {
+			return nil, nil, err
+		}
 		states[string(row[0])] = st
 		if standings[string(row[0])], err = parseStanding(row[4:]); err != nil {
 			return nil, nil, err
@@ -135,7 +141,7 @@ func survey(ctx context.Context, cfg Config, s *session, names []string) ([]PerT
 
 // surveySQL asks for a row for each tenant in the ledger. Versions are compared as Version.Compare does.
 func (l ledger) surveySQL() string {
-	return fmt.Sprintf(`SELECT root.tenant, root.name, root.checksum, (SELECT min(s.migration) %[5]s), coalesce(m.newest, ''), coalesce(m.applied, 0), coalesce(m.at, 0),
+	return fmt.Sprintf(`SELECT root.tenant, root.name, root.checksum, (SELECT json_agg(DISTINCT s.migration) %[5]s), coalesce(m.newest, ''), coalesce(m.applied, 0), coalesce(m.at, 0),
 coalesce(s.unfinished, '[]'), coalesce(r.at, 0), coalesce(r.error, 'null')
 FROM %[1]s root
 LEFT JOIN (SELECT tenant, (array_agg(version ORDER BY pg_catalog.string_to_array(version, '.')::numeric[] DESC))[1] AS newest, count(*) AS applied,
@@ -143,7 +149,7 @@ LEFT JOIN (SELECT tenant, (array_agg(version ORDER BY pg_catalog.string_to_array
 LEFT JOIN (SELECT tenant, json_agg(DISTINCT migration) AS unfinished FROM %[2]s GROUP BY tenant) s ON s.tenant = root.tenant
 LEFT JOIN (SELECT DISTINCT ON (tenant) tenant, outcome, error, (extract(epoch FROM finished) * 1000000)::bigint AS at
 	FROM %[3]s WHERE outcome IS NOT NULL ORDER BY tenant, started DESC) r ON r.tenant = root.tenant AND r.outcome = %[4]s
-WHERE root.version = '' AND root.tenant <> ''`, l.table("migration"), l.table("statement"), l.table("run"), literal(string(migrations.OutcomeFailed)), l.revertingOf("root"))
+WHERE root.version = '' AND root.tenant <> ''`, l.table("migration"), l.table("statement"), l.table("run"), literal(string(migrations.OutcomeFailed)), l.midwayOf("root"))
 }
 
 // parseStanding reads the columns of surveySQL from the newest version on.
