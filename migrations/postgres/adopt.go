@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (st state) holds(list []adopted) bool {
 }
 
 // adoptSQL records versioned migrations as applied in this order, and repeatable ones as run after them. What the files say
-// now is taken for what was applied. The rows refer to no run.
+// now is taken for what was applied. The rows refer to no run, and what the journal has of them, half applied by an earlier one, goes.
 func (l ledger) adoptSQL(versioned, repeatable []adopted) []string {
 	var statements []string
 	var tip migrations.Version
@@ -66,6 +67,9 @@ func (l ledger) adoptSQL(versioned, repeatable []adopted) []string {
 	if len(rows) > 0 {
 		statements = append(statements, fmt.Sprintf("INSERT INTO %s (tenant, name, checksum, after, applied_at) VALUES %s",
 			l.table("repeatable"), strings.Join(rows, ",\n")))
+	}
+	for _, a := range slices.Concat(versioned, repeatable) {
+		statements = append(statements, l.forgetSQL(a.ID()))
 	}
 	return statements
 }

@@ -56,6 +56,24 @@ func TestBaselineAtTheNewestIsCurrent(t *testing.T) {
 	isOneQuery(t, cfg, set)
 }
 
+// A migration that was half applied, and completed by hand, is as applied as the others: what was noted of its statements is gone.
+func TestBaselineOverAHalfAppliedMigration(t *testing.T) {
+	cfg := config(t, freshURL(t))
+	set := load(t, files("1_a.up.sql", "-- schemawave: no-transaction\nCREATE TABLE a (v int);\nSELECT no_such_function();", "1_a.down.sql", "DROP TABLE a"))
+	if _, err := postgres.Migrate(t.Context(), cfg, set); err == nil {
+		t.Fatal("nothing failed")
+	}
+	if _, err := postgres.Baseline(t.Context(), cfg, set, "latest"); err != nil {
+		t.Fatal(err)
+	}
+	if history, err := postgres.Status(t.Context(), cfg); err != nil || len(history.Unfinished) != 0 {
+		t.Errorf("half applied: %v, %v", history.Unfinished, err)
+	}
+	if _, err := postgres.Down(t.Context(), cfg, ""); err != nil {
+		t.Errorf("down: %v", err)
+	}
+}
+
 func TestARefusedBaselineLeavesNothing(t *testing.T) {
 	url := freshURL(t)
 	cfg := config(t, url)
