@@ -29,7 +29,7 @@ const partBytes = 1 << 20
 // part is one message of a migration's transaction: all of it, unless the file is long. The server finds the statements' ends itself.
 type part struct {
 	migration migrations.Migration
-	head      string // the note; of the first part, BEGIN and the ledger's row too
+	head      string // the note; of the first part, the clean session, BEGIN and the ledger's row too
 	before    int    // statements in head
 	start     int    // where text begins in the file
 	text      string // of the file
@@ -42,15 +42,16 @@ func isLong(m migrations.Migration) bool { return len(m.Up.SQL) > partBytes }
 // transaction prepares a migration whose row is written by record. async leaves the commit's flush to a later one.
 //
 // It begins with a clean session: were that left to the end of the one before, a request to cancel could meet it there, and what
-// is sent ahead would go on with its settings. Behind a pooler nothing is sent ahead, and what comes after may get another session,
-// so there the end is the place.
+// is sent ahead would go on with its settings. What cleans it has a transaction of its own: a transaction takes its isolation level,
+// and whether it may write, from what is the default when it begins. Behind a pooler nothing is sent ahead, and what comes after may
+// get another session, so there the end is the place.
 func (r *runner) transaction(s *session, m migrations.Migration, record string, async bool) []part {
 	var statements []string
 	tail := "\n;COMMIT"
 	if s.pooled {
 		tail += ";" + s.reset
 	} else {
-		statements = strings.Split(s.reset, ";")
+		statements = append([]string{"BEGIN"}, strings.Split(s.reset+";COMMIT", ";")...)
 	}
 	statements = append(statements, r.beginning(s)...)
 	if async {

@@ -40,3 +40,24 @@ func TestIsolationLevelOfTheURL(t *testing.T) {
 		}
 	}
 }
+
+// What a migration has for a default of its own transactions is not that of the next one's.
+func TestIsolationLevelOfAMigrationIsItsOwn(t *testing.T) {
+	for _, way := range []string{"direct", "pooled"} {
+		t.Run(way, func(t *testing.T) {
+			url := freshURL(t)
+			through := url
+			if way == "pooled" {
+				through = pooler(t, postgrestest.PoolerOptions{PoolSize: 1}).URL(databaseName(t, url))
+			}
+			migrate(t, config(t, through), load(t, files(
+				"1_a.sql", "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+				"2_b.sql", "CREATE TABLE seen AS SELECT current_setting('transaction_isolation') AS level",
+				"3_c.sql", "SET default_transaction_read_only TO on",
+				"4_d.sql", "CREATE TABLE d (v int)")))
+			if got := query(t, url, "SELECT level FROM seen"); got[0] != "read committed" {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
