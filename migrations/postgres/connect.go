@@ -74,8 +74,9 @@ func sessionSettings(cfg Config) map[string]string {
 		"tcp_keepalives_count":                "3",
 		"tcp_user_timeout":                    "60000",
 	}
-	options := cfg.Conn.RuntimeParams["options"]
-	maps.DeleteFunc(params, func(name, _ string) bool { return strings.Contains(options, name) }) // which the server would read first
+	for _, name := range optionNames(cfg.Conn.RuntimeParams["options"]) { // which the server would read first
+		delete(params, name)
+	}
 	maps.Copy(params, cfg.Conn.RuntimeParams)
 	params["standard_conforming_strings"], params["client_encoding"] = "on", "UTF8" // a file means the same in every database
 	params["application_name"] = identity(cfg)
@@ -83,6 +84,25 @@ func sessionSettings(cfg Config) map[string]string {
 		params["search_path"] = identifier(cfg.Tenant) + ", " + fallback(params["search_path"], "public")
 	}
 	return params
+}
+
+// optionNames returns the settings that the connection's options name, in lower case. They may be written -c lock_timeout=3s,
+// -clock_timeout=3s or --lock-timeout=3s, and in capital letters (PostgreSQL, "postgres", and ParseLongOption of its source).
+func optionNames(options string) []string {
+	var names []string
+	for _, word := range strings.Fields(options) {
+		name, _, set := strings.Cut(word, "=")
+		if !set {
+			continue
+		}
+		if rest, long := strings.CutPrefix(name, "--"); long {
+			name = rest
+		} else {
+			name = strings.TrimPrefix(name, "-c")
+		}
+		names = append(names, strings.ToLower(strings.ReplaceAll(name, "-", "_")))
+	}
+	return names
 }
 
 // identity is how the run shows in pg_stat_activity.

@@ -288,12 +288,22 @@ func TestSettingsDoNotLeak(t *testing.T) {
 
 // What the URL sets is in force for migrations, however it says so.
 func TestTheURLDecidesTimeouts(t *testing.T) {
-	for _, said := range []string{"&lock_timeout=7s&statement_timeout=8s", "&options=-c%20lock_timeout%3D7s%20-c%20statement_timeout%3D8s", "&options=--lock_timeout%3D7s%20--statement_timeout%3D8s"} {
+	for _, said := range []string{"&lock_timeout=7s&statement_timeout=8s", "&options=-c%20lock_timeout%3D7s%20-c%20statement_timeout%3D8s", "&options=--lock_timeout%3D7s%20--statement_timeout%3D8s",
+		"&options=-clock-timeout%3D7s%20--STATEMENT-timeout%3D8s"} {
 		url := freshURL(t)
 		migrate(t, config(t, url+said), load(t, files("1_a.sql", "CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement")))
 		if got := query(t, url, "SELECT * FROM seen"); got[0] != "7s|8s" {
 			t.Errorf("%s: %v", said, got)
 		}
+	}
+}
+
+// What the URL's options do not name stays as it is, though they name something that ends the same.
+func TestOptionsOfTheURLDecideNothingElse(t *testing.T) {
+	url := freshURL(t)
+	migrate(t, config(t, url+"&options=-c%20deadlock_timeout%3D3s"), load(t, files("1_a.sql", "CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock")))
+	if got := query(t, url, "SELECT * FROM seen"); got[0] != "300ms" {
+		t.Errorf("lock_timeout is %s", got[0])
 	}
 }
 
