@@ -52,6 +52,33 @@ func (s Statement) SetsSession() bool {
 	return s.begins("SET") && !s.begins("SET", "LOCAL") && !s.begins("SET", "CONSTRAINTS") && !s.begins("SET", "TRANSACTION")
 }
 
+// Resets returns the setting, in lower case, that the statement puts back to what it was when the session began; "all" if all are, and
+// "" if none is.
+func (s Statement) Resets() string {
+	r := reader{sql: s.SQL, tokens: s.tokens}
+	reset := r.take("RESET")
+	if !reset && !r.take("SET") {
+		return ""
+	}
+	if !reset {
+		r.takeAny("SESSION", "LOCAL")
+	}
+	name := "timezone"
+	if !r.take("TIME", "ZONE") {
+		name = strings.ToLower(Fold(r.name()))
+		r.takeAny("TO", "=")
+	}
+	if reset || r.take("DEFAULT") || name == "timezone" && r.take("LOCAL") {
+		return name
+	}
+	return ""
+}
+
+// PreparesStatement reports whether the statement is a PREPARE, which no transaction takes back and which the session keeps.
+func (s Statement) PreparesStatement() bool {
+	return s.begins("PREPARE") && s.ControlsTransaction() == ""
+}
+
 // MayCommit reports whether the statement may commit by itself, where it is not in a transaction, as CALL and DO may.
 func (s Statement) MayCommit() bool { return s.begins("CALL") || s.begins("DO") }
 

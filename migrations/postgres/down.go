@@ -175,6 +175,11 @@ func (r *runner) down(ctx context.Context, s *session, digest string, list []rev
 		return err
 	}
 	defer func() { err = r.recordEnd(ctx, s, err) }()
+	for _, back := range list {
+		if err := s.takes([]migrations.Migration{back.script}); err != nil {
+			return err
+		}
+	}
 	for i, back := range list { // a script that an earlier run has left half way goes on as it began
 		list[i].script.NoTransaction = back.script.NoTransaction || slices.Contains(column(rows), back.entry())
 	}

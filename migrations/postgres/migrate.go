@@ -225,6 +225,9 @@ func (r *runner) open(ctx context.Context, s *session, st state) (state, error) 
 
 // execute runs the pending migrations: consecutive transactional ones together, long ones by themselves, the others step by step.
 func (r *runner) execute(ctx context.Context, s *session, pending []migrations.Migration) error {
+	if err := s.takes(pending); err != nil {
+		return err
+	}
 	for len(pending) > 0 {
 		n := 0
 		for n < len(pending) && !r.stepwise(pending[n]) && !isLong(pending[n]) {

@@ -106,6 +106,43 @@ func TestPoolerCannotCarrySettingsOutOfATransaction(t *testing.T) {
 	}
 }
 
+// What would take back the settings of the transaction, and put a tenant's tables into another schema, is refused, and so is what would
+// stay in the server session.
+func TestAPoolerRefusesWhatUndoesItsSettings(t *testing.T) {
+	url := freshURL(t)
+	query(t, url, "CREATE SCHEMA a")
+	through := pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url))
+	for sql, refused := range map[string]bool{
+		"RESET ALL":                                true,
+		"RESET search_path":                        true,
+		"SET LOCAL Search_Path = DEFAULT":          true,
+		"PREPARE p AS SELECT 1":                    true,
+		"SET lock_timeout TO 0;RESET lock_timeout": false,
+		"SET search_path TO a":                     false,
+	} {
+		cfg := config(t, through)
+		cfg.Tenant = "a"
+		report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "SELECT 1", "2_b.sql", "SELECT 1;\n"+sql)))
+		if !refused {
+			if err != nil {
+				t.Errorf("%s: %v", sql, err)
+			}
+			query(t, url, "DROP SCHEMA schemawave CASCADE")
+			continue
+		}
+		if f := report.Failure; postgres.ExitCode(err) != migrations.ExitConfig || f.File != "2_b.sql" || f.Line != 2 || !strings.Contains(f.Hint, "own address") || report.Count > 0 {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	direct := config(t, url)
+	direct.Tenant, direct.LedgerSchema = "a", "direct"
+	migrate(t, direct, load(t, files("1_a.up.sql", "PREPARE p AS SELECT 1; RESET ALL; CREATE TABLE t ()", "1_a.down.sql", "RESET search_path; DROP TABLE t")))
+	direct.Conn = parse(t, through)
+	if _, err := postgres.Down(t.Context(), direct, ""); postgres.ExitCode(err) != migrations.ExitConfig {
+		t.Errorf("down: %v", err)
+	}
+}
+
 // pgbouncer 1.18 hands a server session out again after the first of several replies that are due.
 func TestNothingIsSentAheadThroughAPooler(t *testing.T) {
 	url := freshURL(t)
