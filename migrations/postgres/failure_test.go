@@ -100,6 +100,17 @@ func TestFailureNamesThePlaceOfACharacterThatTheDatabaseCannotHold(t *testing.T)
 	}
 }
 
+// A file that the server does not have is still not there at the next attempt: the Job is not to begin again.
+func TestAFileThatTheServerDoesNotHaveIsNoOutage(t *testing.T) {
+	for _, sql := range []string{"COPY a FROM '/no/such/file'", "CREATE FUNCTION f() RETURNS int LANGUAGE C AS '$libdir/nope', 'f'"} {
+		cfg := config(t, freshURL(t))
+		report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "CREATE TABLE a (v int);\n"+sql)))
+		if f := report.Failure; postgres.ExitCode(err) != migrations.ExitRejected || f.SQLState != "58P01" || f.Line != 2 {
+			t.Errorf("%s: exit %d: %v", sql, postgres.ExitCode(err), err)
+		}
+	}
+}
+
 func TestReadOnlyIsExplained(t *testing.T) {
 	url := freshURL(t)
 	query(t, url, "ALTER DATABASE "+databaseName(t, url)+" SET default_transaction_read_only = on")

@@ -17,6 +17,8 @@ func codeOf(state string) migrations.ExitCode {
 		return migrations.ExitBusy
 	case "25006", "25P03":
 		return migrations.ExitUnreachable
+	case "58P01", "58P02": // a file that a statement names: it is not there, or is there already
+		return migrations.ExitRejected
 	}
 	switch state[:min(2, len(state))] {
 	case "08", "53", "57", "58":
