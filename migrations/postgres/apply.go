@@ -303,6 +303,9 @@ func (r *runner) place(ctx context.Context, script migrations.Script, st migrati
 		f.Line, f.Column = script.At(min(offset, st.Offset+len(st.SQL)))
 	}
 	f.Statement = migrations.Redact(st.SQL, statementWidth)
+	if pe.Code == "57014" && r.cfg.StatementTimeout > 0 {
+		f.Hint = "raise policy.statementTimeout, or do the work in smaller steps"
+	}
 	if ctx.Err() != nil {
 		e.cutShort(ctx, "during this statement")
 	}

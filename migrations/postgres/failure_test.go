@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/schemawave/schemawave/migrations"
 	"github.com/schemawave/schemawave/migrations/postgres"
@@ -107,6 +108,29 @@ func TestAFileThatTheServerDoesNotHaveIsNoOutage(t *testing.T) {
 		report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "CREATE TABLE a (v int);\n"+sql)))
 		if f := report.Failure; postgres.ExitCode(err) != migrations.ExitRejected || f.SQLState != "58P01" || f.Line != 2 {
 			t.Errorf("%s: exit %d: %v", sql, postgres.ExitCode(err), err)
+		}
+	}
+}
+
+// A remedy is told where it is one.
+func TestHintsDoNotMislead(t *testing.T) {
+	for _, c := range []struct {
+		sql     string
+		timeout time.Duration
+		state   string
+		hint    string // part of it; empty if there is none
+	}{
+		{"CREATE VIEW v AS SELECT i FROM a;\nALTER TABLE a ALTER i TYPE bigint", 0, "0A000", ""},
+		{"SELECT pg_cancel_backend(pg_backend_pid()); SELECT pg_sleep(5)", 0, "57014", "somebody cancelled it"},
+		{"SET statement_timeout TO 50; SELECT pg_sleep(5)", 0, "57014", "of the file"},
+		{"SELECT pg_sleep(5)", 50 * time.Millisecond, "57014", "policy.statementTimeout"},
+	} {
+		cfg := config(t, freshURL(t))
+		cfg.StatementTimeout = c.timeout
+		report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "CREATE TABLE a (i int);\n"+c.sql)))
+		f := report.Failure
+		if err == nil || f.SQLState != c.state || !strings.Contains(f.Hint, c.hint) || (f.Hint == "") != (c.hint == "") || c.timeout == 0 && strings.Contains(f.Hint, "policy") {
+			t.Errorf("%s: %v", c.sql, err)
 		}
 	}
 }

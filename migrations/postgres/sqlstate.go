@@ -85,14 +85,13 @@ func hintFor(pe *pgconn.PgError) string {
 		"28000": "allow this user, host and database in pg_hba.conf, or correct them in the connection's secret",
 		"53300": "the server has no connection left: close idle ones, or raise max_connections",
 		"53100": "the server's disk is full: make room",
-		"57014": "raise policy.statementTimeout, or do the work in smaller steps",
+		"57014": "a statement_timeout of the file or of the connection URL has passed: raise it; or somebody cancelled it: run it again",
 		"25001": "put the statement into a file of its own, or write -- schemawave: no-transaction in its first line",
 		"2D000": "the code commits by itself: write -- schemawave: no-transaction in the file's first line",
 		"55P04": "a new enum value can be used only after it is committed: use it in a later migration",
 		"25006": "the server is read-only: point the connection at the primary; or default_transaction_read_only is on for the role or the database",
 		"22P05": "the database's encoding does not have the character: write another, in comments too, or use a database in UTF8",
 		"57P03": "the server is starting or stopping: run it again",
-		"0A000": "this server does not support it: check its version",
 	}
 	return hints[pe.Code]
 }
