@@ -238,15 +238,28 @@ func (r *runner) explain(ctx context.Context, p part, pe *pgconn.PgError, comple
 	switch {
 	case offset >= 0 && len(statements) > 0:
 		return r.place(ctx, m.Up, within(statements, p.start+offset), p.start+offset, pe)
+	case at < 0 && completed == 0 && isInText(pe):
+		return r.unplaced(ctx, m, pe, "somewhere in this file")
 	case at < 0:
 		return r.refusedRow(ctx, m, pe)
 	case at >= len(statements):
-		e := r.place(ctx, m.Up, migrations.Statement{SQL: m.Up.SQL}, -1, pe)
-		e.Failure.Line, e.Failure.Column, e.Failure.Statement = 0, 0, ""
-		e.Failure.Message += " (at COMMIT)"
-		return e
+		return r.unplaced(ctx, m, pe, "at COMMIT")
 	}
 	return r.place(ctx, m.Up, statements[at], -1, pe)
+}
+
+// isInText reports whether an error is one of data or of syntax. Of a message none of whose statements has been completed, the first
+// being BEGIN, it is about the text as a whole, which the server has not read to its end.
+func isInText(pe *pgconn.PgError) bool {
+	return strings.HasPrefix(pe.Code, "22") || strings.HasPrefix(pe.Code, "42")
+}
+
+// unplaced makes the error for a file as a whole.
+func (r *runner) unplaced(ctx context.Context, m migrations.Migration, pe *pgconn.PgError, where string) error {
+	e := r.place(ctx, m.Up, migrations.Statement{SQL: m.Up.SQL}, -1, pe)
+	e.Failure.Line, e.Failure.Column, e.Failure.Statement = 0, 0, ""
+	e.Failure.Message += " (" + where + ")"
+	return e
 }
 
 // untranslatable is the SQLSTATE of a character that the database's encoding does not have (untranslatable_character).

@@ -101,6 +101,22 @@ func TestFailureNamesThePlaceOfACharacterThatTheDatabaseCannotHold(t *testing.T)
 	}
 }
 
+// What the server cannot read is the file's fault and not the ledger's, though the server does not say where in it.
+func TestFailureToReadAFileIsTheFiles(t *testing.T) {
+	for _, through := range []string{"direct", "pooled"} {
+		url := freshURL(t)
+		if through == "pooled" {
+			url = pooler(t, postgrestest.PoolerOptions{}).URL(databaseName(t, url))
+		}
+		report, err := postgres.Migrate(t.Context(), config(t, url), load(t, files("1_a.sql", "CREATE TABLE a (i int);\nSELECT E'\\xff'")))
+		f := report.Failure
+		if postgres.ExitCode(err) != migrations.ExitRejected || f.SQLState != "22021" || f.File != "1_a.sql" || f.Line != 0 || f.Hint == "" ||
+			strings.Contains(f.Message, "ledger") || !strings.Contains(f.Message, "in this file") {
+			t.Errorf("%s: %+v", through, f)
+		}
+	}
+}
+
 // A file that the server does not have is still not there at the next attempt: the Job is not to begin again.
 func TestAFileThatTheServerDoesNotHaveIsNoOutage(t *testing.T) {
 	for _, sql := range []string{"COPY a FROM '/no/such/file'", "CREATE FUNCTION f() RETURNS int LANGUAGE C AS '$libdir/nope', 'f'"} {

@@ -90,6 +90,7 @@ func hintFor(pe *pgconn.PgError) string {
 		"2D000": "the code commits by itself: write -- schemawave: no-transaction in the file's first line",
 		"55P04": "a new enum value can be used only after it is committed: use it in a later migration",
 		"25006": "the server is read-only: point the connection at the primary; or default_transaction_read_only is on for the role or the database",
+		"22021": "an escape in a string (such as E'\\xff') makes bytes that are no character of the database's encoding: correct it",
 		"22P05": "the database's encoding does not have the character: write another, in comments too, or use a database in UTF8",
 		"57P03": "the server is starting or stopping: run it again",
 	}
