@@ -9,6 +9,8 @@ import (
 const (
 	unseenCode      = "what the code does"
 	unseenForeign   = "tables connected by foreign keys"
+	unseenDropped   = "tables connected by foreign keys, and the one it is a partition of"
+	unseenPartition = "the default partition, and tables connected by foreign keys"
 	unseenDependent = "what depends on it"
 	unseenEvery     = "every table there"
 	unseenTable     = "the table could not be made out"
@@ -61,7 +63,7 @@ func (r *reader) createLocks() Locks {
 	for r.takeAny("TEMPORARY", "TEMP", "UNLOGGED", "GLOBAL", "LOCAL", "UNIQUE", "CONSTRAINT", "RECURSIVE", "TRUSTED", "PROCEDURAL", "DEFAULT", "EVENT") {
 	}
 	switch {
-	case r.take("TABLE"):
+	case r.take("TABLE"), r.take("FOREIGN", "TABLE"):
 		return r.createTableLocks()
 	case r.take("INDEX"):
 		mode := Share
@@ -97,6 +99,7 @@ func (r *reader) createTableLocks() Locks {
 	r.name()
 	var l Locks
 	if r.take("PARTITION", "OF") {
+		l.Unseen = unseenPartition
 		l.add(AccessExclusive, r.name())
 	}
 	l.refer(r)
@@ -121,10 +124,10 @@ func (r *reader) dropLocks() Locks {
 	cascade := len(r.tokens) > 0 && strings.EqualFold(r.text(r.tokens[len(r.tokens)-1]), "CASCADE")
 	l := Locks{}
 	switch {
-	case r.take("TABLE"):
+	case r.take("TABLE"), r.take("FOREIGN", "TABLE"):
 		r.take("IF", "EXISTS")
 		l = on(AccessExclusive, r.tables()...)
-		l.Unseen = unseenForeign
+		l.Unseen = unseenDropped
 	case r.take("INDEX"):
 		mode := AccessExclusive
 		if r.take("CONCURRENTLY") {
@@ -132,7 +135,7 @@ func (r *reader) dropLocks() Locks {
 		}
 		r.take("IF", "EXISTS")
 		l.addIndexes(mode, r.tables()...)
-	case r.take("VIEW"), r.take("MATERIALIZED", "VIEW"), r.take("SEQUENCE"), r.take("FOREIGN", "TABLE"):
+	case r.take("VIEW"), r.take("MATERIALIZED", "VIEW"), r.take("SEQUENCE"):
 		r.take("IF", "EXISTS")
 		l = on(AccessExclusive, r.tables()...)
 	case r.takeAny("TRIGGER", "RULE", "POLICY"):
@@ -190,7 +193,11 @@ func (r *reader) maintenanceLocks() Locks {
 		if len(r.tokens) == 0 {
 			return Locks{Unseen: unseenEvery}
 		}
-		return on(AccessExclusive, r.name())
+		name := r.name()
+		if r.take("ON") { // the index came first
+			name = r.name()
+		}
+		return on(AccessExclusive, name)
 	case r.take("REFRESH", "MATERIALIZED", "VIEW"):
 		if r.take("CONCURRENTLY") {
 			return on(Exclusive, r.name())
@@ -201,13 +208,19 @@ func (r *reader) maintenanceLocks() Locks {
 		return r.reindexLocks(strings.Contains(s, "CONCURRENTLY"))
 	case r.take("LOCK"):
 		r.take("TABLE")
-		return on(r.lockMode(s), r.tables()...)
+		mode := r.lockMode(s)
+		if mode == "" {
+			return Locks{}
+		}
+		return on(mode, r.tables()...)
 	}
 	return Locks{Unseen: unseenKind}
 }
 
+// reindexLocks goes on after REINDEX. The index itself is locked in ACCESS EXCLUSIVE mode, which holds up whoever reads its table, for
+// every query looks at all indexes.
 func (r *reader) reindexLocks(concurrently bool) Locks {
-	mode := Share
+	mode := AccessExclusive
 	if concurrently {
 		mode = ShareUpdateExclusive
 	}
@@ -224,15 +237,15 @@ func (r *reader) reindexLocks(concurrently bool) Locks {
 	return Locks{Unseen: unseenEvery}
 }
 
-// lockMode reads IN … MODE of a LOCK in upper case.
+// lockMode reads IN … MODE of a LOCK in upper case; "" is a mode that is left out of plans.
 func (r *reader) lockMode(sql string) LockMode {
 	for _, mode := range slices.Backward(lockModes()) {
 		if strings.Contains(sql, " IN "+string(mode)+" MODE") {
 			return mode
 		}
 	}
-	if strings.Contains(sql, " MODE") { // ACCESS SHARE or ROW SHARE
-		return RowExclusive
+	if strings.Contains(sql, " IN ACCESS SHARE MODE") || strings.Contains(sql, " IN ROW SHARE MODE") {
+		return ""
 	}
 	return AccessExclusive
 }

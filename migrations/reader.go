@@ -53,12 +53,22 @@ func (r *reader) tables() []string {
 	}
 }
 
-// after returns the table that follows the next occurrence of a key word.
+// after returns the table that follows the next occurrence of a key word that stands in no parentheses.
 func (r *reader) after(word string) string {
-	if !r.skipTo(word) {
-		return ""
+	depth := 0
+	for len(r.tokens) > 0 {
+		if depth == 0 && r.take(word) {
+			return r.table()
+		}
+		switch r.text(r.tokens[0]) {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		}
+		r.tokens = r.tokens[1:]
 	}
-	return r.table()
+	return ""
 }
 
 // options moves past a command's options, in parentheses or bare, and reports whether FULL is one of them.

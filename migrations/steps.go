@@ -13,7 +13,8 @@ type PlannedStatement struct {
 	Locks Locks
 }
 
-// Steps goes through what the plan would run, in order, and marks the tables that it makes itself.
+// Steps goes through what the plan would run, in order, and marks the tables that it makes itself. A temporary one is gone when its file
+// ends.
 func (p Plan) Steps() ([]Step, error) {
 	var steps []Step
 	made := map[string]bool{}
@@ -23,13 +24,17 @@ func (p Plan) Steps() ([]Step, error) {
 			if err != nil {
 				return nil, err
 			}
-			step := Step{Migration: m}
+			step, temporary := Step{Migration: m}, map[string]bool{}
 			for _, st := range statements {
 				locks := st.Locks()
 				for i, l := range locks.Tables {
-					locks.Tables[i].New = l.Table != "" && made[foldName(l.Table)]
+					locks.Tables[i].New = l.Table != "" && (made[foldName(l.Table)] || temporary[foldName(l.Table)])
 				}
-				if table := st.makes(); table != "" {
+				switch table, isTemporary := st.makes(); {
+				case table == "":
+				case isTemporary:
+					temporary[foldName(table)] = true
+				default:
 					made[foldName(table)] = true
 				}
 				step.Statements = append(step.Statements, PlannedStatement{st, locks})
@@ -40,16 +45,17 @@ func (p Plan) Steps() ([]Step, error) {
 	return steps, nil
 }
 
-// makes returns the table that the statement creates; "" if it creates none for sure.
-func (s Statement) makes() string {
+// makes returns the table that the statement creates; "" if it creates none for sure. temporary says that the session alone has it.
+func (s Statement) makes() (table string, temporary bool) {
 	r := &reader{sql: s.SQL, tokens: s.tokens}
 	if !r.take("CREATE") {
-		return ""
+		return "", false
 	}
-	for r.takeAny("TEMPORARY", "TEMP", "UNLOGGED", "GLOBAL", "LOCAL") {
-	}
+	r.takeAny("GLOBAL", "LOCAL")
+	temporary = r.takeAny("TEMPORARY", "TEMP")
+	r.take("UNLOGGED")
 	if !r.take("TABLE") && !r.take("MATERIALIZED", "VIEW") && !r.take("VIEW") || r.take("IF", "NOT", "EXISTS") {
-		return ""
+		return "", false
 	}
-	return r.name()
+	return r.name(), temporary
 }

@@ -46,6 +46,51 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// A temporary table is gone when its file ends: what has its name in the next one is somebody else's.
+func TestStepsForgetTemporaryTables(t *testing.T) {
+	set, err := Load(dir("1_a.sql", "CREATE LOCAL TEMP TABLE a (id int); ALTER TABLE a ADD b int; CREATE UNLOGGED TABLE c (id int)",
+		"2_b.sql", "ALTER TABLE a ADD b int; ALTER TABLE c ADD b int"), LayoutAuto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := set.Plan(nil, Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := plan.Steps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := steps[0].Statements[1].Locks.Tables, steps[1].Statements
+	if !first[0].New || second[0].Locks.Tables[0].New || !second[1].Locks.Tables[0].New {
+		t.Errorf("%+v, then %+v", first, second)
+	}
+}
+
+// What a statement is about, and what else it may lock, where a simpler reading would be wrong.
+func TestLocksOfWhatIsHardToRead(t *testing.T) {
+	for sql, want := range map[string]string{
+		"CREATE STATISTICS s ON (extract(year FROM d)), id FROM o": "SHARE UPDATE EXCLUSIVE o",
+		"DROP TABLE o":                                              "ACCESS EXCLUSIVE o, " + unseenDropped,
+		"DROP FOREIGN TABLE IF EXISTS o":                            "ACCESS EXCLUSIVE o, " + unseenDropped,
+		"ALTER TABLE o ALTER type SET DEFAULT 1":                    "ACCESS EXCLUSIVE o",
+		"ALTER TABLE o ADD type int, ALTER COLUMN type TYPE bigint": "ACCESS EXCLUSIVE o, " + unseenForeign,
+	} {
+		statements, err := Script{SQL: sql}.Split()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := statements[0].Locks()
+		said := fmt.Sprintf("%s %s", l.Tables[0].Mode, l.Tables[0].Table)
+		if l.Unseen != "" {
+			said += ", " + l.Unseen
+		}
+		if said != want || len(l.Tables) != 1 {
+			t.Errorf("%s: %s, want %s", sql, said, want)
+		}
+	}
+}
+
 // What is not understood is said to be unknown, never to be free of locks.
 func TestUnknownLocks(t *testing.T) {
 	for _, sql := range []string{"FROBNICATE orders", "CREATE GADGET x", "ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b", "SELECT f()", "CALL p()", "VACUUM", "REINDEX SCHEMA public",

@@ -27,7 +27,14 @@ CREATE UNIQUE INDEX sums_id ON sums (id);
 CREATE TYPE mood AS ENUM ('fine');
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER touched BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION touch();
-CREATE TABLE "Odd.Name" (id int)`
+CREATE TABLE "Odd.Name" (id int);
+CREATE TABLE days (day date NOT NULL, person int REFERENCES people) PARTITION BY RANGE (day);
+CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+CREATE TABLE days_rest PARTITION OF days DEFAULT;
+CREATE TABLE days_3 (day date NOT NULL, person int);
+CREATE SEQUENCE tickets;
+CREATE FOREIGN DATA WRAPPER far;
+CREATE SERVER far FOREIGN DATA WRAPPER far`
 
 // What the text of a statement says is what the server does. Statements with a * cannot run in a transaction.
 var locking = []string{
@@ -37,6 +44,12 @@ var locking = []string{
 	"ALTER TABLE orders ALTER COLUMN total SET STATISTICS 100",
 	"ALTER TABLE orders ALTER COLUMN total SET STATISTICS 100, ADD COLUMN note text",
 	"ALTER TABLE orders SET (fillfactor = 70)",
+	"ALTER TABLE orders SET (fillfactor = 70, user_catalog_table = true)",
+	"ALTER TABLE orders RESET (User_Catalog_Table)",
+	"ALTER TABLE people DROP COLUMN name",
+	"ALTER TABLE orders DROP person",
+	"ALTER TABLE orders ALTER COLUMN person TYPE bigint",
+	"ALTER TABLE people ALTER id SET DATA TYPE bigint",
 	"ALTER TABLE orders CLUSTER ON orders_total",
 	"ALTER TABLE orders DISABLE TRIGGER touched",
 	"ALTER TABLE orders ADD CONSTRAINT total_person FOREIGN KEY (total) REFERENCES people (id) NOT VALID",
@@ -49,11 +62,22 @@ var locking = []string{
 	"ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
 	"ALTER TABLE events DETACH PARTITION events_1",
 	"*ALTER TABLE events DETACH PARTITION events_1 CONCURRENTLY",
+	"ALTER TABLE days DETACH PARTITION days_1",
+	"ALTER TABLE days ATTACH PARTITION days_3 FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+	"ALTER SEQUENCE tickets INCREMENT BY 50",
+	"ALTER SEQUENCE IF EXISTS tickets RESTART",
+	"ALTER SEQUENCE public.tickets AS int",
+	"ALTER SEQUENCE tickets OWNED BY orders.id",
+	"ALTER SEQUENCE tickets OWNER TO CURRENT_USER",
+	"ALTER SEQUENCE tickets RENAME TO numbers",
 	`ALTER TABLE "Odd.Name" ADD COLUMN x int`,
 	"ALTER TYPE mood ADD VALUE 'better'",
 	"ALTER VIEW totals RENAME TO sums_of",
 	"CREATE TABLE lines (id int, order_id int REFERENCES orders (id), p int REFERENCES public.people)",
 	"CREATE TABLE events_3 PARTITION OF events FOR VALUES FROM ('2025-02-01') TO ('2025-03-01')",
+	"CREATE TABLE days_2 PARTITION OF days FOR VALUES FROM ('2025-02-01') TO ('2025-03-01')",
+	"CREATE FOREIGN TABLE events_4 PARTITION OF events FOR VALUES FROM ('2025-02-01') TO ('2025-03-01') SERVER far",
+	"CREATE FOREIGN TABLE away (id int) SERVER far",
 	"CREATE TABLE special (extra int) INHERITS (people)",
 	"CREATE TABLE copied AS SELECT * FROM orders",
 	"CREATE INDEX ON orders (person)",
@@ -72,6 +96,7 @@ var locking = []string{
 	"COMMENT ON COLUMN public.orders.total IS 'x'",
 	"DROP TABLE orders CASCADE",
 	`DROP TABLE IF EXISTS "Odd.Name", events_2`,
+	"DROP TABLE days_1",
 	"DROP INDEX orders_total",
 	"*DROP INDEX CONCURRENTLY orders_total",
 	"DROP VIEW totals",
@@ -85,6 +110,8 @@ var locking = []string{
 	"TRUNCATE TABLE people CASCADE",
 	"LOCK TABLE orders IN SHARE MODE",
 	"LOCK orders",
+	"LOCK orders IN ACCESS SHARE MODE",
+	"LOCK TABLE orders IN ROW SHARE MODE",
 	"GRANT SELECT ON orders TO PUBLIC",
 	"REFRESH MATERIALIZED VIEW sums",
 	"REFRESH MATERIALIZED VIEW CONCURRENTLY sums",
@@ -93,6 +120,7 @@ var locking = []string{
 	"*REINDEX TABLE CONCURRENTLY orders",
 	"*REINDEX INDEX CONCURRENTLY orders_total",
 	"CLUSTER orders USING orders_total",
+	"CLUSTER orders_total ON orders",
 	"ANALYZE orders (total), people",
 	"*VACUUM (FULL, ANALYZE) orders",
 	"*VACUUM FULL orders",
@@ -108,13 +136,14 @@ func TestLocksAreTheServers(t *testing.T) {
 	query(t, url, before)
 	oids := map[string]string{} // tables and the like that are there before
 	ofIndex := map[string]string{}
-	for _, row := range query(t, url, "SELECT oid, relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace = 'public'::regnamespace") {
+	for _, row := range query(t, url, "SELECT oid, relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relnamespace = 'public'::regnamespace") {
 		oid, name, _ := strings.Cut(row, "|")
 		oids[oid] = name
 	}
-	for _, row := range query(t, url, "SELECT indexrelid::regclass, c.relname FROM pg_index JOIN pg_class c ON c.oid = indrelid") {
-		index, table, _ := strings.Cut(row, "|")
-		ofIndex[index] = table
+	for _, row := range query(t, url, "SELECT indexrelid::regclass, c.relname, indexrelid::oid FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE c.relnamespace = 'public'::regnamespace") {
+		column := strings.Split(row, "|")
+		ofIndex[column[0]] = column[1]
+		oids[column[2]] = column[1] // every query of the table looks at its indexes
 	}
 	for _, sql := range locking {
 		t.Run(sql, func(t *testing.T) {
