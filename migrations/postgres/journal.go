@@ -77,8 +77,7 @@ func (w *walk) all(ctx context.Context) (err error) {
 	for i, st := range w.statements {
 		switch {
 		case st.SetsSession():
-			w.settings = append(w.settings, st.SQL)
-			continue
+			err = w.set(ctx, i)
 		case w.steps[i].finished:
 			continue
 		case st.NonTransactional() != "" || w.hasBegun(i): // an entry that is not finished is of one that was alone
@@ -91,6 +90,23 @@ func (w *walk) all(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// set puts a setting in force for what follows. The server is asked whether it takes it, alone and without effect, so that its own
+// place is told if it does not; unless it has taken it for a statement that is finished.
+func (w *walk) set(ctx context.Context, i int) error {
+	st := w.statements[i]
+	own := w.beginning(w.session)
+	head := note(w.migration.Up.Path) + strings.Join(own, ";") + ";" + w.inForce()
+	w.settings = append(w.settings, st.SQL)
+	for ordinal, step := range w.steps {
+		if step.finished && ordinal > i {
+			return nil
+		}
+	}
+	return w.repeat(ctx, st, false, func() (*pgconn.PgError, int, error) {
+		return w.send(ctx, head+st.SQL+"\n;ROLLBACK", len(own), len(head))
+	})
 }
 
 // hasBegun reports whether an earlier attempt has begun statement i as it is now.

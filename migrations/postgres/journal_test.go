@@ -521,6 +521,27 @@ func TestWhatMayCommitIsTriedAgainInATransaction(t *testing.T) {
 	}
 }
 
+// A setting that the server does not take is told where it is written, whatever comes after it, and if nothing does.
+func TestAWrongSettingOutOfATransactionHasItsPlace(t *testing.T) {
+	const set = "-- schemawave: no-transaction\nSET search_path TO public;\nSET nope TO 1;"
+	for name, sql := range map[string]string{
+		"before one in a transaction":  set + "\n\nCREATE TABLE b (v int);\n",
+		"before one without":           set + "\n\nCREATE INDEX CONCURRENTLY i ON a (v);\n",
+		"the last one":                 "-- schemawave: no-transaction\nCREATE TABLE b (v int);\nSET nope TO 1;",
+		"the only one":                 "-- schemawave: no-transaction\n\nSET nope TO 1;",
+		"one that is no SQL":           "-- schemawave: no-transaction\nSET search_path TO public;\nSET work_mem TO TO 1;\nSELECT 1;",
+		"one of something not yet due": "-- schemawave: no-transaction\nCREATE TABLE b (v int);\nSET ROLE nobody_of_that_name;\nSELECT 1;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t, freshURL(t))
+			report, err := postgres.Migrate(t.Context(), cfg, load(t, files("1_a.sql", "CREATE TABLE a (v int)", "2_b.sql", sql)))
+			if f := report.Failure; err == nil || f.File != "2_b.sql" || f.Line != 3 || f.Column == 0 {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // A half-applied migration whose file is gone is not left behind by a newer one; nor is one that the policy skips.
 func TestAHalfAppliedMigrationIsNotPassedOver(t *testing.T) {
 	const second = "-- schemawave: no-transaction\nCREATE TABLE b (v int);\nCREATE INDEX CONCURRENTLY i ON a (v);"
