@@ -2,14 +2,16 @@ package migrations
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func TestSteps(t *testing.T) {
-	set, err := Load(dir("1_a.sql", "CREATE TABLE a (id int);\nCREATE INDEX ON public.a (id);\n\nCREATE INDEX ON \"A\" (id); CREATE INDEX ON A (id);\nSELECT f();",
-		"2_b.sql", "CREATE TABLE IF NOT EXISTS b (id int);\nALTER TABLE b ADD COLUMN x int REFERENCES a;", "3_c.sql", "CREATE INDEX CONCURRENTLY c ON a (id)"), LayoutAuto)
+// stepsOf are those of all migrations of a directory.
+func stepsOf(t *testing.T, files fs.FS) []Step {
+	t.Helper()
+	set, err := Load(files, LayoutAuto)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,6 +23,12 @@ func TestSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return steps
+}
+
+func TestSteps(t *testing.T) {
+	steps := stepsOf(t, dir("1_a.sql", "CREATE TABLE a (id int);\nCREATE INDEX ON public.a (id);\n\nCREATE INDEX ON \"A\" (id); CREATE INDEX ON A (id);\nSELECT f();",
+		"2_b.sql", "CREATE TABLE IF NOT EXISTS b (id int);\nALTER TABLE b ADD COLUMN x int REFERENCES a;", "3_c.sql", "CREATE INDEX CONCURRENTLY c ON a (id)"))
 	var got []string
 	for _, step := range steps {
 		for _, st := range step.Statements {
@@ -48,19 +56,8 @@ func TestSteps(t *testing.T) {
 
 // A temporary table is gone when its file ends: what has its name in the next one is somebody else's.
 func TestStepsForgetTemporaryTables(t *testing.T) {
-	set, err := Load(dir("1_a.sql", "CREATE LOCAL TEMP TABLE a (id int); ALTER TABLE a ADD b int; CREATE UNLOGGED TABLE c (id int)",
-		"2_b.sql", "ALTER TABLE a ADD b int; ALTER TABLE c ADD b int"), LayoutAuto)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := set.Plan(nil, Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps, err := plan.Steps()
-	if err != nil {
-		t.Fatal(err)
-	}
+	steps := stepsOf(t, dir("1_a.sql", "CREATE LOCAL TEMP TABLE a (id int); ALTER TABLE a ADD b int; CREATE UNLOGGED TABLE c (id int)",
+		"2_b.sql", "ALTER TABLE a ADD b int; ALTER TABLE c ADD b int"))
 	first, second := steps[0].Statements[1].Locks.Tables, steps[1].Statements
 	if !first[0].New || second[0].Locks.Tables[0].New || !second[1].Locks.Tables[0].New {
 		t.Errorf("%+v, then %+v", first, second)
